@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Loss counters: every place where the kernel side can lose something counts it here.
+ * Map `loss` (per-CPU array of __u64), index = slot * CICD_LOSS_STRIDE + reason.
+ * Reasons below CICD_SAMPLE_TYPES are "no room in the ring" for that sample type.
+ */
+#ifndef CICD_WIRE_LOSS_H
+#define CICD_WIRE_LOSS_H
+
+#include "wire/sample.h"
+
+#define CICD_LOSS_STRIDE 64
+/* Slots are 1 .. CICD_SLOTS_MAX - 1; counters of slot 0 are those that belong to no job. */
+#define CICD_SLOTS_MAX 256
+
+enum cicd_loss_reason {
+  CICD_LOSS_TRACKED_FULL = 32, /* tracked_cgroups has no room: a child cgroup is not tracked */
+  CICD_LOSS_ESCAPED_FULL = 33, /* a task that left the job could not be remembered */
+  CICD_LOSS_SCRATCH = 34,      /* no scratch memory (cannot happen; counted all the same) */
+  CICD_LOSS_MEMBERS_FULL = 35, /* the process map has no room: an escape may not be recognised */
+  /* Not a loss: datagrams to the destination this socket sent to last; the first was reported. */
+  CICD_LOSS_REPEATED_SENDMSG = 48,
+};
+
+#endif

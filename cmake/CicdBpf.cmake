@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+# Compiles the kernel side: programs/<subject>.bpf.c -> <subject>.bpf.o -> <subject>.skel.h.
+
+find_program(CICD_BPF_CLANG NAMES clang-14 clang REQUIRED)
+find_program(CICD_BPFTOOL bpftool REQUIRED PATHS /usr/sbin)
+find_program(CICD_LLVM_STRIP NAMES llvm-strip-14 llvm-strip REQUIRED)
+
+function(cicd_bpf_library TARGET)
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
+    set(arch arm64)
+  else()
+    set(arch x86)
+  endif()
+  file(GLOB programs CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/programs/*.bpf.c)
+  file(GLOB headers CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/include/*.h
+       ${CMAKE_CURRENT_SOURCE_DIR}/wire/*.h)
+  set(out ${CMAKE_CURRENT_BINARY_DIR})
+  set(skeletons)
+  foreach(program ${programs})
+    get_filename_component(name ${program} NAME_WE)
+    add_custom_command(
+      OUTPUT ${out}/${name}.skel.h
+      COMMAND ${CICD_BPF_CLANG} -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror
+              -Wno-missing-declarations -Wno-compare-distinct-pointer-types
+              -D__TARGET_ARCH_${arch} -I${CMAKE_CURRENT_SOURCE_DIR}
+              -I${CMAKE_CURRENT_SOURCE_DIR}/include
+              -I/usr/include/${CMAKE_LIBRARY_ARCHITECTURE} -c ${program} -o ${out}/${name}.bpf.o
+      COMMAND ${CICD_LLVM_STRIP} -g ${out}/${name}.bpf.o
+      COMMAND ${CICD_BPFTOOL} gen skeleton ${out}/${name}.bpf.o name ${name}_bpf > ${out}/${name}.skel.h
+      DEPENDS ${program} ${headers}
+      COMMENT "BPF ${name}"
+      VERBATIM)
+    list(APPEND skeletons ${out}/${name}.skel.h)
+  endforeach()
+  add_custom_target(${TARGET}_skeletons DEPENDS ${skeletons})
+  add_library(${TARGET} INTERFACE)
+  add_dependencies(${TARGET} ${TARGET}_skeletons)
+  target_include_directories(${TARGET} SYSTEM INTERFACE ${out})
+endfunction()

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+# Compiler settings that every target of ours shares.
+
+find_program(CICD_CCACHE ccache)
+if(CICD_CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CICD_CCACHE})
+  set(CMAKE_C_COMPILER_LAUNCHER ${CICD_CCACHE})
+endif()
+
+add_compile_options(-Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Werror
+                    -fno-omit-frame-pointer)
+set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O2 -g1")
+set(CMAKE_C_FLAGS_RELWITHDEBINFO "-O2 -g1")
+if(CICD_SANITIZE)
+  add_compile_options(-fsanitize=${CICD_SANITIZE} -O1 -fno-sanitize-recover=undefined)
+  add_link_options(-fsanitize=${CICD_SANITIZE})
+endif()
+if(CICD_FUZZ)
+  # Every object is instrumented for coverage; only fuzz targets link libFuzzer's main().
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
+# No PIC surprises, hardened binaries.
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+if(NOT CICD_SANITIZE)
+  if(NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
+    add_compile_definitions(_FORTIFY_SOURCE=2)
+  endif()
+  add_compile_options(-fstack-protector-strong)
+  add_link_options(-Wl,-z,relro,-z,now)
+endif()

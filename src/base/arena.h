@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// Arena: bump storage for the strings of one batch of events. `reset` keeps the memory, so that a
+// recycled batch allocates nothing in the steady state.
+//
+// Threads: none; a batch belongs to one thread at a time. Lifetime: every view handed out dies at
+// `reset` or with the arena. Chunks never move, so views stay valid while the arena grows.
+#pragma once
+
+#include <cstddef>
+#include <cstring>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace cicd {
+
+class Arena {
+ public:
+  explicit Arena(std::size_t chunk_bytes = 64 * 1024) : chunk_bytes_(chunk_bytes) {}
+
+  // Uninitialised bytes, without alignment: for text only.
+  std::span<char> allocate(std::size_t bytes) {
+    if (used_ + bytes > capacity_of_current()) next_chunk(bytes);
+    std::span<char> out(chunks_[current_].data.get() + used_, bytes);
+    used_ += bytes;
+    return out;
+  }
+
+  std::string_view store(std::string_view text) {
+    if (text.empty()) return {};
+    std::span<char> out = allocate(text.size());
+    std::memcpy(out.data(), text.data(), text.size());
+    return {out.data(), out.size()};
+  }
+
+  void reset() {
+    current_ = 0;
+    used_ = 0;
+  }
+
+ private:
+  struct Chunk {
+    std::unique_ptr<char[]> data;
+    std::size_t bytes = 0;
+  };
+
+  std::size_t capacity_of_current() const {
+    return current_ < chunks_.size() ? chunks_[current_].bytes : 0;
+  }
+
+  // Moves to the next chunk that can hold `bytes`, making one when there is none.
+  void next_chunk(std::size_t bytes) {
+    while (current_ < chunks_.size() && chunks_[current_].bytes - used_ < bytes) {
+      ++current_;
+      used_ = 0;
+    }
+    if (current_ < chunks_.size()) return;
+    const std::size_t size = bytes > chunk_bytes_ ? bytes : chunk_bytes_;
+    chunks_.push_back({std::make_unique_for_overwrite<char[]>(size), size});
+    used_ = 0;
+  }
+
+  std::size_t chunk_bytes_;
+  std::vector<Chunk> chunks_;
+  std::size_t current_ = 0;
+  std::size_t used_ = 0;
+};
+
+}  // namespace cicd

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// FunctionRef: a callback parameter that costs no allocation. It does not own the callable: use it
+// for parameters only, never store it.
+#pragma once
+
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+namespace cicd {
+
+template <typename Signature>
+class FunctionRef;
+
+template <typename R, typename... Args>
+class FunctionRef<R(Args...)> {
+ public:
+  template <typename F>
+    requires(!std::is_same_v<std::remove_cvref_t<F>, FunctionRef> &&
+             std::is_invocable_r_v<R, F&, Args...>)
+  FunctionRef(F&& callable)  // NOLINT(google-explicit-constructor): it is a parameter type
+      : object_(const_cast<void*>(static_cast<const void*>(std::addressof(callable)))),
+        call_([](void* object, Args... args) -> R {
+          return (*static_cast<std::remove_reference_t<F>*>(object))(std::forward<Args>(args)...);
+        }) {}
+
+  R operator()(Args... args) const { return call_(object_, std::forward<Args>(args)...); }
+
+ private:
+  void* object_;
+  R (*call_)(void*, Args...);
+};
+
+}  // namespace cicd

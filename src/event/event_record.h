@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// EventRecord: one thing that happened in a job, ready for rules and logs; EventBatch: the unit in
+// which records travel from the tracker to a job's worker.
+//
+// Text in a record points into the arena of its batch (or into its Process): a record must not
+// outlive the batch. Batches are recycled (`reset` keeps memory), so the steady state allocates
+// nothing.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "base/arena.h"
+#include "event/event_type.h"
+#include "event/process.h"
+
+namespace cicd {
+
+inline constexpr std::size_t kMaxEventFields = 8;
+
+// A payload field. Which member counts is FieldInfo::type's matter.
+struct FieldValue {
+  std::string_view text;
+  std::int64_t number = 0;  // also bool: 0 or 1
+};
+
+// What a reader must know to trust a record. Written as tags "<mark>:<what>" in log rows.
+enum EventMark : std::uint16_t {
+  kMarkTruncatedPath = 1 << 0,    // truncated:path
+  kMarkUnresolvedPath = 1 << 1,   // unresolved:path  joined from cwd or directory fd, not walked
+  kMarkDeletedPath = 1 << 2,      // deleted:path     the name was unlinked already
+  kMarkTruncatedArgv = 1 << 3,    // truncated:argv
+  kMarkUnknownProcess = 1 << 4,   // unknown:process  the start of the process was not seen
+  kMarkSendmsg = 1 << 5,          // via:sendmsg      a datagram without connect
+  kMarkEscaped = 1 << 6,          // escaped:cgroup   the process is outside the job's cgroups
+  kMarkFaultPath = 1 << 7,        // fault:path       memory of the name could not be read
+};
+
+struct EventRecord {
+  EventType type = EventType::kProcessExec;
+  std::uint16_t marks = 0;          // EventMark bits
+  std::uint32_t tid = 0;            // thread that acted
+  std::uint64_t time_ns = 0;        // CLOCK_REALTIME, ns since the epoch
+  std::uint64_t boot_time_ns = 0;   // CLOCK_BOOTTIME
+  std::uint64_t cgroup_id = 0;
+  ProcessRef process;               // never null
+  std::array<FieldValue, kMaxEventFields> fields;
+
+  std::string_view text(std::uint8_t field) const { return fields[field].text; }
+  std::int64_t number(std::uint8_t field) const { return fields[field].number; }
+};
+
+struct EventBatch {
+  std::vector<EventRecord> records;
+  Arena arena;
+
+  // A cleared record at the end of the batch.
+  EventRecord& add(EventType type) {
+    EventRecord& record = records.emplace_back();
+    record.type = type;
+    return record;
+  }
+  void reset() {
+    records.clear();
+    arena.reset();
+  }
+};
+
+}  // namespace cicd

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// Job: one CI job under observation. Owns identity, metadata, one worker thread with a bounded
+// queue of event batches, and its scopes (a project scope here; the host scope comes with the
+// agent).
+//
+// Threads: submit() from the pipeline thread; everything that touches a scope runs on the worker;
+// finish() joins it. Order: start, submit..., finish once.
+// Loss: when the queue is nearly full, file opens are dropped and counted; the last quarter is
+// kept for process, cgroup and network records, which are dropped (and counted) only when it is
+// really full.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "event/event_record.h"
+#include "job/identity.h"
+#include "job/scope_sink.h"
+#include "job/summary.h"
+#include "rule/program.h"
+
+namespace cicd {
+
+struct JobOptions {
+  JobIdentity identity;
+  JobMetadata metadata;
+  std::string runner_type = "machine";
+  std::shared_ptr<const Program> program;      // null: no rules
+  std::unique_ptr<ScopeSink> project_sink;     // null: no rows
+  std::size_t queue_records = 65'536;
+};
+
+// Live figures for a progress line.
+struct JobProgress {
+  std::uint64_t events = 0;
+  std::uint64_t detections = 0;
+  std::uint64_t dropped = 0;
+};
+
+class Job {
+ public:
+  explicit Job(JobOptions options);
+  ~Job();
+  Job(const Job&) = delete;
+  Job& operator=(const Job&) = delete;
+
+  // A cleared batch to fill, recycled when there is one. Pipeline thread.
+  std::unique_ptr<EventBatch> take_batch();
+  // Hands a filled batch over. Never blocks.
+  void submit(std::unique_ptr<EventBatch> batch);
+
+  JobProgress progress() const;  // any thread
+
+  // What only the caller knows of the end of the job; the rest the scope fills in.
+  struct End {
+    std::string finalize_reason;
+    std::uint64_t start_time_ns = 0, end_time_ns = 0;
+    std::vector<std::string> command;
+    int command_status = 0;
+    bool command_known = false;
+    LossReport source_losses;    // kernel, tracker
+    std::vector<Coverage> coverage;
+    std::uint64_t processes_total = 0, processes_left = 0, sensor_restarts = 0;
+  };
+  // Drains the queue, joins the worker, returns the project scope's summary.
+  JobSummary finish(End end);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace cicd

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// LiveSource: the kernel programs, loaded and attached through libbpf; the live EventSource.
+//
+// Life: open() probes the hooks and attaches those that cost untracked work nothing (process,
+// cgroup, network); track_cgroup() puts a job's root cgroup under observation; start_job_hooks()
+// attaches what costs everybody (syscall tracepoints) and stop_job_hooks() lets it go. Every link
+// is pinned in a bpffs that only this object's descriptor keeps alive: when the last process that
+// holds it is gone, however it died, the kernel detaches everything by itself, and nothing stalls.
+//
+// Threads: one at a time. Processes: the object survives fork(); parent and child then share maps,
+// links and ring positions, and exactly one of them may poll (see RingPositions).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernel/event_source.h"
+#include "kernel/recording.h"
+
+namespace cicd {
+
+struct LiveOptions {
+  std::uint64_t control_ring_bytes = 0;  // 0: from CPU count and memory; else a power of two
+  std::uint64_t bulk_ring_bytes = 0;
+  std::string btf_path;                  // empty: /sys/kernel/btf/vmlinux
+};
+
+class LiveSource : public EventSource {
+ public:
+  // Errors tell BTF missing, permission, a kernel too old and refused programs apart, each with a
+  // hint. A hook that cannot attach is no error; coverage() tells.
+  static Result<std::unique_ptr<LiveSource>> open(const LiveOptions& options);
+
+  // Puts a cgroup (v2 id) and all that is made below it from now on under observation for `slot`
+  // (1 .. CICD_SLOTS_MAX - 1).
+  virtual Result<void> track_cgroup(std::uint64_t cgroup_id, std::uint32_t slot) = 0;
+  virtual void untrack_slot(std::uint32_t slot) = 0;
+
+  virtual Result<void> start_job_hooks() = 0;
+  virtual void stop_job_hooks() = 0;
+
+  // Starts a process of its own in a cgroup below `cgroup_dir` and waits for its exec, open and
+  // connect to come through the rings. The error says which did not. Call before any job runs.
+  virtual Result<void> self_check(const std::string& cgroup_dir) = 0;
+
+  virtual RingPositions positions() const = 0;
+  virtual void set_positions(const RingPositions& positions) = 0;
+};
+
+}  // namespace cicd
