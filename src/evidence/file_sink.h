@@ -17,7 +17,7 @@
 namespace cicd {
 
 struct FileSinkOptions {
-  std::string directory;        // made when missing
+  std::string directory;  // made when missing
   JobIdentity identity;
   JobMetadata metadata;
   std::string scope = "project";

@@ -27,8 +27,8 @@ struct JobOptions {
   JobIdentity identity;
   JobMetadata metadata;
   std::string runner_type = "machine";
-  std::shared_ptr<const Program> program;      // null: no rules
-  std::unique_ptr<ScopeSink> project_sink;     // null: no rows
+  std::shared_ptr<const Program> program;   // null: no rules
+  std::unique_ptr<ScopeSink> project_sink;  // null: no rows
   std::size_t queue_records = 65'536;
 };
 
@@ -60,7 +60,7 @@ class Job {
     std::vector<std::string> command;
     int command_status = 0;
     bool command_known = false;
-    LossReport source_losses;    // kernel, tracker
+    LossReport source_losses;  // kernel, tracker
     std::vector<Coverage> coverage;
     std::uint64_t processes_total = 0, processes_left = 0, sensor_restarts = 0;
   };

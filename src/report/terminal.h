@@ -11,8 +11,8 @@
 namespace cicd {
 
 struct TerminalReportOptions {
-  bool colour = false;      // only for a TTY
-  int width = 80;           // columns, at least 60
+  bool colour = false;                     // only for a TTY
+  int width = 80;                          // columns, at least 60
   std::vector<std::string> files_written;  // named at the end
 };
 

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "evidence/file_sink.h"
+
+#include "evidence/output_directory.h"
+#include "evidence/row_file.h"
+#include "evidence/row_writer.h"
+#include "evidence/summary_json.h"
+
+namespace cicd {
+
+namespace {
+
+class FileSink final : public ScopeSink {
+ public:
+  FileSink(const RowOptions& options, RowFile events, RowFile detections)
+      : rows_(options), events_(std::move(events)), detections_(std::move(detections)) {}
+
+  void on_event(const EventRecord& record) override {
+    rows_.append_event(events_.buffer(), record);
+    events_.row_added();
+  }
+
+  void on_detection(const EventRecord& record, const CompiledRule& rule,
+                    bool is_last_alert) override {
+    rows_.append_detection(detections_.buffer(), record, rule, is_last_alert);
+    detections_.row_added();
+  }
+
+  void flush() override {
+    events_.flush();
+    detections_.flush();
+  }
+
+  LossReport losses() const override {
+    LossReport report;
+    const auto add = [&](const char* what, const RowFile& file) {
+      if (file.rows_lost() == 0) return;
+      report.entries.push_back({what, "output_error", file.rows_lost()});
+    };
+    add("events.jsonl", events_);
+    add("detections.jsonl", detections_);
+    return report;
+  }
+
+ private:
+  RowWriter rows_;
+  RowFile events_;
+  RowFile detections_;
+};
+
+FileOwner owner_of(const FileSinkOptions& options) {
+  return {options.owner_uid, options.owner_gid};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ScopeSink>> make_file_sink(const FileSinkOptions& options) {
+  CICD_ASSIGN(const OutputDirectory directory,
+              OutputDirectory::open(options.directory, owner_of(options)));
+  CICD_ASSIGN(RowFile events, RowFile::create(directory, "events.jsonl"));
+  CICD_ASSIGN(RowFile detections, RowFile::create(directory, "detections.jsonl"));
+  const RowOptions rows{options.identity, options.metadata, options.scope, options.runner_type,
+                        options.redact_process_args};
+  return std::make_unique<FileSink>(rows, std::move(events), std::move(detections));
+}
+
+Result<void> write_summary(const FileSinkOptions& options, const JobSummary& summary) {
+  CICD_ASSIGN(const OutputDirectory directory,
+              OutputDirectory::open(options.directory, owner_of(options)));
+  return directory.replace("summary.json", render_summary_json(options, summary));
+}
+
+}  // namespace cicd

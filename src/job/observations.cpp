@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "job/observations.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "job/sensitive_files.h"
+
+namespace cicd {
+
+namespace {
+
+// False when the list is full and `path` is not in it.
+bool add_distinct(std::vector<std::string>& paths, std::string_view path) {
+  if (std::ranges::find(paths, path) != paths.end()) return true;
+  if (paths.size() >= kMaxObservedProcesses) return false;
+  paths.emplace_back(path);
+  return true;
+}
+
+template <typename Map>
+auto values_of(const Map& map) {
+  std::vector<typename Map::mapped_type> out;
+  out.reserve(map.size());
+  for (const auto& [key, value] : map) out.push_back(value);
+  return out;
+}
+
+}  // namespace
+
+void Observations::add(const EventRecord& record) {
+  switch (record.type) {
+    case EventType::kProcessExec:
+      return add_program(record);
+    case EventType::kNetworkConnect:
+      return add_destination(record);
+    case EventType::kFileOpen:
+      return add_open(record);
+    default:
+      return;
+  }
+}
+
+template <typename V>
+V* Observations::entry(Map<V>& map, std::string_view key, bool& is_new) {
+  is_new = false;
+  if (const auto found = map.find(key); found != map.end()) return &found->second;
+  if (map.size() >= kMaxObservations) {
+    ++overflow_;
+    return nullptr;
+  }
+  is_new = true;
+  return &map.emplace(key, V{}).first->second;
+}
+
+void Observations::add_program(const EventRecord& record) {
+  bool is_new = false;
+  if (std::uint64_t* count = entry(programs_, record.process->exec_path(), is_new)) ++*count;
+}
+
+void Observations::add_destination(const EventRecord& record) {
+  namespace f = field::network_connect;
+  char port[24];
+  const auto end = std::to_chars(port, port + sizeof(port), record.number(f::kRemotePort)).ptr;
+  key_.assign(record.text(f::kProtocol));
+  key_.push_back(' ');
+  key_.append(port, static_cast<std::size_t>(end - port));
+  key_.push_back(' ');
+  key_.append(record.text(f::kRemoteIp));
+  bool is_new = false;
+  DestinationUse* use = entry(destinations_, key_, is_new);
+  if (use == nullptr) return;
+  if (is_new) {
+    use->remote_ip = record.text(f::kRemoteIp);
+    use->protocol = record.text(f::kProtocol);
+    use->remote_port = static_cast<std::uint16_t>(record.number(f::kRemotePort));
+  }
+  if (use->domain.empty()) use->domain = record.text(f::kDomain);
+  ++use->count;
+  if (!add_distinct(use->exec_paths, record.process->exec_path())) ++use->process_overflow_count;
+}
+
+void Observations::add_open(const EventRecord& record) {
+  namespace f = field::file_open;
+  const bool is_read = record.number(f::kIsRead) != 0;
+  const bool is_write = record.number(f::kIsWrite) != 0;
+  // Nothing came out of a failed open or one with O_PATH.
+  if (!record.text(f::kError).empty() || (!is_read && !is_write)) return;
+  const std::string_view path = record.text(f::kPath);
+  const std::string_view kind = sensitive_kind(path);
+  if (kind.empty()) return;
+  bool is_new = false;
+  SensitiveFileUse* use = entry(sensitive_files_, path, is_new);
+  if (use == nullptr) return;
+  if (is_new) {
+    use->path = path;
+    use->kind = kind;
+  }
+  use->reads += is_read;
+  use->writes += is_write;
+  add_distinct(use->exec_paths, record.process->exec_path());
+}
+
+std::vector<ProgramUse> Observations::programs() const {
+  std::vector<ProgramUse> out;
+  out.reserve(programs_.size());
+  for (const auto& [path, count] : programs_) out.push_back({path, count});
+  std::ranges::sort(out, [](const ProgramUse& a, const ProgramUse& b) {
+    return a.count != b.count ? a.count > b.count : a.exec_path < b.exec_path;
+  });
+  return out;
+}
+
+std::vector<DestinationUse> Observations::destinations() const {
+  std::vector<DestinationUse> out = values_of(destinations_);
+  std::ranges::sort(out, [](const DestinationUse& a, const DestinationUse& b) {
+    if (a.count != b.count) return a.count > b.count;
+    return std::tie(a.remote_ip, a.remote_port, a.protocol) <
+           std::tie(b.remote_ip, b.remote_port, b.protocol);
+  });
+  return out;
+}
+
+std::vector<SensitiveFileUse> Observations::sensitive_files() const {
+  std::vector<SensitiveFileUse> out = values_of(sensitive_files_);
+  std::ranges::sort(out, {}, &SensitiveFileUse::path);
+  return out;
+}
+
+}  // namespace cicd

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// Observations: what a scope remembers of all events for its summary: programs, destinations,
+// sensitive files. Each kind is capped at kMaxObservations; what comes on top is counted.
+// Thread: the job's worker. Allocates only when something is seen for the first time.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "event/event_record.h"
+#include "job/summary.h"
+
+namespace cicd {
+
+inline constexpr std::size_t kMaxObservations = 1'000;
+inline constexpr std::size_t kMaxObservedProcesses = 10;
+
+class Observations {
+ public:
+  void add(const EventRecord& record);
+
+  // Most used first, then by name: the same job gives the same lists.
+  std::vector<ProgramUse> programs() const;
+  std::vector<DestinationUse> destinations() const;
+  std::vector<SensitiveFileUse> sensitive_files() const;  // by path
+  // Events that belong to something beyond the caps.
+  std::uint64_t overflow() const { return overflow_; }
+
+ private:
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const {
+      return std::hash<std::string_view>()(text);
+    }
+  };
+  template <typename V>
+  using Map = std::unordered_map<std::string, V, Hash, std::equal_to<>>;
+
+  void add_program(const EventRecord& record);
+  void add_destination(const EventRecord& record);
+  void add_open(const EventRecord& record);
+  // The entry of `key`, made when there is room; null (and counted) when there is none.
+  template <typename V>
+  V* entry(Map<V>& map, std::string_view key, bool& is_new);
+
+  Map<std::uint64_t> programs_;
+  Map<DestinationUse> destinations_;  // "protocol port address"
+  Map<SensitiveFileUse> sensitive_files_;
+  std::string key_;
+  std::uint64_t overflow_ = 0;
+};
+
+}  // namespace cicd

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "job/scope.h"
+
+#include <algorithm>
+
+#include "base/utf8.h"
+#include "event/redact.h"
+
+namespace cicd {
+
+namespace {
+
+constexpr std::size_t kMaxSubjectBytes = 1024;
+
+// A hit of a rule with `terminate` has no cap in the logs; what is kept in memory has.
+constexpr std::size_t kMaxAlertsKept = 100;
+
+std::string command_line_of(const Process& process, std::string_view script) {
+  std::string out(script.empty() ? std::string_view(process.exec_path()) : script);
+  const std::vector<std::string>& argv = process.image->argv;
+  // For a script argv holds the interpreter's arguments and then the script itself.
+  ArgvRedactor redactor;
+  for (std::size_t i = 0; i < argv.size() && out.size() < kMaxSubjectBytes; ++i) {
+    const std::string_view shown = redactor.next(argv[i]);
+    if (i == 0) continue;
+    out.append(" ").append(shown);
+  }
+  return out;
+}
+
+std::string destination_of(const EventRecord& record) {
+  namespace f = field::network_connect;
+  const std::string_view ip = record.text(f::kRemoteIp);
+  std::string out;
+  if (ip.find(':') == std::string_view::npos) {
+    out.append(ip);
+  } else {
+    out.append("[").append(ip).append("]");
+  }
+  out.append(":").append(std::to_string(record.number(f::kRemotePort)));
+  out.append("/").append(record.text(f::kProtocol));
+  if (!record.text(f::kDomain).empty()) {
+    out.append(" (").append(record.text(f::kDomain)).append(")");
+  }
+  return out;
+}
+
+int severity(RuleAction action) {
+  switch (action) {
+    case RuleAction::kTerminate:
+      return 2;
+    case RuleAction::kDetect:
+      return 1;
+    case RuleAction::kCollect:
+      return 0;
+  }
+  return 0;
+}
+
+}  // namespace
+
+std::string subject_of(const EventRecord& record) {
+  std::string out;
+  switch (record.type) {
+    case EventType::kProcessExec:
+      out = command_line_of(*record.process, record.text(field::process_exec::kScriptPath));
+      break;
+    case EventType::kProcessExit:
+      if (record.number(field::process_exit::kSignal) != 0) {
+        out = "signal " + std::to_string(record.number(field::process_exit::kSignal));
+      } else {
+        out = "exit code " + std::to_string(record.number(field::process_exit::kExitCode));
+      }
+      break;
+    case EventType::kNetworkConnect:
+      out = destination_of(record);
+      break;
+    case EventType::kFileOpen:
+      out = record.text(field::file_open::kPath);
+      break;
+    case EventType::kCgroupEscape:
+      out.append(record.text(field::cgroup_escape::kFrom)).append(" -> ");
+      out.append(record.text(field::cgroup_escape::kTo));
+      break;
+    case EventType::kMonitoringGap:
+      out = record.text(field::monitoring_gap::kReason);
+      break;
+    case EventType::kCount:
+      break;
+  }
+  out.resize(cut_utf8(out, kMaxSubjectBytes).size());
+  return out;
+}
+
+void merge_losses(LossReport& losses, const LossReport& more) {
+  losses.repeated_sendmsg += more.repeated_sendmsg;
+  for (const LossEntry& entry : more.entries) {
+    if (entry.count == 0) continue;
+    const auto same = std::ranges::find_if(losses.entries, [&](const LossEntry& other) {
+      return other.what == entry.what && other.reason == entry.reason;
+    });
+    if (same == losses.entries.end()) {
+      losses.entries.push_back(entry);
+    } else {
+      same->count += entry.count;
+    }
+  }
+}
+
+Scope::Scope(std::shared_ptr<const Program> program, std::unique_ptr<Evaluator> evaluator,
+             std::unique_ptr<ScopeSink> sink)
+    : program_(std::move(program)),
+      evaluator_(std::move(evaluator)),
+      sink_(std::move(sink)),
+      hits_(program_ ? program_->rules().size() : 0),
+      events_by_type_(kEventTypeCount) {}
+
+void Scope::handle(const EventRecord& record) {
+  ++events_total_;
+  ++events_by_type_[static_cast<std::size_t>(record.type)];
+  observations_.add(record);
+  if (sink_) sink_->on_event(record);
+  if (!evaluator_) return;
+  for (std::uint32_t index : evaluator_->evaluate(record)) hit(record, index);
+}
+
+void Scope::hit(const EventRecord& record, std::uint32_t rule_index) {
+  const CompiledRule& rule = program_->rules()[rule_index];
+  Hits& hits = hits_[rule_index];
+  if (hits.count++ == 0) hits.first_seen = ++hits_total_;
+  if (rule.rule.action != RuleAction::kCollect) ++detections_;
+
+  const auto cap = static_cast<std::uint64_t>(std::max(rule.max_alerts, 1));
+  const bool is_capped = rule.rule.action != RuleAction::kTerminate;
+  if (is_capped && hits.count > cap) return;
+  if (hits.alerts.size() < std::min<std::size_t>(cap, kMaxAlertsKept)) {
+    hits.alerts.push_back({record.time_ns, record.type, record.process, subject_of(record)});
+  }
+  if (sink_) sink_->on_detection(record, rule, is_capped && hits.count == cap);
+}
+
+void Scope::flush() {
+  if (sink_) sink_->flush();
+}
+
+LossReport Scope::sink_losses() const { return sink_ ? sink_->losses() : LossReport{}; }
+
+void Scope::summarize(JobSummary& summary) const {
+  summary.events_total = events_total_;
+  summary.events_by_type = events_by_type_;
+  summary.programs = observations_.programs();
+  summary.destinations = observations_.destinations();
+  summary.sensitive_files = observations_.sensitive_files();
+  summary.observation_overflow = observations_.overflow();
+  merge_losses(summary.losses, sink_losses());
+
+  std::vector<std::uint32_t> fired;
+  for (std::uint32_t i = 0; i < hits_.size(); ++i) {
+    const CompiledRule& rule = program_->rules()[i];
+    const bool is_known = std::ranges::any_of(summary.rule_sets, [&](const RuleSetRef& set) {
+      return set.ruleset_id == rule.ruleset_id && set.revision == rule.ruleset_revision;
+    });
+    if (!is_known) summary.rule_sets.push_back({rule.ruleset_id, rule.ruleset_revision});
+    if (hits_[i].count > 0) fired.push_back(i);
+  }
+  std::ranges::sort(fired, [&](std::uint32_t a, std::uint32_t b) {
+    const int severity_a = severity(program_->rules()[a].rule.action);
+    const int severity_b = severity(program_->rules()[b].rule.action);
+    if (severity_a != severity_b) return severity_a > severity_b;
+    return hits_[a].first_seen < hits_[b].first_seen;
+  });
+  for (std::uint32_t i : fired) {
+    summary.detections.push_back({program_->rules()[i], hits_[i].count, hits_[i].alerts});
+  }
+  // Nothing is ended in observe mode, so a hit of a terminate rule is a detection.
+  summary.result = detections_ > 0 ? JobResult::kDetected : JobResult::kPassed;
+}
+
+}  // namespace cicd

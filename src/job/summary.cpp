@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "job/summary.h"
+
+namespace cicd {
+
+std::string_view name_of(JobResult result) {
+  switch (result) {
+    case JobResult::kPassed:
+      return "passed";
+    case JobResult::kDetected:
+      return "detected";
+    case JobResult::kTerminated:
+      return "terminated";
+  }
+  return "passed";
+}
+
+}  // namespace cicd
