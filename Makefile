@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+# The commands people type. CMake does the building (CMakePresets.json), tools/ the rest.
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+SHELL := /bin/bash
+
+PRESET ?= release
+PREFIX ?= /usr/local
+DESTDIR ?=
+STAGES ?=
+
+release_dir := build
+build_dir := $(if $(filter release,$(PRESET)),build,build/$(PRESET))
+
+.PHONY: help build test bench lint format install clean demo deps configure
+
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+deps: ## Install the Debian packages of packages.txt that are missing (apt-get, sudo)
+	@tools/deps all
+
+configure:
+	@tools/deps --check build
+	@test -f $(build_dir)/build.ninja || cmake --preset $(PRESET) -Wno-dev >/dev/null
+
+build: configure ## Build everything into build/ (PRESET=debug|asan|tsan: build/<preset>)
+	@cmake --build --preset $(PRESET)
+
+test: ## Run all tests (STAGES="unit kernel": only those); needs root for the kernel's part
+	@tools/run-tests $(STAGES)
+
+bench: build ## Run the benchmarks
+	@tools/run-bench $(build_dir)
+
+lint: configure ## Check format, clang-tidy, layers, style, shell scripts (LINT_ALL=1: tidy all files)
+	@tools/lint
+
+format: ## Format all C and C++ files in place
+	@tools/format
+
+install: ## Install what `make build` built (PREFIX=/usr/local, DESTDIR=)
+	@test -x $(release_dir)/cicd-sensor || { echo "nothing built yet; run: make build" >&2; exit 1; }
+	@DESTDIR="$(DESTDIR)" cmake --install $(release_dir) --prefix "$(PREFIX)"
+
+demo: ## Build, then watch examples/demo-job with the sensor and print the report
+	@tools/demo
+
+clean: ## Remove what was built
+	rm -rf build cicd-sensor-out compile_commands.json
