@@ -31,10 +31,10 @@ struct RingPositions {
 
 struct RecordingInfo {
   ClockInfo clock;
-  std::string kernel_release;  // uname -r
-  std::uint32_t slot = 0;      // job slot that the recording is of
+  std::string kernel_release = {};  // uname -r
+  std::uint32_t slot = 0;           // job slot that the recording is of
   std::uint64_t root_cgroup_id = 0;
-  std::string job_name;
+  std::string job_name = {};
 };
 
 class RecordingWriter {
