@@ -31,10 +31,10 @@ struct RingPositions {
 
 struct RecordingInfo {
   ClockInfo clock;
-  std::string kernel_release;  // uname -r
-  std::uint32_t slot = 0;      // job slot that the recording is of
+  std::string kernel_release = {};  // uname -r
+  std::uint32_t slot = 0;           // job slot that the recording is of
   std::uint64_t root_cgroup_id = 0;
-  std::string job_name;
+  std::string job_name = {};
 };
 
 class RecordingWriter {
@@ -46,15 +46,23 @@ class RecordingWriter {
 
   // Adds a sample to the block in memory; nothing is written before end_block.
   void append(SampleBytes sample);
-  // Writes the block with one write(2). An empty block writes nothing.
+  // Writes the block with one write(2). An empty block writes nothing. When it cannot be written
+  // (disk full) the file is cut back to end in a complete block, and the recording ends there:
+  // this and every later call return the error, because a recording has no holes.
   Result<void> end_block(const RingPositions& positions);
 
+  // Size of the file: all of it is complete blocks.
   std::uint64_t bytes_written() const { return bytes_written_; }
 
  private:
   RecordingWriter() = default;
+  Result<void> write_block();
+  std::string path_;
   UniqueFd fd_;
-  std::vector<std::byte> block_;
+  std::vector<std::byte> block_;  // header of the block, then prefix and bytes of each sample
+  std::uint32_t block_samples_ = 0;
+  bool is_block_too_big_ = false;
+  std::optional<Error> failure_;
   std::uint64_t bytes_written_ = 0;
 };
 
@@ -65,7 +73,8 @@ class RecordingReader {
 
   const RecordingInfo& info() const { return info_; }
   // The next block's samples, nullopt at a clean end. A damaged or cut block is an error
-  // (kInvalidInput); what was read before stays valid. Views die at the next call.
+  // (kInvalidInput) at this and every later call; what was read before stays valid. Views die at
+  // the next call. Memory is bounded by the size of the file.
   Result<std::optional<std::vector<SampleBytes>>> next_block();
 
   // Positions and file offset after the last good block.
@@ -74,9 +83,15 @@ class RecordingReader {
 
  private:
   RecordingReader() = default;
+  Result<void> read_info();
+  Result<void> load_block(std::uint32_t& samples);
+  Result<void> read_at_offset(std::span<std::byte> out, const char* what);
+  std::unexpected<Error> damaged(std::uint64_t offset, const std::string& text) const;
   std::string path_;
   UniqueFd fd_;
   RecordingInfo info_;
+  std::uint64_t offset_ = 0;      // of the next byte to read
+  std::uint64_t file_bytes_ = 0;  // when the file was opened
   RingPositions positions_;
   std::uint64_t good_bytes_ = 0;
   std::vector<std::byte> block_;

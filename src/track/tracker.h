@@ -6,7 +6,10 @@
 // Thread: the pipeline thread only. Nothing of it is shared but the immutable Process pictures.
 // Order traps: bulk samples (opens) can come after the exec or exit that followed them, because
 // they travel in another ring; header.exec_id says which program they belong to, and ended
-// processes are kept for kExitedGrace.
+// processes are kept for a while (ProcessLimits).
+// Samples of a slot that is not registered make no record and leave no trace.
+//
+// Opens and connects of known processes allocate nothing once the batch has grown to its size.
 #pragma once
 
 #include <cstdint>
@@ -18,14 +21,22 @@
 #include "event/event_record.h"
 #include "kernel/event_source.h"
 #include "kernel/loss.h"
+#include "track/proc_reader.h"
+#include "track/process_table.h"
 
 namespace cicd {
 
+struct TrackerOptions {
+  // Asked about processes whose start was not seen; null (replay): they stay unknown.
+  std::unique_ptr<ProcReader> proc_reader;
+  ProcessLimits limits;
+};
+
 struct JobActivity {
-  std::uint64_t processes = 0;       // alive now
+  std::uint64_t processes = 0;  // alive now, as far as samples tell: a lost exit leaves one
   std::uint64_t processes_seen = 0;
-  std::uint64_t max_processes = 0;   // most alive at once
-  std::uint64_t escaped = 0;         // tasks that left the job's cgroups
+  std::uint64_t max_processes = 0;  // most alive at once
+  std::uint64_t escaped = 0;        // tasks that left the job's cgroups
 };
 
 class Tracker {
@@ -33,11 +44,12 @@ class Tracker {
   // How the tracker finds the batch that a job's records go to; null for a slot nobody wants.
   using BatchOf = FunctionRef<EventBatch*(std::uint32_t slot)>;
 
-  explicit Tracker(ClockInfo clock);
+  explicit Tracker(ClockInfo clock, TrackerOptions options = {});
   ~Tracker();
   Tracker(const Tracker&) = delete;
   Tracker& operator=(const Tracker&) = delete;
 
+  // `slot`: 1 .. CICD_SLOTS_MAX - 1; others are ignored. `root_path` is below the v2 root ("/a/b").
   void register_job(std::uint32_t slot, std::uint64_t root_cgroup_id, std::string root_path);
   void remove_job(std::uint32_t slot);
 
@@ -45,7 +57,8 @@ class Tracker {
   void handle(SampleBytes bytes, BatchOf batch_of);
 
   JobActivity activity(std::uint32_t slot) const;
-  // Losses inside the tracker for a slot: malformed samples, unknown processes.
+  // Losses inside the tracker for a slot: malformed samples, unknown processes. Slot 0: those of
+  // samples that name no registered job.
   LossReport losses(std::uint32_t slot) const;
 
  private:

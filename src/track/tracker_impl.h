@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+// Inside of the Tracker, shared by tracker.cpp (jobs, decoding, counting), tracker_process.cpp
+// (who a sample belongs to; fork, exec, exit) and tracker_events.cpp (connect, open, cgroups).
+#pragma once
+
+#include <array>
+#include <memory>
+#include <string_view>
+#include <unordered_set>
+
+#include "track/cgroup_table.h"
+#include "track/tracker.h"
+#include "wire/decode.h"
+#include "wire/loss.h"
+
+namespace cicd {
+
+struct Tracker::Impl {
+ public:
+  Impl(ClockInfo clock, TrackerOptions options)
+      : clock_(clock), proc_reader_(std::move(options.proc_reader)), processes_(options.limits) {}
+
+  void register_job(std::uint32_t slot, std::uint64_t root_cgroup_id, std::string_view root_path);
+  void remove_job(std::uint32_t slot);
+  void handle(SampleBytes bytes, BatchOf batch_of);
+  JobActivity activity(std::uint32_t slot) const;
+  LossReport losses(std::uint32_t slot) const;
+
+ private:
+  struct DecodeLosses {
+    std::array<std::uint64_t, CICD_SAMPLE_TYPES> malformed{};  // by type; 0: type unknown
+    std::uint64_t unknown_type = 0;
+  };
+  struct JobState {
+    JobActivity activity;
+    std::unordered_set<std::uint64_t> outside;  // cgroups that escapes of this job led to
+    DecodeLosses decode_losses;
+    std::uint64_t unknown_processes = 0;
+    std::uint64_t unknown_images = 0;
+    std::uint64_t evicted = 0;
+    std::uint64_t cgroups_dropped = 0;
+  };
+  // What every handler of a sample needs.
+  struct Context {
+    const cicd_sample_header& header;
+    JobState& job;
+    EventBatch* batch;  // null: nobody wants records
+  };
+  // Why a process is seen without its fork.
+  enum class Appearance { kForked, kJoined, kUnexplained };
+  // A process and the picture of it that a sample belongs to.
+  struct Owner {
+    ProcessEntry& entry;
+    const ProcessRef& picture;  // valid until the entry changes
+  };
+
+  // tracker.cpp
+  JobState* job_of(std::uint32_t slot) const {
+    return slot < jobs_.size() ? jobs_[slot].get() : nullptr;
+  }
+  void count_malformed(SampleBytes bytes, DecodeError error);
+  bool is_outside(const Context& context, const ProcessEntry& entry) const;
+  EventRecord* add_record(EventType type, const Context& context, const ProcessEntry& entry,
+                          const ProcessRef& picture);
+
+  // tracker_process.cpp
+  void on(const ForkSample& sample, const Context& context);
+  void on(const ExecSample& sample, const Context& context);
+  void on(const ExitSample& sample, const Context& context);
+  Owner owner_of(const Context& context, Appearance appearance = Appearance::kUnexplained);
+  const ProcessRef& picture_of(ProcessEntry& entry, std::uint32_t exec_id, JobState& job);
+  ProcessEntry& adopt(std::uint32_t pid, std::uint64_t start_time_ns, std::uint32_t exec_id,
+                      const Context& context, Appearance appearance);
+  ProcessEntry& add_process(std::shared_ptr<Process> picture, const Context& context);
+  void end_process(ProcessEntry& entry);
+  ProcessRef parent_of(const ForkSample& sample, const Context& context);
+  // `picture` of `entry` as the parent of another one: cut when its chain is at its longest.
+  ProcessRef as_parent(ProcessEntry& entry, const ProcessRef& picture);
+
+  // tracker_events.cpp
+  void on(const ConnectSample& sample, const Context& context);
+  void on(const OpenSample& sample, const Context& context);
+  void on(const CgroupSample& sample, const Context& context);
+  void on_escape(const CgroupSample& sample, const Context& context);
+  std::string_view cgroup_text(std::uint64_t id, std::string_view path, Arena& arena) const;
+
+  ClockInfo clock_;
+  std::unique_ptr<ProcReader> proc_reader_;
+  ProcessTable processes_;
+  CgroupTable cgroups_;
+  std::array<std::unique_ptr<JobState>, CICD_SLOTS_MAX> jobs_;
+  DecodeLosses stray_losses_;
+  std::uint64_t unregistered_ = 0;
+  std::uint64_t now_ns_ = 0;   // latest time of a sample
+  std::uint64_t next_id_ = 1;  // of pictures
+  Arena scratch_;              // text on its way into a picture
+  std::shared_ptr<const ExecImage> unknown_image_ = [] {
+    auto image = std::make_shared<ExecImage>();
+    image->is_known = false;
+    return image;
+  }();
+};
+
+}  // namespace cicd
