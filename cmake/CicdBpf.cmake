@@ -21,7 +21,7 @@ function(cicd_bpf_library TARGET)
     add_custom_command(
       OUTPUT ${out}/${name}.skel.h
       COMMAND ${CICD_BPF_CLANG} -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror
-              -Wno-missing-declarations -Wno-compare-distinct-pointer-types
+              -Wno-missing-declarations -Wno-unused-parameter -Wno-compare-distinct-pointer-types
               -D__TARGET_ARCH_${arch} -I${CMAKE_CURRENT_SOURCE_DIR}
               -I${CMAKE_CURRENT_SOURCE_DIR}/include
               -I/usr/include/${CMAKE_LIBRARY_ARCHITECTURE} -c ${program} -o ${out}/${name}.bpf.o

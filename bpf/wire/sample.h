@@ -43,14 +43,14 @@ enum cicd_sample_type {
 
 /* How the bytes of a wire_string are to be read. */
 enum cicd_string_flags {
-  CICD_STRING_TRUNCATED = 1 << 0,  /* cut at the limit, or deeper than PATH_COMPONENTS_MAX */
-  CICD_STRING_FAULT = 1 << 1,      /* memory could not be read; the bytes are what came before */
+  CICD_STRING_TRUNCATED = 1 << 0, /* cut at the limit, or deeper than PATH_COMPONENTS_MAX */
+  CICD_STRING_FAULT = 1 << 1,     /* memory could not be read; the bytes are what came before */
   /*
    * A walked path: components from the leaf to the root, each ended by a NUL, none of them the
    * root itself ("usr\0" of "/usr/bin" comes last). No bytes at all is "/".
    */
   CICD_STRING_COMPONENTS = 1 << 2,
-  CICD_STRING_DELETED = 1 << 3,    /* the file's name was unlinked when it was seen */
+  CICD_STRING_DELETED = 1 << 3, /* the file's name was unlinked when it was seen */
   /* A file that lives outside every path; the bytes hold the dentry's name, if it has one. */
   CICD_STRING_PIPE = 1 << 4,
   CICD_STRING_SOCKET = 1 << 5,
@@ -75,7 +75,7 @@ struct cicd_sample_header {
   __u32 slot;          /* job slot; 0 is never a job */
   __u32 pid;           /* process id (tgid) in the initial pid namespace */
   __u32 tid;
-  __u32 exec_id;       /* task->self_exec_id: goes up with every exec; tells images of a pid apart */
+  __u32 exec_id; /* task->self_exec_id: goes up with every exec; tells images of a pid apart */
 };
 CICD_STATIC_ASSERT(sizeof(struct cicd_sample_header) == 48, "wire: header");
 
@@ -100,9 +100,9 @@ struct cicd_sample_exec {
   struct cicd_sample_header header;
   __u32 uid;
   __u32 gid;
-  __u64 inode;   /* of the program that runs */
-  __u32 device;  /* its st_dev in kernel encoding (major << 20 | minor) */
-  __u32 old_tid; /* thread that called exec */
+  __u64 inode;                  /* of the program that runs */
+  __u32 device;                 /* its st_dev in kernel encoding (major << 20 | minor) */
+  __u32 old_tid;                /* thread that called exec */
   struct cicd_string exec_path; /* program that runs, walked */
   struct cicd_string filename;  /* as the caller named it (bprm->filename), raw */
   struct cicd_string cwd;       /* walked */
@@ -139,11 +139,11 @@ enum cicd_connect_flags {
 struct cicd_sample_connect {
   struct cicd_sample_header header;
   __u64 socket_cookie;
-  __u8 remote_ip[16];  /* network order; IPv4 in the first four, the rest zero */
-  __u16 remote_port;   /* host order */
-  __u16 family;        /* AF_INET or AF_INET6, as the caller used it */
-  __u16 protocol;      /* IPPROTO_* */
-  __u16 socket_type;   /* SOCK_* */
+  __u8 remote_ip[16]; /* network order; IPv4 in the first four, the rest zero */
+  __u16 remote_port;  /* host order */
+  __u16 family;       /* AF_INET or AF_INET6, as the caller used it */
+  __u16 protocol;     /* IPPROTO_* */
+  __u16 socket_type;  /* SOCK_* */
 };
 CICD_STATIC_ASSERT(sizeof(struct cicd_sample_connect) == 80, "wire: connect");
 
@@ -156,18 +156,23 @@ enum cicd_open_call {
 };
 
 enum cicd_open_flags {
-  CICD_OPEN_READ = 1 << 0,  /* the file was opened for reading (failed opens: asked for) */
+  CICD_OPEN_READ = 1 << 0, /* the file was opened for reading (failed opens: asked for) */
   CICD_OPEN_WRITE = 1 << 1,
   CICD_OPEN_DIRECTORY = 1 << 2, /* it is a directory */
+  /*
+   * It succeeded, but another thread closed the descriptor before it could be looked at: `path`
+   * and `base` are as for a failed open, inode and device are 0.
+   */
+  CICD_OPEN_UNRESOLVED = 1 << 3,
 };
 
 struct cicd_sample_open {
   struct cicd_sample_header header;
-  __u64 inode;       /* 0 when the open failed */
+  __u64 inode; /* 0 when the open failed */
   __u32 device;
-  __u32 open_flags;  /* O_* as given by the caller */
-  __u16 call;        /* enum cicd_open_call */
-  __u16 error;       /* errno, 0 on success */
+  __u32 open_flags; /* O_* as given by the caller */
+  __u16 call;       /* enum cicd_open_call */
+  __u16 error;      /* errno, 0 on success */
   __u32 pad0;
   struct cicd_string path; /* success: walked. Failure: as the caller gave it, raw */
   struct cicd_string base; /* failure and relative: cwd or directory fd, walked; else empty */

@@ -24,7 +24,7 @@ namespace cicd {
 struct LiveOptions {
   std::uint64_t control_ring_bytes = 0;  // 0: from CPU count and memory; else a power of two
   std::uint64_t bulk_ring_bytes = 0;
-  std::string btf_path;                  // empty: /sys/kernel/btf/vmlinux
+  std::string btf_path;  // empty: /sys/kernel/btf/vmlinux
 };
 
 class LiveSource : public EventSource {

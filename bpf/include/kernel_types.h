@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The few kernel structs the programs read, each with only the members they read. libbpf finds the
+ * offsets in the BTF of the kernel it runs on (CO-RE), so order and size here mean nothing.
+ * A member that newer or older kernels name otherwise gets a variant with a `___suffix`.
+ */
+#ifndef CICD_KERNEL_TYPES_H
+#define CICD_KERNEL_TYPES_H
+
+#include <linux/bpf.h>
+#include <linux/types.h>
+#include <stdbool.h>
+
+typedef int pid_t;
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct qstr {
+  const unsigned char *name;
+};
+struct hlist_bl_node {
+  struct hlist_bl_node **pprev;
+};
+struct super_block {
+  __u32 s_dev;
+  unsigned long s_magic;
+};
+struct inode {
+  unsigned short i_mode;
+  struct super_block *i_sb;
+  unsigned long i_ino;
+};
+struct dentry {
+  struct hlist_bl_node d_hash;
+  struct dentry *d_parent;
+  struct qstr d_name;
+  struct inode *d_inode;
+  struct super_block *d_sb;
+};
+struct vfsmount {
+  struct dentry *mnt_root;
+};
+struct mount {
+  struct mount *mnt_parent;
+  struct dentry *mnt_mountpoint;
+  struct vfsmount mnt;
+};
+struct path {
+  struct vfsmount *mnt;
+  struct dentry *dentry;
+};
+struct file {
+  unsigned int f_mode;
+  struct inode *f_inode;
+  struct path f_path;
+};
+struct fdtable {
+  unsigned int max_fds;
+  struct file **fd;
+};
+struct files_struct {
+  struct fdtable *fdt;
+};
+struct fs_struct {
+  struct path root;
+  struct path pwd;
+};
+struct mm_struct {
+  unsigned long arg_start;
+  unsigned long arg_end;
+  struct file *exe_file;
+};
+struct linux_binprm {
+  const char *filename;
+  const char *interp;
+};
+typedef struct {
+  int counter;
+} atomic_t;
+struct signal_struct {
+  atomic_t live;
+  int group_exit_code;
+  unsigned int flags;
+};
+
+struct kernfs_node {
+  __u64 id;
+};
+struct cgroup_root {
+  int hierarchy_id;
+};
+struct cgroup;
+struct cgroup_subsys_state {
+  struct cgroup *cgroup;
+  struct cgroup_subsys_state *parent;
+};
+struct cgroup {
+  struct cgroup_subsys_state self;
+  struct kernfs_node *kn;
+  struct cgroup_root *root;
+};
+struct css_set {
+  struct cgroup *dfl_cgrp;
+};
+
+struct task_struct {
+  void *stack;
+  pid_t pid;
+  pid_t tgid;
+  int exit_code;
+  __u64 start_boottime;
+  __u64 self_exec_id;
+  struct task_struct *group_leader;
+  struct mm_struct *mm;
+  struct fs_struct *fs;
+  struct files_struct *files;
+  struct css_set *cgroups;
+  struct signal_struct *signal;
+};
+
+struct trace_event_raw_sys_exit {
+  long id;
+  long ret;
+};
+
+#pragma clang attribute pop
+
+#endif

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Every map that more than one object uses. programs/maps.bpf.c makes them; the loader hands their
+ * descriptors to the other objects (bpf_map__reuse_fd), so that an object that fails takes nothing
+ * with it. Maps of one program only (scratch, sk_storage) stand in its own file.
+ *
+ *   control_ring     samples of processes, cgroups, network     W kernel        R consumer
+ *   bulk_ring        samples of opens                           W kernel        R consumer
+ *   tracked_cgroups  v2 cgroup id -> job slot                   W user: root of a job; kernel:
+ *                    mkdir below it. R every hook. Entries of removed cgroups stay until the job's
+ *                    end (ids can still be in flight); user deletes them (untrack_slot).
+ *   members          tgid -> slot and last cgroup of a job's processes. W fork, exec, attach, exit
+ *                    and user (processes there before). R attach (has it left the job?), exit.
+ *   escaped          tgid -> slot of processes outside their job's cgroups. W attach, fork, exit.
+ *                    R every hook, only while shared.escaped is not zero.
+ *   loss             counters, wire/loss.h, per CPU             W kernel        R user
+ *   shared           wire/shared.h; mapped into the consumer    W both          R both
+ *
+ * Sizes given here are the defaults; the loader sets those of the rings.
+ */
+#ifndef CICD_MAPS_H
+#define CICD_MAPS_H
+
+#include "kernel_types.h"
+
+#include <bpf/bpf_helpers.h>
+
+#include "wire/loss.h"
+#include "wire/shared.h"
+
+#define CICD_TRACKED_MAX 65536
+#define CICD_MEMBERS_MAX 65536
+#define CICD_ESCAPED_MAX 8192
+
+struct {
+  __uint(type, BPF_MAP_TYPE_RINGBUF);
+  __uint(max_entries, 1 << 20);
+} control_ring SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_RINGBUF);
+  __uint(max_entries, 1 << 20);
+} bulk_ring SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, CICD_TRACKED_MAX);
+  __type(key, __u64);
+  __type(value, __u32);
+} tracked_cgroups SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, CICD_MEMBERS_MAX);
+  __type(key, __u32);
+  __type(value, struct cicd_member);
+} members SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, CICD_ESCAPED_MAX);
+  __type(key, __u32);
+  __type(value, __u32);
+} escaped SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, CICD_SLOTS_MAX *CICD_LOSS_STRIDE);
+  __type(key, __u32);
+  __type(value, __u64);
+} loss SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct cicd_shared);
+} shared SEC(".maps");
+
+static __always_inline struct cicd_shared *shared_memory(void) {
+  __u32 zero = 0;
+  return bpf_map_lookup_elem(&shared, &zero);
+}
+
+static __always_inline void count_loss(__u32 slot, __u32 reason) {
+  __u32 index = slot * CICD_LOSS_STRIDE + reason;
+  __u64 *count = bpf_map_lookup_elem(&loss, &index);
+  if (count) __sync_fetch_and_add(count, 1);
+}
+
+#endif

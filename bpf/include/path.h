@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Strings of a sample, built behind its fixed part in scratch memory: paths walked from dentry and
+ * mount up to the task's root (as d_path does it), raw strings of user and kernel memory.
+ *
+ * The write position lives in map memory and not in a register: the verifier then sees the same
+ * state in every round of the loop, and 200 components stay cheap to check on every kernel. The
+ * walk takes no locks; a rename at the same moment can give a mixture of both names.
+ *
+ * Each program has scratch memory of its own; programs can interrupt each other on a CPU.
+ */
+#ifndef CICD_PATH_H
+#define CICD_PATH_H
+
+#include "emit.h"
+
+#define CICD_NAME_BYTES 256 /* longest component with its NUL */
+#define CICD_SCRATCH_BYTES 24576
+/* Rounds of the walk: components and mounts crossed on the way. */
+#define CICD_WALK_ROUNDS (CICD_PATH_COMPONENTS_MAX + 16)
+
+#define CICD_MAGIC_PIPE 0x50495045
+#define CICD_MAGIC_SOCKET 0x534F434B
+#define CICD_MAGIC_NAMESPACE 0x6e736673
+#define CICD_MAGIC_ANON_INODE 0x09041934
+#define CICD_MAGIC_TMPFS 0x01021994
+#define CICD_MAGIC_HUGETLBFS 0x958458f6
+
+struct cicd_scratch {
+  struct dentry *dentry; /* where the walk is */
+  struct vfsmount *mount;
+  struct dentry *mount_root;
+  struct dentry *root_dentry; /* where it ends */
+  struct vfsmount *root_mount;
+  __u32 position; /* in data; where the next string goes */
+  __u32 start;    /* of the string in work */
+  __u32 flags;    /* of the string in work */
+  __u32 pad0;
+  char data[CICD_SCRATCH_BYTES];
+};
+
+/* One round; returns true when the walk is at its end. */
+static __always_inline bool walk_round(struct cicd_scratch *scratch) {
+  struct dentry *dentry = scratch->dentry;
+  struct vfsmount *mount = scratch->mount;
+  if (dentry == scratch->root_dentry && mount == scratch->root_mount) return true;
+  if (dentry == scratch->mount_root) {
+    struct mount *here = (void *)mount - bpf_core_field_offset(struct mount, mnt);
+    struct mount *parent = BPF_CORE_READ(here, mnt_parent);
+    if (!parent || parent == here) return true;
+    mount = (void *)parent + bpf_core_field_offset(struct mount, mnt);
+    scratch->dentry = BPF_CORE_READ(here, mnt_mountpoint);
+    scratch->mount = mount;
+    scratch->mount_root = BPF_CORE_READ(mount, mnt_root);
+    return false;
+  }
+  struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
+  if (!parent || parent == dentry) return true;
+  __u32 position = scratch->position;
+  if (position > CICD_SCRATCH_BYTES - CICD_NAME_BYTES) {
+    scratch->flags |= CICD_STRING_TRUNCATED;
+    return true;
+  }
+  long length = bpf_probe_read_kernel_str(scratch->data + position, CICD_NAME_BYTES,
+                                          BPF_CORE_READ(dentry, d_name.name));
+  if (length <= 0) {
+    scratch->flags |= CICD_STRING_FAULT;
+    return true;
+  }
+  position += length;
+  if (position - scratch->start > CICD_PATH_MAX) {
+    scratch->flags |= CICD_STRING_TRUNCATED;
+    return true;
+  }
+  scratch->position = position;
+  scratch->dentry = parent;
+  return false;
+}
+
+/* Files outside every path. Returns their flag, or 0 for an ordinary file. */
+static __always_inline __u32 special_file_flag(struct dentry *dentry) {
+  unsigned long magic = BPF_CORE_READ(dentry, d_sb, s_magic);
+  if (magic == CICD_MAGIC_PIPE) return CICD_STRING_PIPE;
+  if (magic == CICD_MAGIC_SOCKET) return CICD_STRING_SOCKET;
+  if (magic == CICD_MAGIC_NAMESPACE) return CICD_STRING_NAMESPACE;
+  if (magic == CICD_MAGIC_ANON_INODE) return CICD_STRING_ANON_INODE;
+  if (magic != CICD_MAGIC_TMPFS && magic != CICD_MAGIC_HUGETLBFS) return 0;
+  /* A memfd is a file without a parent whose name the kernel made: "memfd:<name>". */
+  if (BPF_CORE_READ(dentry, d_parent) != dentry) return 0;
+  char name[6] = {};
+  bpf_probe_read_kernel(name, sizeof(name), BPF_CORE_READ(dentry, d_name.name));
+  bool memfd = name[0] == 'm' && name[1] == 'e' && name[2] == 'm' && name[3] == 'f' &&
+               name[4] == 'd' && name[5] == ':';
+  return memfd ? CICD_STRING_MEMFD : 0;
+}
+
+static __always_inline void finish_string(struct cicd_scratch *scratch,
+                                          struct cicd_string *string) {
+  string->length = scratch->position - scratch->start;
+  string->flags = scratch->flags;
+}
+
+/* Raw string of kernel memory; a longer one is marked as cut. `limit` is a constant. */
+static __always_inline void append_kernel_string(struct cicd_scratch *scratch, const void *from,
+                                                 __u32 limit, struct cicd_string *string) {
+  __u32 position = scratch->position;
+  scratch->start = position;
+  scratch->flags = 0;
+  if (position <= CICD_SCRATCH_BYTES - CICD_PATH_MAX) {
+    long length = bpf_probe_read_kernel_str(scratch->data + position, limit, from);
+    char next = 0;
+    if (length == limit) bpf_probe_read_kernel(&next, 1, from + limit - 1);
+    if (length > 0) scratch->position = position + length - 1;
+    if (length <= 0) scratch->flags = CICD_STRING_FAULT;
+    if (next) scratch->flags = CICD_STRING_TRUNCATED;
+  }
+  finish_string(scratch, string);
+}
+
+static __always_inline void append_user_string(struct cicd_scratch *scratch, const void *from,
+                                               struct cicd_string *string) {
+  __u32 position = scratch->position;
+  scratch->start = position;
+  scratch->flags = 0;
+  if (position <= CICD_SCRATCH_BYTES - CICD_PATH_MAX) {
+    long length = bpf_probe_read_user_str(scratch->data + position, CICD_PATH_MAX, from);
+    char next = 0;
+    if (length == CICD_PATH_MAX) bpf_probe_read_user(&next, 1, from + CICD_PATH_MAX - 1);
+    if (length > 0) scratch->position = position + length - 1;
+    if (length <= 0) scratch->flags = CICD_STRING_FAULT;
+    if (next) scratch->flags = CICD_STRING_TRUNCATED;
+  }
+  finish_string(scratch, string);
+}
+
+/* The path of (mount, dentry) as a task with this fs_struct sees it. */
+static __always_inline void append_path(struct cicd_scratch *scratch, struct vfsmount *mount,
+                                        struct dentry *dentry, struct fs_struct *fs,
+                                        struct cicd_string *string) {
+  __u32 special = special_file_flag(dentry);
+  if (special) {
+    append_kernel_string(scratch, BPF_CORE_READ(dentry, d_name.name), CICD_NAME_BYTES, string);
+    string->flags |= special;
+    return;
+  }
+  scratch->dentry = dentry;
+  scratch->mount = mount;
+  scratch->mount_root = BPF_CORE_READ(mount, mnt_root);
+  scratch->root_dentry = BPF_CORE_READ(fs, root.dentry);
+  scratch->root_mount = BPF_CORE_READ(fs, root.mnt);
+  scratch->start = scratch->position;
+  scratch->flags = CICD_STRING_COMPONENTS;
+  if (!BPF_CORE_READ(dentry, d_hash.pprev) && BPF_CORE_READ(dentry, d_parent) != dentry) {
+    scratch->flags |= CICD_STRING_DELETED;
+  }
+  bool ended = false;
+  for (int i = 0; i < CICD_WALK_ROUNDS; i++) {
+    ended = walk_round(scratch);
+    if (ended) break;
+  }
+  if (!ended) scratch->flags |= CICD_STRING_TRUNCATED;
+  finish_string(scratch, string);
+}
+
+#endif

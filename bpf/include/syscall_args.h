@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Arguments of the system call that current is leaving, from the registers it came in with, and
+ * the numbers of the system calls we know. Native calls only: 32-bit ones never reach the syscall
+ * tracepoints.
+ */
+#ifndef CICD_SYSCALL_ARGS_H
+#define CICD_SYSCALL_ARGS_H
+
+#include "kernel_types.h"
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+#if defined(__TARGET_ARCH_x86)
+struct pt_regs {
+  unsigned long r10, dx, si, di;
+};
+#define CICD_NR_OPEN 2
+#define CICD_NR_CREAT 85
+#define CICD_NR_OPENAT 257
+#define CICD_NR_OPEN_BY_HANDLE_AT 304
+#elif defined(__TARGET_ARCH_arm64)
+struct user_pt_regs {
+  __u64 regs[31];
+};
+struct pt_regs {
+  __u64 regs[31];
+  __u64 orig_x0;
+};
+#define CICD_NR_OPEN (-1)
+#define CICD_NR_CREAT (-1)
+#define CICD_NR_OPENAT 56
+#define CICD_NR_OPEN_BY_HANDLE_AT 265
+#else
+#error "unknown architecture"
+#endif
+#define CICD_NR_OPENAT2 437
+#pragma clang attribute pop
+
+/* Helpers younger than the kernel floor are asked for by number; the values are the kernel's. */
+enum bpf_func_id___probe { BPF_FUNC_task_pt_regs___probe = 175 };
+
+/* Size of a kernel stack, for kernels without bpf_task_pt_regs (set by the loader). */
+const volatile __u32 kernel_stack_bytes = 16384;
+
+static __always_inline struct pt_regs *entry_registers(void) {
+  if (bpf_core_enum_value_exists(enum bpf_func_id___probe, BPF_FUNC_task_pt_regs___probe)) {
+    return (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
+  }
+  struct task_struct *task = (void *)bpf_get_current_task();
+  return BPF_CORE_READ(task, stack) + kernel_stack_bytes - bpf_core_type_size(struct pt_regs);
+}
+
+static __always_inline void syscall_args(struct pt_regs *regs, unsigned long args[3]) {
+#if defined(__TARGET_ARCH_x86)
+  args[0] = BPF_CORE_READ(regs, di);
+  args[1] = BPF_CORE_READ(regs, si);
+  args[2] = BPF_CORE_READ(regs, dx);
+#else
+  args[0] = BPF_CORE_READ(regs, orig_x0);
+  args[1] = BPF_CORE_READ(regs, regs[1]);
+  args[2] = BPF_CORE_READ(regs, regs[2]);
+#endif
+}
+
+#endif

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// Life of cgroups: children of tracked cgroups are tracked from their first moment, and processes
+// that are moved out keep their slot. Hierarchies of cgroup v1 fire the same tracepoints with ids
+// of their own: only hierarchy 0 (v2) counts.
+#include "kernel_types.h"
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "emit.h"
+#include "track.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+enum { SCRATCH_MKDIR, SCRATCH_RMDIR, SCRATCH_ATTACH, SCRATCH_COUNT };
+
+struct cgroup_scratch {
+  struct cicd_sample_cgroup sample;
+  char path[CICD_CGROUP_PATH_MAX];
+};
+
+/* One element per program. */
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, SCRATCH_COUNT);
+  __type(key, __u32);
+  __type(value, struct cgroup_scratch);
+} cgroup_scratch SEC(".maps");
+
+struct cgroup_event {
+  __u16 type;
+  __u16 flags;
+  __u32 slot;
+  __u64 target;
+  __u64 from;
+};
+
+static __always_inline void emit_cgroup(__u32 index, const struct cgroup_event *event,
+                                        struct task_struct *task, const char *path) {
+  struct cgroup_scratch *scratch = bpf_map_lookup_elem(&cgroup_scratch, &index);
+  if (!scratch) {
+    count_loss(event->slot, CICD_LOSS_SCRATCH);
+    return;
+  }
+  struct cicd_sample_cgroup *sample = &scratch->sample;
+  long length = bpf_probe_read_kernel_str(scratch->path, sizeof(scratch->path), path);
+  sample->path.flags = 0;
+  if (length <= 0) sample->path.flags = CICD_STRING_FAULT;
+  if (length == sizeof(scratch->path)) sample->path.flags = CICD_STRING_TRUNCATED;
+  __u32 bytes = length > 0 ? (__u32)length - 1 : 0;
+  if (bytes > CICD_CGROUP_PATH_MAX) bytes = 0;
+  sample->path.length = bytes;
+  __u32 size = sizeof(*sample) + bytes;
+  fill_header(&sample->header, event->type, event->flags, size, event->slot, task);
+  sample->target_cgroup_id = event->target;
+  sample->from_cgroup_id = event->from;
+  emit_control(scratch, size, event->slot, event->type);
+}
+
+static __always_inline __u64 parent_id(struct cgroup *cgroup) {
+  return BPF_CORE_READ(cgroup, self.parent, cgroup, kn, id);
+}
+
+SEC("tp_btf/cgroup_mkdir")
+int BPF_PROG(cgroup_made, struct cgroup *cgroup, const char *path) {
+  if (cgroup->root->hierarchy_id != 0) return 0;
+  __u64 from = parent_id(cgroup);
+  __u32 slot = slot_of_cgroup(from);
+  if (!slot) return 0;
+  __u64 target = cgroup->kn->id;
+  if (bpf_map_update_elem(&tracked_cgroups, &target, &slot, BPF_ANY)) {
+    count_loss(slot, CICD_LOSS_TRACKED_FULL);
+  }
+  struct cgroup_event event = {CICD_SAMPLE_CGROUP_MKDIR, 0, slot, target, from};
+  emit_cgroup(SCRATCH_MKDIR, &event, (void *)bpf_get_current_task(), path);
+  return 0;
+}
+
+SEC("tp_btf/cgroup_rmdir")
+int BPF_PROG(cgroup_removed, struct cgroup *cgroup, const char *path) {
+  if (cgroup->root->hierarchy_id != 0) return 0;
+  __u64 target = cgroup->kn->id;
+  __u32 slot = slot_of_cgroup(target);
+  if (!slot) return 0;
+  struct cgroup_event event = {CICD_SAMPLE_CGROUP_RMDIR, 0, slot, target, parent_id(cgroup)};
+  emit_cgroup(SCRATCH_RMDIR, &event, (void *)bpf_get_current_task(), path);
+  return 0;
+}
+
+/* Comes after the move; once for a whole process, with its leader. */
+SEC("tp_btf/cgroup_attach_task")
+int BPF_PROG(cgroup_attached, struct cgroup *cgroup, const char *path, struct task_struct *task) {
+  if (cgroup->root->hierarchy_id != 0) return 0;
+  __u64 target = cgroup->kn->id;
+  __u32 slot = slot_of_cgroup(target);
+  __u32 tgid = task->tgid;
+  struct cicd_member *member = bpf_map_lookup_elem(&members, &tgid);
+  __u32 old_slot = member ? member->slot : 0;
+  __u64 from = member ? member->cgroup_id : 0;
+  if (!slot && !old_slot) return 0;
+
+  member_put(tgid, slot ? slot : old_slot, target);
+  if (old_slot && slot != old_slot) {
+    /* Already outside: one report of the way out is enough. */
+    bool left = slot ? true : escaped_put(tgid, old_slot);
+    struct cgroup_event event = {CICD_SAMPLE_CGROUP_ATTACH, CICD_ATTACH_ESCAPE, old_slot, target,
+                                 from};
+    if (left) emit_cgroup(SCRATCH_ATTACH, &event, task, path);
+  }
+  if (slot) {
+    escaped_drop(tgid);
+    struct cgroup_event event = {CICD_SAMPLE_CGROUP_ATTACH, 0, slot, target, from};
+    emit_cgroup(SCRATCH_ATTACH, &event, task, path);
+  }
+  return 0;
+}

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// Opens, seen when the system call returns: one program for all five calls. A successful one is
+// described by the file that came out; a failed one by what was asked for.
+#include "kernel_types.h"
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+#include "path.h"
+#include "syscall_args.h"
+#include "track.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+#define FMODE_READ 1
+#define FMODE_WRITE 2
+#define S_IFMT 0170000
+#define S_IFDIR 0040000
+#define AT_FDCWD (-100)
+#define EINTR 4
+#define ERESTARTSYS 512
+#define O_ACCMODE 3
+#define O_WRONLY 1
+#define O_RDWR 2
+#define O_CREAT 0100
+#define O_TRUNC 01000
+
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct cicd_scratch);
+} open_scratch SEC(".maps");
+
+/* What the caller asked for. */
+struct request {
+  const void *path; /* user memory; null for open_by_handle_at */
+  int directory;
+  __u32 flags;
+  __u16 call;
+};
+
+static __always_inline bool read_request(long number, struct request *request) {
+  unsigned long args[3];
+  syscall_args(entry_registers(), args);
+  request->directory = AT_FDCWD;
+  if (number == CICD_NR_OPENAT || number == CICD_NR_OPENAT2) {
+    request->call = number == CICD_NR_OPENAT ? CICD_OPEN_OPENAT : CICD_OPEN_OPENAT2;
+    request->directory = (int)args[0];
+    request->path = (const void *)args[1];
+    request->flags = (__u32)args[2];
+    if (number == CICD_NR_OPENAT2) {
+      __u64 how_flags = 0;
+      bpf_probe_read_user(&how_flags, sizeof(how_flags), (const void *)args[2]);
+      request->flags = (__u32)how_flags;
+    }
+  } else if (number == CICD_NR_OPEN) {
+    request->call = CICD_OPEN_OPEN;
+    request->path = (const void *)args[0];
+    request->flags = (__u32)args[1];
+  } else if (number == CICD_NR_CREAT) {
+    request->call = CICD_OPEN_CREAT;
+    request->path = (const void *)args[0];
+    request->flags = O_CREAT | O_WRONLY | O_TRUNC;
+  } else if (number == CICD_NR_OPEN_BY_HANDLE_AT) {
+    request->call = CICD_OPEN_BY_HANDLE_AT;
+    request->directory = (int)args[0];
+    request->flags = (__u32)args[2];
+  } else {
+    return false;
+  }
+  return true;
+}
+
+static __always_inline struct file *file_of(struct task_struct *task, __u32 fd) {
+  struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+  if (fd >= BPF_CORE_READ(table, max_fds)) return 0;
+  struct file **files = BPF_CORE_READ(table, fd);
+  struct file *file = 0;
+  bpf_probe_read_kernel(&file, sizeof(file), files + fd);
+  return file;
+}
+
+/* The path as given, and where it starts when it is relative. */
+static __always_inline void describe_request(struct cicd_scratch *scratch,
+                                             struct cicd_sample_open *sample,
+                                             const struct request *request,
+                                             struct task_struct *task) {
+  __u32 begin = scratch->position;
+  if (request->path) {
+    append_user_string(scratch, request->path, &sample->path);
+    char first = 0;
+    if (begin < CICD_SCRATCH_BYTES) first = scratch->data[begin];
+    if (sample->path.length > 0 && first == '/') return;
+  }
+  struct fs_struct *fs = BPF_CORE_READ(task, fs);
+  struct vfsmount *mount;
+  struct dentry *dentry;
+  if (request->directory == AT_FDCWD) {
+    mount = BPF_CORE_READ(fs, pwd.mnt);
+    dentry = BPF_CORE_READ(fs, pwd.dentry);
+  } else {
+    struct file *file = file_of(task, request->directory);
+    if (!file) return;
+    mount = BPF_CORE_READ(file, f_path.mnt);
+    dentry = BPF_CORE_READ(file, f_path.dentry);
+  }
+  append_path(scratch, mount, dentry, fs, &sample->base);
+}
+
+static __always_inline void describe_file(struct cicd_scratch *scratch,
+                                          struct cicd_sample_open *sample, struct file *file,
+                                          struct task_struct *task) {
+  __u32 mode = BPF_CORE_READ(file, f_mode);
+  struct inode *inode = BPF_CORE_READ(file, f_inode);
+  if (mode & FMODE_READ) sample->header.flags |= CICD_OPEN_READ;
+  if (mode & FMODE_WRITE) sample->header.flags |= CICD_OPEN_WRITE;
+  if ((BPF_CORE_READ(inode, i_mode) & S_IFMT) == S_IFDIR) {
+    sample->header.flags |= CICD_OPEN_DIRECTORY;
+  }
+  sample->inode = BPF_CORE_READ(inode, i_ino);
+  sample->device = BPF_CORE_READ(inode, i_sb, s_dev);
+  append_path(scratch, BPF_CORE_READ(file, f_path.mnt), BPF_CORE_READ(file, f_path.dentry),
+              BPF_CORE_READ(task, fs), &sample->path);
+}
+
+static __always_inline void flags_from_request(struct cicd_sample_open *sample) {
+  __u32 access = sample->open_flags & O_ACCMODE;
+  if (access != O_WRONLY) sample->header.flags |= CICD_OPEN_READ;
+  if (access == O_WRONLY || access == O_RDWR) sample->header.flags |= CICD_OPEN_WRITE;
+}
+
+SEC("tp/syscalls/sys_exit_openat")
+int open_returned(struct trace_event_raw_sys_exit *ctx) {
+  __u32 slot = slot_of_current();
+  if (!slot) return 0;
+  __u32 zero = 0;
+  struct cicd_scratch *scratch = bpf_map_lookup_elem(&open_scratch, &zero);
+  if (!scratch) {
+    count_loss(slot, CICD_LOSS_SCRATCH);
+    return 0;
+  }
+  struct request request = {};
+  if (!read_request((int)ctx->id, &request)) return 0;
+  long result = ctx->ret;
+  struct task_struct *task = (void *)bpf_get_current_task();
+  struct cicd_sample_open *sample = (void *)scratch->data;
+  __builtin_memset(sample, 0, sizeof(*sample));
+  fill_header(&sample->header, CICD_SAMPLE_OPEN, 0, 0, slot, task);
+  sample->open_flags = request.flags;
+  sample->call = request.call;
+  scratch->position = sizeof(*sample);
+
+  struct file *file = result >= 0 ? file_of(task, result) : 0;
+  if (file) {
+    describe_file(scratch, sample, file, task);
+  } else {
+    if (result < 0) {
+      /* A call that a signal broke off, before it is restarted or given up. */
+      sample->error = -result >= ERESTARTSYS ? EINTR : -result;
+    } else {
+      sample->header.flags |= CICD_OPEN_UNRESOLVED;
+    }
+    flags_from_request(sample);
+    describe_request(scratch, sample, &request, task);
+  }
+  __u32 size = scratch->position;
+  if (size > CICD_SCRATCH_BYTES) return 0;
+  sample->header.size = size;
+  emit_bulk(sample, size, slot, CICD_SAMPLE_OPEN);
+  return 0;
+}

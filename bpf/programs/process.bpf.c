@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// Processes of jobs: fork (new processes, not threads), exec, exit of the last thread.
+#include "kernel_types.h"
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "emit.h"
+#include "path.h"
+#include "track.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* Since 6.16 the tracepoint says itself whether this is the last thread (set by the loader). */
+const volatile bool exit_has_group_dead = false;
+
+#define SIGNAL_GROUP_EXIT 0x00000004
+
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct cicd_scratch);
+} exec_scratch SEC(".maps");
+
+/* A child or thread was made outside the job's cgroups by clone3(CLONE_INTO_CGROUP). */
+static __always_inline void emit_clone_escape(struct task_struct *child, __u32 slot, __u64 from,
+                                              __u64 to) {
+  struct cicd_sample_cgroup sample = {};
+  fill_header(&sample.header, CICD_SAMPLE_CGROUP_ATTACH, CICD_ATTACH_ESCAPE | CICD_ATTACH_CLONE,
+              sizeof(sample), slot, child);
+  sample.target_cgroup_id = to;
+  sample.from_cgroup_id = from;
+  emit_control(&sample, sizeof(sample), slot, CICD_SAMPLE_CGROUP_ATTACH);
+}
+
+static __always_inline void emit_fork(struct task_struct *parent, struct task_struct *child,
+                                      __u32 slot, __u64 parent_cgroup) {
+  struct cicd_sample_fork sample = {};
+  fill_header(&sample.header, CICD_SAMPLE_FORK, 0, sizeof(sample), slot, child);
+  sample.parent_start_time_ns = BPF_CORE_READ(parent, group_leader, start_boottime);
+  sample.parent_cgroup_id = parent_cgroup;
+  sample.parent_pid = BPF_CORE_READ(parent, tgid);
+  sample.parent_tid = BPF_CORE_READ(parent, pid);
+  sample.parent_exec_id = BPF_CORE_READ(parent, self_exec_id);
+  sample.uid = (__u32)bpf_get_current_uid_gid();
+  emit_control(&sample, sizeof(sample), slot, CICD_SAMPLE_FORK);
+}
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child) {
+  __u64 parent_cgroup = bpf_get_current_cgroup_id();
+  __u64 child_cgroup = child->cgroups->dfl_cgrp->kn->id;
+  __u32 parent_tracked = slot_of_cgroup(parent_cgroup);
+  __u32 child_tracked = parent_tracked;
+  if (child_cgroup != parent_cgroup) child_tracked = slot_of_cgroup(child_cgroup);
+  __u32 parent_slot = parent_tracked;
+  if (!parent_slot) parent_slot = slot_of_escaped(bpf_get_current_pid_tgid() >> 32);
+  __u32 slot = child_tracked ? child_tracked : parent_slot;
+  if (!slot) return 0;
+
+  __u32 tgid = child->tgid;
+  bool process = child->pid == child->tgid;
+  if (process) member_put(tgid, slot, child_cgroup);
+  if (!child_tracked) escaped_put(tgid, slot);
+  if (process) emit_fork(parent, child, slot, parent_cgroup);
+  if (parent_tracked && child_tracked != parent_tracked) {
+    emit_clone_escape(child, parent_tracked, parent_cgroup, child_cgroup);
+  }
+  return 0;
+}
+
+/* The arguments as they lie in user memory; page by page when a page is not there. */
+static __always_inline void append_argv(struct cicd_scratch *scratch, struct mm_struct *mm,
+                                        struct cicd_string *string) {
+  unsigned long from = BPF_CORE_READ(mm, arg_start);
+  unsigned long bytes = BPF_CORE_READ(mm, arg_end) - from;
+  __u32 position = scratch->position;
+  scratch->start = position;
+  scratch->flags = 0;
+  if (bytes > CICD_ARGV_MAX) {
+    bytes = CICD_ARGV_MAX;
+    scratch->flags = CICD_STRING_TRUNCATED;
+  }
+  if (position > CICD_SCRATCH_BYTES - CICD_ARGV_MAX) return;
+  if (!bpf_probe_read_user(scratch->data + position, bytes, (void *)from)) {
+    scratch->position = position + bytes;
+    finish_string(scratch, string);
+    return;
+  }
+  scratch->flags |= CICD_STRING_FAULT;
+  unsigned long end = from + bytes;
+  for (int i = 0; i < CICD_ARGV_MAX / 4096 + 1; i++) {
+    unsigned long part = 4096 - (from & 4095);
+    if (part > end - from) part = end - from;
+    position = scratch->position;
+    if (position > CICD_SCRATCH_BYTES - 4096 || part == 0 || part > 4096) break;
+    if (bpf_probe_read_user(scratch->data + position, part, (void *)from)) break;
+    scratch->position = position + part;
+    from += part;
+  }
+  finish_string(scratch, string);
+}
+
+/* The program file itself: identity, path, and whether it lives in memory only. */
+static __always_inline void append_program(struct cicd_scratch *scratch,
+                                           struct cicd_sample_exec *sample, struct file *file,
+                                           struct fs_struct *fs) {
+  struct inode *inode = BPF_CORE_READ(file, f_inode);
+  sample->inode = BPF_CORE_READ(inode, i_ino);
+  sample->device = BPF_CORE_READ(inode, i_sb, s_dev);
+  append_path(scratch, BPF_CORE_READ(file, f_path.mnt), BPF_CORE_READ(file, f_path.dentry), fs,
+              &sample->exec_path);
+  if (sample->exec_path.flags & CICD_STRING_MEMFD) sample->header.flags |= CICD_EXEC_MEMFD;
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(process_exec, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm) {
+  __u32 tgid = bpf_get_current_pid_tgid() >> 32;
+  __u64 cgroup_id = bpf_get_current_cgroup_id();
+  __u32 slot = slot_of_current();
+  struct cicd_member *member = bpf_map_lookup_elem(&members, &tgid);
+  if (!slot) {
+    if (!member) return 0;
+    /* Being moved out of the job right now: cgroup_attach_task comes after the move. */
+    slot = member->slot;
+  } else if (!member) {
+    member_put(tgid, slot, cgroup_id);
+  }
+  __u32 zero = 0;
+  struct cicd_scratch *scratch = bpf_map_lookup_elem(&exec_scratch, &zero);
+  if (!scratch) {
+    count_loss(slot, CICD_LOSS_SCRATCH);
+    return 0;
+  }
+  struct cicd_sample_exec *sample = (void *)scratch->data;
+  __builtin_memset(sample, 0, sizeof(*sample));
+  fill_header(&sample->header, CICD_SAMPLE_EXEC, 0, 0, slot, task);
+  __u64 ids = bpf_get_current_uid_gid();
+  sample->uid = (__u32)ids;
+  sample->gid = ids >> 32;
+  sample->old_tid = old_pid;
+  const char *filename = BPF_CORE_READ(bprm, filename);
+  if (filename != BPF_CORE_READ(bprm, interp)) sample->header.flags |= CICD_EXEC_SCRIPT;
+
+  struct mm_struct *mm = BPF_CORE_READ(task, mm);
+  struct fs_struct *fs = BPF_CORE_READ(task, fs);
+  scratch->position = sizeof(*sample);
+  append_program(scratch, sample, BPF_CORE_READ(mm, exe_file), fs);
+  append_kernel_string(scratch, filename, CICD_PATH_MAX, &sample->filename);
+  append_path(scratch, BPF_CORE_READ(fs, pwd.mnt), BPF_CORE_READ(fs, pwd.dentry), fs, &sample->cwd);
+  append_argv(scratch, mm, &sample->argv);
+
+  __u32 size = scratch->position;
+  if (size > CICD_SCRATCH_BYTES) return 0;
+  sample->header.size = size;
+  emit_control(sample, size, slot, CICD_SAMPLE_EXEC);
+  return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int process_exit(__u64 *ctx) {
+  struct task_struct *task = (void *)ctx[0];
+  if (exit_has_group_dead) {
+    if (!(ctx[1] & 1)) return 0;
+  } else if (BPF_CORE_READ(task, signal, live.counter) != 0) {
+    return 0;
+  }
+  __u32 slot = slot_of_current();
+  __u32 tgid = bpf_get_current_pid_tgid() >> 32;
+  struct cicd_member *member = bpf_map_lookup_elem(&members, &tgid);
+  if (!slot && member) slot = member->slot;
+  if (!slot) return 0;
+  bool removed = bpf_map_delete_elem(&members, &tgid) == 0;
+  if (!exit_has_group_dead && !removed) {
+    /* Two last threads can both find `live` at zero; only one of them removes the member. */
+    struct cicd_shared *memory = shared_memory();
+    if (!memory || !memory->members_missing) return 0;
+  }
+  escaped_drop(tgid);
+
+  struct cicd_sample_exit sample = {};
+  fill_header(&sample.header, CICD_SAMPLE_EXIT, 0, sizeof(sample), slot, task);
+  struct signal_struct *signal = BPF_CORE_READ(task, signal);
+  if (BPF_CORE_READ(signal, flags) & SIGNAL_GROUP_EXIT) {
+    sample.status = BPF_CORE_READ(signal, group_exit_code);
+  } else {
+    sample.status = BPF_CORE_READ(task, group_leader, exit_code);
+  }
+  emit_control(&sample, sizeof(sample), slot, CICD_SAMPLE_EXIT);
+  return 0;
+}

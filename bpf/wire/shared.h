@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Words of memory that the kernel programs and the consumer share: map `shared`, one element,
+ * mapped into the consumer. Who writes what stands beside each member; nobody needs a lock.
+ */
+#ifndef CICD_WIRE_SHARED_H
+#define CICD_WIRE_SHARED_H
+
+#include "wire/sample.h"
+
+/* When the producer is to wake the consumer. It sets the word back to AWAKE when it does. */
+enum cicd_consumer_state {
+  CICD_CONSUMER_AWAKE = 0, /* it is reading or will look by itself: never */
+  CICD_CONSUMER_PACED = 1, /* it sleeps for a few milliseconds: only when a ring fills up */
+  CICD_CONSUMER_IDLE = 2,  /* it sleeps until there is something: at the next sample */
+};
+
+struct cicd_shared {
+  __u64 escaped;            /* kernel: entries of map `escaped`; it is not looked up at zero */
+  __u64 members_missing;    /* kernel: processes that map `members` had no room for, ever */
+  __u64 control_wake_bytes; /* user, before attaching: fill at which a paced consumer is woken */
+  __u64 bulk_wake_bytes;
+  __u32 consumer; /* both: enum cicd_consumer_state */
+  __u32 pad0;
+};
+CICD_STATIC_ASSERT(sizeof(struct cicd_shared) == 40, "wire: shared");
+
+/* Value of map `members`. */
+struct cicd_member {
+  __u64 cgroup_id; /* v2 cgroup the process was in when it was seen last */
+  __u32 slot;
+  __u32 pad0;
+};
+CICD_STATIC_ASSERT(sizeof(struct cicd_member) == 16, "wire: member");
+
+#endif

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernel/hook_catalogue.h"
+
+#include <array>
+
+namespace cicd {
+
+namespace {
+
+using enum AttachKind;
+
+// arm64 has neither open nor creat; what a kernel does not have is left out when attaching.
+constexpr std::string_view kOpenCalls[] = {"sys_exit_openat", "sys_exit_openat2", "sys_exit_open",
+                                           "sys_exit_creat", "sys_exit_open_by_handle_at"};
+
+constexpr HookInfo kHooks[] = {
+    {"process_fork", HookFamily::kProcess, kTracing, "process_fork"},
+    {"process_exec", HookFamily::kProcess, kTracing, "process_exec"},
+    {"process_exit", HookFamily::kProcess, kTracing, "process_exit"},
+    {"cgroup_made", HookFamily::kCgroup, kTracing, "cgroup"},
+    {"cgroup_removed", HookFamily::kCgroup, kTracing, "cgroup"},
+    {"cgroup_attached", HookFamily::kCgroup, kTracing, "cgroup"},
+    {"connect4", HookFamily::kNetwork, kCgroup, "network_connect"},
+    {"connect6", HookFamily::kNetwork, kCgroup, "network_connect"},
+    {"sendmsg4", HookFamily::kNetwork, kCgroup, "network_connect"},
+    {"sendmsg6", HookFamily::kNetwork, kCgroup, "network_connect"},
+    {"open_returned", HookFamily::kFileOpen, kSyscallExit, "file_open", kOpenCalls},
+};
+
+constexpr std::string_view kExecPrograms[] = {"process_exec", "process_fork"};
+constexpr std::string_view kExitPrograms[] = {"process_exit", "process_fork"};
+constexpr std::string_view kConnectPrograms[] = {"connect4", "connect6", "sendmsg4", "sendmsg6"};
+constexpr std::string_view kOpenPrograms[] = {"open_returned"};
+constexpr std::string_view kEscapePrograms[] = {"cgroup_attached", "cgroup_made", "process_fork"};
+
+constexpr std::array<EventBackend, kEventTypeCount> kBackends = {{
+    {EventType::kProcessExec, "tp_btf", kExecPrograms, ""},
+    {EventType::kProcessExit, "tp_btf", kExitPrograms, ""},
+    {EventType::kNetworkConnect, "cgroup", kConnectPrograms,
+     "Raw and packet sockets are not seen, and no data on sockets that came connected from "
+     "outside the job."},
+    {EventType::kFileOpen, "syscall tracepoint", kOpenPrograms,
+     "Opens by 32-bit system calls and by io_uring are not seen, nor those of the kernel itself "
+     "(the program of an exec is a process_exec)."},
+    {EventType::kCgroupEscape, "tp_btf", kEscapePrograms, ""},
+    {EventType::kMonitoringGap, "sensor", {}, ""},
+}};
+
+}  // namespace
+
+std::span<const HookInfo> hooks() { return kHooks; }
+std::span<const EventBackend> event_backends() { return kBackends; }
+
+}  // namespace cicd

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernel/job_map.h"
+
+#include <bpf/bpf.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <vector>
+
+namespace cicd {
+
+namespace {
+
+// name_to_handle_at(2) on cgroupfs gives handles of this type; the id is the cgroup's.
+constexpr int kKernfsHandle = 0xfe;
+
+UniqueFd open_cgroup(int root_fd, std::uint64_t cgroup_id) {
+  alignas(file_handle) char buffer[sizeof(file_handle) + sizeof(cgroup_id)] = {};
+  auto* handle = reinterpret_cast<file_handle*>(buffer);
+  handle->handle_bytes = sizeof(cgroup_id);
+  handle->handle_type = kKernfsHandle;
+  std::memcpy(buffer + offsetof(file_handle, f_handle), &cgroup_id, sizeof(cgroup_id));
+  return UniqueFd(::open_by_handle_at(root_fd, handle, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+}
+
+void put_members(const ProgramSet& programs, int root_fd, std::uint64_t cgroup_id,
+                 std::uint32_t slot) {
+  UniqueFd directory = open_cgroup(root_fd, cgroup_id);
+  if (!directory) return;  // only the reporting of an escape of these processes hangs on it
+  std::ifstream procs("/proc/self/fd/" + std::to_string(directory.get()) + "/cgroup.procs");
+  const cicd_member member = {.cgroup_id = cgroup_id, .slot = slot, .pad0 = 0};
+  std::uint32_t pid = 0;
+  while (procs >> pid) {
+    if (pid != 0) ::bpf_map_update_elem(programs.map_fd("members"), &pid, &member, BPF_NOEXIST);
+  }
+}
+
+// Deletes the entries whose value satisfies `matches`; returns how many.
+template <typename Key, typename Value, typename Matches>
+std::size_t delete_where(int map_fd, Matches matches) {
+  std::vector<Key> doomed;
+  Key key{};
+  Key next{};
+  Value value{};
+  const Key* previous = nullptr;
+  while (::bpf_map_get_next_key(map_fd, previous, &next) == 0) {
+    key = next;
+    previous = &key;
+    if (::bpf_map_lookup_elem(map_fd, &key, &value) == 0 && matches(value)) doomed.push_back(key);
+  }
+  std::size_t deleted = 0;
+  for (const Key& each : doomed) {
+    if (::bpf_map_delete_elem(map_fd, &each) == 0) ++deleted;
+  }
+  return deleted;
+}
+
+}  // namespace
+
+Result<> put_cgroup(const ProgramSet& programs, int cgroup_root_fd, std::uint64_t cgroup_id,
+                    std::uint32_t slot) {
+  if (::bpf_map_update_elem(programs.map_fd("tracked_cgroups"), &cgroup_id, &slot, BPF_ANY) != 0) {
+    return fail_errno(errno, "put cgroup " + std::to_string(cgroup_id) + " under observation");
+  }
+  put_members(programs, cgroup_root_fd, cgroup_id, slot);
+  return {};
+}
+
+void remove_slot(const ProgramSet& programs, cicd_shared* shared, std::uint32_t slot) {
+  const auto is_slot = [slot](std::uint32_t value) { return value == slot; };
+  delete_where<std::uint64_t, std::uint32_t>(programs.map_fd("tracked_cgroups"), is_slot);
+  delete_where<std::uint32_t, cicd_member>(
+      programs.map_fd("members"), [slot](const cicd_member& value) { return value.slot == slot; });
+  const std::size_t gone =
+      delete_where<std::uint32_t, std::uint32_t>(programs.map_fd("escaped"), is_slot);
+  __atomic_fetch_sub(&shared->escaped, gone, __ATOMIC_RELAXED);
+}
+
+}  // namespace cicd

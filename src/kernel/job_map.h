@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// The maps that say which cgroups and processes are a job's, from the user side.
+// Threads: one.
+#pragma once
+
+#include <cstdint>
+
+#include "base/result.h"
+#include "kernel/program_set.h"
+#include "wire/shared.h"
+
+namespace cicd {
+
+// Cgroup `cgroup_id` and all that will be made below it belong to `slot`; processes that are in it
+// already are made known, so that their leaving it is noticed.
+Result<> put_cgroup(const ProgramSet& programs, int cgroup_root_fd, std::uint64_t cgroup_id,
+                    std::uint32_t slot);
+
+// Forgets everything of a slot.
+void remove_slot(const ProgramSet& programs, cicd_shared* shared, std::uint32_t slot);
+
+}  // namespace cicd

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernel/kernel_losses.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include <cerrno>
+#include <numeric>
+#include <vector>
+
+#include "kernel/hook_catalogue.h"
+#include "wire/loss.h"
+
+namespace cicd {
+
+namespace {
+
+struct ReasonInfo {
+  std::uint32_t reason;
+  const char* what;
+  const char* text;
+};
+constexpr ReasonInfo kReasons[] = {
+    {CICD_SAMPLE_FORK, "process_fork", "ring_full"},
+    {CICD_SAMPLE_EXEC, "process_exec", "ring_full"},
+    {CICD_SAMPLE_EXIT, "process_exit", "ring_full"},
+    {CICD_SAMPLE_CGROUP_MKDIR, "cgroup", "ring_full"},
+    {CICD_SAMPLE_CGROUP_RMDIR, "cgroup", "ring_full"},
+    {CICD_SAMPLE_CGROUP_ATTACH, "cgroup", "ring_full"},
+    {CICD_SAMPLE_CONNECT, "network_connect", "ring_full"},
+    {CICD_SAMPLE_OPEN, "file_open", "ring_full"},
+    {CICD_LOSS_TRACKED_FULL, "tracked_cgroups", "map_full"},
+    {CICD_LOSS_ESCAPED_FULL, "escaped", "map_full"},
+    {CICD_LOSS_SCRATCH, "scratch", "no_memory"},
+    {CICD_LOSS_MEMBERS_FULL, "members", "map_full"},
+};
+
+class LossMap {
+ public:
+  explicit LossMap(const ProgramSet& programs)
+      : fd_(programs.map_fd("loss")), per_cpu_(static_cast<std::size_t>(cpus())) {}
+
+  Result<std::uint64_t> read(std::uint32_t slot, std::uint32_t reason) {
+    const std::uint32_t index = slot * CICD_LOSS_STRIDE + reason;
+    if (::bpf_map_lookup_elem(fd_, &index, per_cpu_.data()) != 0) {
+      return fail_errno(errno, "read the loss counters");
+    }
+    return std::accumulate(per_cpu_.begin(), per_cpu_.end(), std::uint64_t{0});
+  }
+
+  void clear(std::uint32_t slot) {
+    per_cpu_.assign(per_cpu_.size(), 0);
+    for (std::uint32_t reason = 0; reason < CICD_LOSS_STRIDE; ++reason) {
+      const std::uint32_t index = slot * CICD_LOSS_STRIDE + reason;
+      ::bpf_map_update_elem(fd_, &index, per_cpu_.data(), BPF_ANY);
+    }
+  }
+
+ private:
+  static int cpus() {
+    const int count = ::libbpf_num_possible_cpus();
+    return count > 0 ? count : 1;
+  }
+
+  int fd_;
+  std::vector<std::uint64_t> per_cpu_;
+};
+
+std::uint64_t recursion_misses(int program_fd) {
+  bpf_prog_info info{};
+  __u32 size = sizeof(info);
+  if (::bpf_obj_get_info_by_fd(program_fd, &info, &size) != 0) return 0;
+  return info.recursion_misses;
+}
+
+void add(LossReport& report, std::string_view what, const char* reason, std::uint64_t count) {
+  if (count == 0) return;
+  for (LossEntry& entry : report.entries) {
+    if (entry.what == what && entry.reason == reason) {
+      entry.count += count;
+      return;
+    }
+  }
+  report.entries.push_back({std::string(what), reason, count});
+}
+
+}  // namespace
+
+Result<LossReport> read_kernel_losses(const ProgramSet& programs, std::uint32_t slot) {
+  LossReport report;
+  LossMap map(programs);
+  for (const ReasonInfo& reason : kReasons) {
+    Result<std::uint64_t> count = map.read(slot, reason.reason);
+    if (!count) return std::unexpected(std::move(count).error());
+    add(report, reason.what, reason.text, *count);
+  }
+  Result<std::uint64_t> repeated = map.read(slot, CICD_LOSS_REPEATED_SENDMSG);
+  if (!repeated) return std::unexpected(std::move(repeated).error());
+  report.repeated_sendmsg = *repeated;
+  for (const HookInfo& hook : hooks()) {
+    const int fd = programs.program_fd(hook.program);
+    if (fd >= 0) add(report, hook.loss_name, "recursion", recursion_misses(fd));
+  }
+  return report;
+}
+
+void clear_kernel_losses(const ProgramSet& programs, std::uint32_t slot) {
+  LossMap(programs).clear(slot);
+}
+
+}  // namespace cicd

@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernel/live_source.h"
+
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/sysinfo.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <bitset>
+#include <cerrno>
+#include <map>
+
+#include "kernel/attach.h"
+#include "kernel/hook_catalogue.h"
+#include "kernel/job_map.h"
+#include "kernel/kernel_losses.h"
+#include "kernel/link_pins.h"
+#include "kernel/preconditions.h"
+#include "kernel/program_set.h"
+#include "kernel/ring_consumer.h"
+#include "kernel/self_check.h"
+#include "wire/loss.h"
+#include "wire/shared.h"
+
+namespace cicd {
+
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+// A busy consumer looks this often; in between only a ring that fills up wakes it.
+constexpr milliseconds kPace{3};
+// The kernel wakes a paced consumer when a ring is filled to one part in kWakeFraction.
+constexpr std::size_t kWakeFraction = 4;
+
+constexpr std::size_t kControlBytesPerCpu = std::size_t{1} << 20;
+constexpr std::size_t kBulkBytesPerCpu = std::size_t{4} << 20;
+constexpr std::size_t kSmallestRing = std::size_t{256} << 10;
+constexpr std::size_t kLargestControl = std::size_t{16} << 20;
+constexpr std::size_t kLargestBulk = std::size_t{64} << 20;
+constexpr std::size_t kMemoryFraction = 128;  // a ring takes at most this part of the memory
+
+std::size_t ring_bytes(std::uint64_t wanted, std::size_t per_cpu, std::size_t largest) {
+  if (wanted != 0) return wanted;
+  struct sysinfo info{};
+  ::sysinfo(&info);
+  const std::size_t memory = std::size_t{info.totalram} * info.mem_unit;
+  const auto cpus = static_cast<std::size_t>(std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN)));
+  const std::size_t size = std::min({per_cpu * cpus, largest, memory / kMemoryFraction});
+  return std::bit_floor(std::max(size, kSmallestRing));
+}
+
+Result<> check_ring_size(std::uint64_t bytes, const char* name) {
+  const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  if (bytes == 0 || (std::has_single_bit(bytes) && bytes >= page && bytes <= (1u << 30))) return {};
+  return fail(ErrorCode::kUsage,
+              std::string(name) + " ring of " + std::to_string(bytes) + " bytes is not possible",
+              "give a power of two from 4096 to 1073741824");
+}
+
+std::int64_t now_ns(clockid_t clock) {
+  timespec time{};
+  ::clock_gettime(clock, &time);
+  return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+}
+
+class SharedMemory {
+ public:
+  static Result<SharedMemory> map(int map_fd) {
+    SharedMemory memory;
+    memory.bytes_ = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+    void* at = ::mmap(nullptr, memory.bytes_, PROT_READ | PROT_WRITE, MAP_SHARED, map_fd, 0);
+    if (at == MAP_FAILED) return fail_errno(errno, "map the memory shared with the kernel");
+    memory.shared_ = static_cast<cicd_shared*>(at);
+    return memory;
+  }
+  SharedMemory(SharedMemory&& other) noexcept
+      : shared_(std::exchange(other.shared_, nullptr)), bytes_(other.bytes_) {}
+  SharedMemory& operator=(SharedMemory&&) = delete;
+  ~SharedMemory() {
+    if (shared_ != nullptr) ::munmap(shared_, bytes_);
+  }
+  cicd_shared* get() const { return shared_; }
+
+ private:
+  SharedMemory() = default;
+  cicd_shared* shared_ = nullptr;
+  std::size_t bytes_ = 0;
+};
+
+class KernelSource final : public LiveSource {
+ public:
+  KernelSource(ProgramSet programs, RingConsumer rings, SharedMemory shared, UniqueFd cgroup_root)
+      : programs_(std::move(programs)),
+        rings_(std::move(rings)),
+        shared_(std::move(shared)),
+        cgroup_root_(std::move(cgroup_root)) {}
+  ~KernelSource() override = default;
+
+  Result<> watch_rings();
+  void attach_cheap_hooks();
+  void set_wake_thresholds(std::size_t control_bytes, std::size_t bulk_bytes);
+
+  Result<std::size_t> poll(milliseconds max_wait, SampleSink sink) override;
+  void commit() override { rings_.commit(); }
+  bool at_end() const override { return false; }
+  Result<LossReport> losses(std::uint32_t slot) override {
+    return read_kernel_losses(programs_, slot);
+  }
+  std::vector<Coverage> coverage() const override;
+  ClockInfo clock() const override { return clock_; }
+
+  Result<void> track_cgroup(std::uint64_t cgroup_id, std::uint32_t slot) override;
+  void untrack_slot(std::uint32_t slot) override;
+  Result<void> start_job_hooks() override;
+  void stop_job_hooks() override;
+  Result<void> self_check(const std::string& cgroup_dir) override {
+    return run_self_check(*this, cgroup_dir);
+  }
+  RingPositions positions() const override { return rings_.positions(); }
+  void set_positions(const RingPositions& positions) override { rings_.set_positions(positions); }
+
+ private:
+  Result<> attach(const HookInfo& hook);
+  Result<> attach_syscalls(const HookInfo& hook, const SyscallTracepoints& tracepoints);
+  void sleep(cicd_consumer_state state, milliseconds time);
+
+  ProgramSet programs_;
+  RingConsumer rings_;
+  SharedMemory shared_;
+  UniqueFd cgroup_root_;
+  UniqueFd epoll_;
+  LinkPins pins_;
+  std::map<std::string, std::string, std::less<>> attach_errors_;  // by program
+  std::bitset<CICD_SLOTS_MAX> used_slots_;
+  bool job_hooks_ = false;
+  ClockInfo clock_{now_ns(CLOCK_REALTIME) - now_ns(CLOCK_BOOTTIME)};
+  steady_clock::time_point last_drain_{};
+};
+
+Result<> KernelSource::watch_rings() {
+  epoll_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
+  if (!epoll_) return fail_errno(errno, "epoll_create1");
+  for (const char* ring : {"control_ring", "bulk_ring"}) {
+    // Edge-triggered: samples that came without a wake-up do not end a wait.
+    epoll_event event{};
+    event.events = EPOLLIN | EPOLLET;
+    if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, programs_.map_fd(ring), &event) != 0) {
+      return fail_errno(errno, std::string("watch ") + ring);
+    }
+  }
+  return {};
+}
+
+void KernelSource::set_wake_thresholds(std::size_t control_bytes, std::size_t bulk_bytes) {
+  shared_.get()->control_wake_bytes = control_bytes / kWakeFraction;
+  shared_.get()->bulk_wake_bytes = bulk_bytes / kWakeFraction;
+}
+
+Result<> KernelSource::attach(const HookInfo& hook) {
+  const int program = programs_.program_fd(hook.program);
+  if (program < 0) {
+    return fail(ErrorCode::kUnsupported, programs_.program_error(hook.program));
+  }
+  Result<UniqueFd> link =
+      hook.attach == AttachKind::kCgroup
+          ? attach_cgroup(program, cgroup_root_.get(), ProgramSet::attach_type(hook.program))
+          : attach_tracing(program);
+  if (!link) return std::unexpected(std::move(link).error());
+  pins_.keep(hook.program, std::move(*link));
+  return {};
+}
+
+void KernelSource::attach_cheap_hooks() {
+  for (const HookInfo& hook : hooks()) {
+    if (hook.attach == AttachKind::kSyscallExit) {
+      if (programs_.program_fd(hook.program) < 0) {
+        attach_errors_[std::string(hook.program)] = programs_.program_error(hook.program);
+      }
+    } else if (Result<> attached = attach(hook); !attached) {
+      attach_errors_[std::string(hook.program)] = attached.error().text;
+    }
+  }
+}
+
+Result<> KernelSource::attach_syscalls(const HookInfo& hook,
+                                       const SyscallTracepoints& tracepoints) {
+  const int program = programs_.program_fd(hook.program);
+  if (program < 0) return fail(ErrorCode::kUnsupported, programs_.program_error(hook.program));
+  bool any = false;
+  for (const std::string_view name : hook.tracepoints) {
+    Result<UniqueFd> link = tracepoints.attach(name, program);
+    if (link) {
+      pins_.keep(name, std::move(*link));
+      any = true;
+    } else if (link.error().code != ErrorCode::kNotFound) {
+      return std::unexpected(std::move(link).error());
+    }
+  }
+  if (!any) return fail(ErrorCode::kUnsupported, "this kernel has no syscall tracepoints");
+  return {};
+}
+
+Result<void> KernelSource::start_job_hooks() {
+  if (job_hooks_) return {};
+  job_hooks_ = true;
+  Result<SyscallTracepoints> tracepoints = SyscallTracepoints::open();
+  for (const HookInfo& hook : hooks()) {
+    if (hook.attach != AttachKind::kSyscallExit) continue;
+    Result<> attached = tracepoints ? attach_syscalls(hook, *tracepoints)
+                                    : Result<>(std::unexpected(tracepoints.error()));
+    if (!attached) attach_errors_[std::string(hook.program)] = attached.error().text;
+  }
+  return {};
+}
+
+void KernelSource::stop_job_hooks() {
+  for (const HookInfo& hook : hooks()) {
+    for (const std::string_view name : hook.tracepoints) pins_.drop(name);
+  }
+  job_hooks_ = false;
+}
+
+void KernelSource::sleep(cicd_consumer_state state, milliseconds time) {
+  std::uint32_t* consumer = &shared_.get()->consumer;
+  __atomic_store_n(consumer, state, __ATOMIC_SEQ_CST);
+  epoll_event events[2];
+  // A sample that came between the last look and the store above came without a wake-up.
+  if (state != CICD_CONSUMER_IDLE || !rings_.has_data()) {
+    ::epoll_wait(epoll_.get(), events, 2, static_cast<int>(time.count()));
+  }
+  __atomic_store_n(consumer, CICD_CONSUMER_AWAKE, __ATOMIC_SEQ_CST);
+}
+
+Result<std::size_t> KernelSource::poll(milliseconds max_wait, SampleSink sink) {
+  const steady_clock::time_point begin = steady_clock::now();
+  const auto since_last = std::chrono::duration_cast<milliseconds>(begin - last_drain_);
+  if (max_wait.count() > 0 && since_last < kPace) {
+    sleep(CICD_CONSUMER_PACED, std::min(kPace - since_last, max_wait));
+  }
+  std::size_t count = rings_.drain(sink);
+  if (count == 0) {
+    const auto spent = std::chrono::duration_cast<milliseconds>(steady_clock::now() - begin);
+    if (spent < max_wait) {
+      sleep(CICD_CONSUMER_IDLE, max_wait - spent);
+      count = rings_.drain(sink);
+    }
+  }
+  if (count != 0) last_drain_ = steady_clock::now();
+  return count;
+}
+
+Result<void> KernelSource::track_cgroup(std::uint64_t cgroup_id, std::uint32_t slot) {
+  if (slot == 0 || slot >= CICD_SLOTS_MAX) {
+    return fail(ErrorCode::kInternal, "job slot " + std::to_string(slot) + " does not exist");
+  }
+  if (!used_slots_.test(slot)) clear_kernel_losses(programs_, slot);
+  used_slots_.set(slot);
+  return put_cgroup(programs_, cgroup_root_.get(), cgroup_id, slot);
+}
+
+void KernelSource::untrack_slot(std::uint32_t slot) {
+  if (slot == 0 || slot >= CICD_SLOTS_MAX) return;
+  remove_slot(programs_, shared_.get(), slot);
+  used_slots_.reset(slot);
+}
+
+std::vector<Coverage> KernelSource::coverage() const {
+  std::vector<Coverage> out;
+  for (const EventBackend& backend : event_backends()) {
+    Coverage coverage;
+    coverage.type = backend.type;
+    coverage.available = true;
+    for (const std::string_view program : backend.programs) {
+      const auto error = attach_errors_.find(program);
+      if (error == attach_errors_.end()) continue;
+      coverage.available = false;
+      if (!coverage.reason.empty()) coverage.reason += "; ";
+      coverage.reason += std::string(program) + ": " + error->second;
+    }
+    coverage.backend = coverage.available ? backend.backend : "none";
+    if (coverage.available) coverage.limits = backend.limits;
+    out.push_back(std::move(coverage));
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<LiveSource>> LiveSource::open(const LiveOptions& options) {
+  if (Result<> size = check_ring_size(options.control_ring_bytes, "control"); !size) {
+    return std::unexpected(std::move(size).error());
+  }
+  if (Result<> size = check_ring_size(options.bulk_ring_bytes, "bulk"); !size) {
+    return std::unexpected(std::move(size).error());
+  }
+  if (Result<> host = check_preconditions(options.btf_path); !host) {
+    return std::unexpected(std::move(host).error());
+  }
+  Result<UniqueFd> root = open_cgroup_root();
+  if (!root) return std::unexpected(std::move(root).error());
+
+  const std::size_t control_bytes =
+      ring_bytes(options.control_ring_bytes, kControlBytesPerCpu, kLargestControl);
+  const std::size_t bulk_bytes =
+      ring_bytes(options.bulk_ring_bytes, kBulkBytesPerCpu, kLargestBulk);
+  Result<ProgramSet> programs = ProgramSet::load({control_bytes, bulk_bytes, options.btf_path});
+  if (!programs) return std::unexpected(std::move(programs).error());
+  Result<SharedMemory> shared = SharedMemory::map(programs->map_fd("shared"));
+  if (!shared) return std::unexpected(std::move(shared).error());
+  Result<MappedRing> control = MappedRing::map(programs->map_fd("control_ring"), control_bytes);
+  if (!control) return std::unexpected(std::move(control).error());
+  Result<MappedRing> bulk = MappedRing::map(programs->map_fd("bulk_ring"), bulk_bytes);
+  if (!bulk) return std::unexpected(std::move(bulk).error());
+
+  auto source = std::make_unique<KernelSource>(std::move(*programs),
+                                               RingConsumer(std::move(*control), std::move(*bulk)),
+                                               std::move(*shared), std::move(*root));
+  source->set_wake_thresholds(control_bytes, bulk_bytes);
+  if (Result<> watched = source->watch_rings(); !watched) {
+    return std::unexpected(std::move(watched).error());
+  }
+  source->attach_cheap_hooks();
+  return source;
+}
+
+}  // namespace cicd

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernel/program_set.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <fcntl.h>
+#include <sys/utsname.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <memory>
+#include <set>
+
+#include "cgroup.skel.h"
+#include "file_open.skel.h"
+#include "kernel/hook_catalogue.h"
+#include "kernel/libbpf_log.h"
+#include "maps.skel.h"
+#include "network.skel.h"
+#include "process.skel.h"
+
+namespace cicd {
+
+namespace {
+
+struct ObjectCloser {
+  void operator()(bpf_object* object) const { ::bpf_object__close(object); }
+};
+using BpfObject = std::unique_ptr<bpf_object, ObjectCloser>;
+
+// The skeletons serve as carriers of the compiled objects only.
+struct ObjectBytes {
+  const char* name;
+  const void* (*bytes)(std::size_t* size);
+};
+constexpr ObjectBytes kMaps = {"maps", maps_bpf__elf_bytes};
+constexpr std::array<ObjectBytes, kHookFamilyCount> kFamilies = {{
+    {"process", process_bpf__elf_bytes},
+    {"cgroup", cgroup_bpf__elf_bytes},
+    {"network", network_bpf__elf_bytes},
+    {"file_open", file_open_bpf__elf_bytes},
+}};
+
+// sched_process_exit says since this release whether the last thread has gone.
+bool kernel_has_group_dead() {
+  utsname names{};
+  ::uname(&names);
+  int major = 0;
+  int minor = 0;
+  if (std::sscanf(names.release, "%d.%d", &major, &minor) != 2) return false;
+  return major > 6 || (major == 6 && minor >= 16);
+}
+
+UniqueFd duplicate(int fd) { return UniqueFd(::fcntl(fd, F_DUPFD_CLOEXEC, 3)); }
+
+}  // namespace
+
+struct ProgramSet::Loader {
+  const ProgramSetOptions& options;
+  ProgramSet& set;
+
+  Result<BpfObject> open(const ObjectBytes& source) const {
+    std::size_t size = 0;
+    const void* bytes = source.bytes(&size);
+    LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = source.name);
+    if (!options.btf_path.empty()) opts.btf_custom_path = options.btf_path.c_str();
+    bpf_object* object = ::bpf_object__open_mem(bytes, size, &opts);
+    if (object == nullptr) return fail_errno(errno, std::string("open object ") + source.name);
+    return BpfObject(object);
+  }
+
+  Result<> load_maps() const {
+    LibbpfLog log;
+    Result<BpfObject> object = open(kMaps);
+    if (!object) return std::unexpected(std::move(object).error());
+    const auto set_size = [&](const char* name, std::size_t bytes) {
+      bpf_map* map = ::bpf_object__find_map_by_name(object->get(), name);
+      ::bpf_map__set_max_entries(map, static_cast<std::uint32_t>(bytes));
+    };
+    set_size("control_ring", options.control_ring_bytes);
+    set_size("bulk_ring", options.bulk_ring_bytes);
+    const int error = ::bpf_object__load(object->get());
+    if (error != 0) return fail_errno(-error, "make the BPF maps" + log.last_lines());
+    bpf_map* map = nullptr;
+    bpf_object__for_each_map(map, object->get()) {
+      UniqueFd fd = duplicate(::bpf_map__fd(map));
+      if (!fd) return fail_errno(errno, "keep a BPF map");
+      set.maps_[::bpf_map__name(map)] = std::move(fd);
+    }
+    return {};
+  }
+
+  Result<> prepare(bpf_object* object, bool group_dead) const {
+    bpf_map* map = nullptr;
+    bpf_object__for_each_map(map, object) {
+      const std::string_view name = ::bpf_map__name(map);
+      const int shared = set.map_fd(name);
+      if (shared >= 0) {
+        const int error = ::bpf_map__reuse_fd(map, shared);
+        if (error != 0) return fail_errno(-error, "share map " + std::string(name));
+      }
+      if (group_dead && name.ends_with(".rodata")) {
+        std::size_t size = 0;
+        void* value = const_cast<void*>(::bpf_map__initial_value(map, &size));
+        // process.bpf.c has this one constant.
+        if (value != nullptr && size >= 1) *static_cast<bool*>(value) = true;
+      }
+    }
+    return {};
+  }
+
+  // Loads the programs of `wanted` (all when empty). The error ends in the verifier's last lines.
+  Result<> load(const ObjectBytes& source, const std::set<std::string>& wanted,
+                bool group_dead) const {
+    LibbpfLog log;
+    Result<BpfObject> object = open(source);
+    if (!object) return std::unexpected(std::move(object).error());
+    if (Result<> prepared = prepare(object->get(), group_dead); !prepared) return prepared;
+    bpf_program* program = nullptr;
+    bpf_object__for_each_program(program, object->get()) {
+      const bool load = wanted.empty() || wanted.contains(::bpf_program__name(program));
+      ::bpf_program__set_autoload(program, load);
+    }
+    const int error = ::bpf_object__load(object->get());
+    if (error != 0)
+      return fail_errno(-error, std::string("load ") + source.name + log.last_lines());
+    bpf_object__for_each_program(program, object->get()) {
+      const int fd = ::bpf_program__fd(program);
+      if (fd >= 0) set.programs_[::bpf_program__name(program)] = duplicate(fd);
+    }
+    return {};
+  }
+
+  // All together; when that fails, each by itself, so that one costs only itself.
+  void load_family(HookFamily family) const {
+    const ObjectBytes& source = kFamilies[static_cast<std::size_t>(family)];
+    const bool group_dead = family == HookFamily::kProcess && kernel_has_group_dead();
+    if (load(source, {}, group_dead)) return;
+    for (const HookInfo& hook : hooks()) {
+      if (hook.family != family) continue;
+      const std::string name(hook.program);
+      if (Result<> loaded = load(source, {name}, false); !loaded) {
+        set.errors_[name] = loaded.error().text;
+      }
+    }
+  }
+};
+
+Result<ProgramSet> ProgramSet::load(const ProgramSetOptions& options) {
+  ProgramSet set;
+  const Loader loader{options, set};
+  if (Result<> maps = loader.load_maps(); !maps) return std::unexpected(std::move(maps).error());
+  for (std::size_t i = 0; i < kHookFamilyCount; ++i) {
+    loader.load_family(static_cast<HookFamily>(i));
+  }
+  return set;
+}
+
+std::string ProgramSet::program_error(std::string_view name) const {
+  const auto found = errors_.find(name);
+  return found == errors_.end() ? std::string() : found->second;
+}
+
+int ProgramSet::attach_type(std::string_view program) {
+  if (program == "connect4") return BPF_CGROUP_INET4_CONNECT;
+  if (program == "connect6") return BPF_CGROUP_INET6_CONNECT;
+  if (program == "sendmsg4") return BPF_CGROUP_UDP4_SENDMSG;
+  if (program == "sendmsg6") return BPF_CGROUP_UDP6_SENDMSG;
+  return -1;
+}
+
+}  // namespace cicd

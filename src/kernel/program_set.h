@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// ProgramSet: the kernel side, loaded but not attached. Owns the descriptors of maps and programs;
+// libbpf's objects (with their BTF and relocations, some ten megabytes) are gone after load().
+// Threads: one. Processes: descriptors are shared by fork().
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+
+namespace cicd {
+
+struct ProgramSetOptions {
+  std::size_t control_ring_bytes = 0;
+  std::size_t bulk_ring_bytes = 0;
+  std::string btf_path;  // empty: the kernel's own
+};
+
+class ProgramSet {
+ public:
+  // Fails only when the shared maps cannot be made. A program that does not load is absent.
+  static Result<ProgramSet> load(const ProgramSetOptions& options);
+
+  int map_fd(std::string_view name) const { return find(maps_, name); }
+  // -1 when it did not load; then program_error() says why.
+  int program_fd(std::string_view name) const { return find(programs_, name); }
+  std::string program_error(std::string_view name) const;
+  // enum bpf_attach_type that the object's section asks for.
+  static int attach_type(std::string_view program);
+
+ private:
+  using Fds = std::map<std::string, UniqueFd, std::less<>>;
+  static int find(const Fds& fds, std::string_view name) {
+    const auto found = fds.find(name);
+    return found == fds.end() ? -1 : found->second.get();
+  }
+  struct Loader;
+
+  Fds maps_;
+  Fds programs_;
+  std::map<std::string, std::string, std::less<>> errors_;
+};
+
+}  // namespace cicd
