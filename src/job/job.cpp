@@ -19,8 +19,9 @@ constexpr std::size_t kMaxFreeBatches = 64;
 // A batch that grew beyond this is not kept.
 constexpr std::size_t kMaxKeptRecords = 16'384;
 
-std::unique_ptr<Evaluator> evaluator_of(const std::shared_ptr<const Program>& program) {
-  return program ? make_evaluator(program) : nullptr;
+std::unique_ptr<Evaluator> evaluator_of(JobOptions& options) {
+  if (options.evaluator || !options.program) return std::move(options.evaluator);
+  return make_evaluator(options.program);
 }
 
 }  // namespace
@@ -28,7 +29,7 @@ std::unique_ptr<Evaluator> evaluator_of(const std::shared_ptr<const Program>& pr
 struct Job::Impl {
   explicit Impl(JobOptions given)
       : options(std::move(given)),
-        scope(options.program, evaluator_of(options.program), std::move(options.project_sink)),
+        scope(options.program, evaluator_of(options), std::move(options.project_sink)),
         queue(options.queue_records) {
     free_batches.reserve(kMaxFreeBatches);
   }

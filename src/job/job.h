@@ -28,6 +28,7 @@ struct JobOptions {
   JobMetadata metadata;
   std::string runner_type = "machine";
   std::shared_ptr<const Program> program;   // null: no rules
+  std::unique_ptr<Evaluator> evaluator;     // of `program`; null: make_evaluator(program)
   std::unique_ptr<ScopeSink> project_sink;  // null: no rows
   std::size_t queue_records = 65'536;
 };
