@@ -2,5 +2,5 @@
 // What the three files of the demo's program share.
 #pragma once
 
-const char *greeting(void);
+const char* greeting(void);
 int sum(int from, int to);
