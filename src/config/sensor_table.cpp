@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config/command_table.h"
+
+namespace cicd {
+
+namespace {
+
+constexpr FlagSpec kRunFlags[] = {
+    {"rules", "PATH", "",
+     "Rule files, or folders of `.yaml` and `.yml` files, to evaluate on top of the baseline. May "
+     "be given again.",
+     "", true},
+    {"baseline", "SWITCH", "on", "Whether the rules that come with the program are evaluated.",
+     "on|off"},
+    {"mode", "MODE", "observe", "What the sensor may do to the job. `observe` only watches.",
+     "observe"},
+    {"output", "DIR", "./cicd-sensor-out",
+     "Where the output files go; made when missing. Files of an earlier run there are replaced."},
+    {"report", "LIST", "terminal,json",
+     "Reports to make at the end, joined by commas: `terminal` prints one to standard error, "
+     "`json` writes `summary.json`."},
+    {"name", "NAME", "",
+     "Name of the job in every row and report. Without it: the name of the current folder."},
+    {"fail-on", "WHAT", "never",
+     "Exit with 90 when a rule with this action fired: `detect` counts detect and terminate, "
+     "`terminate` only terminate.",
+     "detect|terminate|never"},
+    {"grace", "DURATION", "2s",
+     "How long to go on watching what the command left running when it ended (`500ms`, `2s`, "
+     "`1m30s`, `0`). What still runs then is left alone and reported."},
+    {"record", "FILE", "",
+     "Keep the raw samples in this file, for replay. It can be large and holds arguments without "
+     "redaction."},
+    {"user", "USER", "",
+     "User, by name or number, that the command runs as. Without it: the user who called `sudo`, "
+     "else the caller."},
+    {"quiet", "", "", "No progress line and no terminal report; errors are still printed."},
+};
+constexpr NamedDoc kRunExamples[] = {
+    {"sudo cicd-sensor run -- make test", "Watch a build, with the baseline rules."},
+    {"sudo cicd-sensor run --fail-on detect --name shop/web -- npm ci",
+     "Fail the step when an install script does what a rule forbids."},
+    {"sudo cicd-sensor run --rules ./rules --baseline off --output out -- ./ci.sh",
+     "Only rules of your own, output elsewhere."},
+};
+
+constexpr FlagSpec kDoctorFlags[] = {
+    {"format", "FORMAT", "text", "`text` for people, `json` for programs.", "text|json"},
+};
+constexpr NamedDoc kDoctorExamples[] = {
+    {"sudo cicd-sensor doctor",
+     "See whether this machine can be watched, and what would be missed."},
+    {"sudo cicd-sensor doctor --format json", "The same for a program."},
+};
+
+constexpr FlagSpec kHelpFlags[] = {
+    {"markdown", "", "", "Print the reference page of all commands."},
+};
+
+constexpr CommandSpec kCommands[] = {
+    {"run", "Run a command as a job and watch it.", "[flags] -- COMMAND [ARG...]",
+     "Starts the command in a cgroup of its own, so that everything it does is seen from its first "
+     "instruction on, passes signals and the terminal through, and ends with the command's exit "
+     "code. It needs root (or the capabilities CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN and "
+     "CAP_SYS_ADMIN, and a cgroup it may write to); the command itself runs as the user who "
+     "called. "
+     "A second Ctrl-C does not wait for what the command left running.",
+     kRunFlags, kRunExamples, true},
+    {"doctor", "Check whether this machine can be watched.", "[flags]",
+     "Checks the kernel, its type information (BTF), the cgroup hierarchy and permissions, "
+     "attaches "
+     "every hook, watches a process of its own through them, and prints per type of event what "
+     "serves it and what that cannot see. Exits with 0 when all is well and 1 when there are "
+     "findings.",
+     kDoctorFlags, kDoctorExamples},
+    {"help",
+     "Print help.",
+     "[COMMAND | --markdown]",
+     "Prints help of the program or of a command.",
+     kHelpFlags,
+     {}},
+};
+
+constexpr NamedDoc kExitCodes[] = {
+    {"N", "`run`: the command's own exit code; 128 + the signal's number when a signal ended it."},
+    {"1", "`doctor`: there are findings."},
+    {"2", "Usage: an unknown flag or value, rules with mistakes. Nothing was run."},
+    {"90",
+     "`run`: a rule named by `--fail-on` fired. The command's own code is in `summary.json`."},
+    {"125", "The sensor could not start. Nothing was run."},
+    {"126", "The command was found but cannot be run."},
+    {"127", "The command was not found."},
+};
+
+constexpr NamedDoc kEnvironment[] = {
+    {"PATH", "Where the command is looked for when its name holds no slash."},
+    {"SUDO_UID, SUDO_GID",
+     "Set by `sudo`; when root runs the sensor with them, the command and the output files belong "
+     "to that user. The command's `HOME`, `USER` and `LOGNAME` are set to match."},
+    {"NO_COLOR", "When set and not empty: no colours in the terminal report."},
+};
+
+constexpr NamedDoc kFiles[] = {
+    {"DIR/events.jsonl", "One event in a row. DIR is what `--output` names."},
+    {"DIR/detections.jsonl", "One row for each hit of a rule, up to its `max_alerts`."},
+    {"DIR/summary.json", "The whole job: result, detections, destinations, losses, coverage."},
+    {"DIR/.cicd-sensor-ID.journal",
+     "The raw samples while the job runs, so that a sensor that is killed is continued without a "
+     "loss. Removed at the end."},
+    {"/run/cicd-sensor/runs/ID",
+     "What a running job has made outside of DIR. When everything of a run was killed at once, the "
+     "next run finds it and removes what is left."},
+};
+
+constexpr CommandTable kTable = {
+    "cicd-sensor",
+    "Watches what CI jobs really do: which programs ran, which files they opened, which addresses "
+    "they reached, and what the rules say about it.",
+    kCommands,
+    kExitCodes,
+    kEnvironment,
+    kFiles,
+};
+
+}  // namespace
+
+const CommandTable& sensor_table() { return kTable; }
+
+}  // namespace cicd
