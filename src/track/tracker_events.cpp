@@ -38,8 +38,9 @@ void Tracker::Impl::on(const OpenSample& sample, const Context& context) {
   if (record == nullptr) return;
   Arena& arena = context.batch->arena;
   const cicd_sample_open& fixed = sample.fixed;
-  const PathText path = fixed.error == 0 ? path_text(sample.path, fixed.inode, arena)
-                                         : unresolved_path_text(sample.path, sample.base, arena);
+  const bool is_walked = fixed.error == 0 && (fixed.header.flags & CICD_OPEN_UNRESOLVED) == 0;
+  const PathText path = is_walked ? path_text(sample.path, fixed.inode, arena)
+                                  : unresolved_path_text(sample.path, sample.base, arena);
   record->marks |= path.marks;
   record->fields[f::kPath].text = path.text;
   record->fields[f::kIsRead].number = (fixed.header.flags & CICD_OPEN_READ) != 0 ? 1 : 0;
