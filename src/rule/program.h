@@ -8,13 +8,17 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "event/event_record.h"
 #include "rule/rule_set.h"
 
 namespace cicd {
+
+inline constexpr int kMaxRuleSteps = 200'000;
 
 // A rule of a Program, with what the outputs need of it. Index in Program::rules() names it.
 struct CompiledRule {
@@ -34,13 +38,29 @@ struct CompileResult {
   std::shared_ptr<const Program> program;  // null when a diagnostic is an error
   std::vector<Diagnostic> diagnostics;
 };
-CompileResult compile(const std::vector<RuleSet>& rule_sets);
+
+// The project whose job the program is for: decides which rules with a `target` are in it.
+struct RuleScope {
+  std::string provider_host;
+  std::string project_path;
+};
+struct CompileOptions {
+  // Without it every rule is in the program, and a rule with a target gives a warning.
+  std::optional<RuleScope> scope;
+  bool checks_only = false;  // the program will not run: no such warnings
+};
+// Of two sets with one id the first wins, with a warning; so put the user's sets before or after
+// the baseline's as they should win or lose.
+CompileResult compile(const std::vector<RuleSet>& rule_sets, const CompileOptions& options = {});
 
 class Evaluator {
  public:
   virtual ~Evaluator() = default;
   // Indices of the rules that fire, in the order of Program::rules(); valid until the next call.
   virtual std::span<const std::uint32_t> evaluate(const EventRecord& record) = 0;
+  // How often a rule was cut off because exists() inside exists() took more than kMaxRuleSteps
+  // list elements for one event. A rule that was cut off did not fire.
+  virtual std::uint64_t cut_evaluations() const { return 0; }
 };
 std::unique_ptr<Evaluator> make_evaluator(std::shared_ptr<const Program> program);
 

@@ -3,9 +3,11 @@
 // Pure data; any thread.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "event/event_type.h"
@@ -13,15 +15,44 @@
 
 namespace cicd {
 
+inline constexpr std::size_t kMaxRuleFileBytes = 4u << 20;
+inline constexpr int kDefaultMaxAlerts = 10;
+inline constexpr int kMostMaxAlerts = 100;
+
 enum class RuleAction { kDetect, kCollect, kTerminate };
 std::string_view name_of(RuleAction action);
 
-// A piece of text and where it stands, so that mistakes inside it can be placed.
+// From this byte of a SourceText on, the text stands at this place of the file.
+struct SourcePoint {
+  std::uint32_t offset = 0;
+  int line = 0;
+  int column = 0;
+};
+
+// A piece of text and where it stands, so that mistakes inside it can be placed. `line` and
+// `column` are those of its start; `points` follow it over line breaks, indentation and quotes
+// (empty: the text stands in one piece).
 struct SourceText {
   std::string text;
   std::string file;
   int line = 0;
   int column = 0;
+  std::vector<SourcePoint> points;
+
+  SourcePlace place_of(std::size_t offset) const;
+};
+
+// One line of a target: a project of a host. Empty members match everything.
+struct TargetEntry {
+  std::string provider_host;  // exact
+  std::string path;           // prefix of the project's path
+};
+// For which projects a rule is meant: none excluded, and one included unless `include` is empty.
+struct RuleTarget {
+  std::vector<TargetEntry> include;
+  std::vector<TargetEntry> exclude;
+
+  bool matches(std::string_view provider_host, std::string_view project_path) const;
 };
 
 struct Rule {
@@ -34,13 +65,16 @@ struct Rule {
   RuleAction action = RuleAction::kDetect;
   int max_alerts = 0;  // 0: the default of 10
   std::map<std::string, std::string> tags;
+  std::optional<RuleTarget> target;
+  SourcePlace place;  // of the rule_id
 };
 
 struct RuleSet {
   std::string ruleset_id;
-  std::string revision;
+  std::string revision;  // "sha256:" and the hash of the file
   std::map<std::string, std::vector<std::string>> lists;
   std::vector<Rule> rules;
+  SourcePlace place;  // of the ruleset_id
 };
 
 struct LoadedRules {
@@ -48,10 +82,16 @@ struct LoadedRules {
   std::vector<Diagnostic> diagnostics;
 };
 
+struct LoadOptions {
+  // As `rule validate` reads: what a running sensor mends with a warning is an error.
+  bool strict = false;
+};
+
 // Reads files and (flat) directories of .yaml and .yml. Never throws; mistakes of every kind,
 // unreadable files too, are diagnostics.
-LoadedRules load_rules(const std::vector<std::string>& paths);
+LoadedRules load_rules(const std::vector<std::string>& paths, const LoadOptions& options = {});
 // The same from text; `name` stands for the file.
-LoadedRules load_rules_from_text(const std::string& text, const std::string& name);
+LoadedRules load_rules_from_text(const std::string& text, const std::string& name,
+                                 const LoadOptions& options = {});
 
 }  // namespace cicd

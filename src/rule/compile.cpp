@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "rule/ast.h"
+#include "rule/checked.h"
+#include "rule/code.h"
+#include "rule/lowering.h"
+#include "rule/program.h"
+
+namespace cicd {
+
+namespace {
+
+class Compiler {
+ public:
+  explicit Compiler(const CompileOptions& options)
+      : options_(options),
+        program_(std::make_shared<CompiledProgram>()),
+        lowering_(program_->code) {}
+
+  CompileResult run(const std::vector<RuleSet>& rule_sets) {
+    for (const RuleSet& set : rule_sets) {
+      if (seen_.insert(set.ruleset_id).second) {
+        add_set(set);
+      } else {
+        report(Diagnostic::Severity::kWarning, set.place, "",
+               "rule set \"" + shown(set.ruleset_id) +
+                   "\" was there before; the first one is used and this one is not");
+      }
+    }
+    lowering_.finish();
+    if (!has_errors(out_.diagnostics)) out_.program = program_;
+    return std::move(out_);
+  }
+
+ private:
+  void add_set(const RuleSet& set) {
+    for (const Rule& rule : set.rules) {
+      const auto condition = check(rule, rule.condition, set.lists);
+      std::optional<Checked> exceptions;
+      if (rule.exceptions) exceptions = check(rule, *rule.exceptions, set.lists);
+      if (!condition || (rule.exceptions && !exceptions) || !is_meant(rule)) continue;
+      const std::uint32_t root =
+          lowering_.rule(*condition, exceptions ? &*exceptions : nullptr, set.lists);
+      const auto index = static_cast<std::uint32_t>(program_->rules_.size());
+      const int max_alerts = rule.max_alerts == 0 ? kDefaultMaxAlerts : rule.max_alerts;
+      program_->rules_.push_back({set.ruleset_id, set.revision, rule, max_alerts});
+      program_->entries[static_cast<std::size_t>(rule.event_type)].push_back({index, root});
+    }
+  }
+
+  bool is_meant(const Rule& rule) {
+    if (!rule.target) return true;
+    if (options_.scope) {
+      return rule.target->matches(options_.scope->provider_host, options_.scope->project_path);
+    }
+    if (!options_.checks_only) {
+      report(Diagnostic::Severity::kWarning, rule.place, rule.rule_id,
+             "the target is not applied here: the rule is used for every project");
+    }
+    return true;
+  }
+
+  std::optional<Checked> check(const Rule& rule, const SourceText& code, const NamedLists& lists) {
+    const Ast ast = parse_condition(code.text);
+    std::vector<CodeMistake> mistakes = ast.mistakes;
+    std::optional<Checked> checked;
+    if (ast.is_complete) checked = check_condition(ast, rule.event_type, lists, mistakes);
+    std::stable_sort(
+        mistakes.begin(), mistakes.end(),
+        [](const CodeMistake& a, const CodeMistake& b) { return a.offset < b.offset; });
+    for (const CodeMistake& mistake : mistakes) {
+      report(Diagnostic::Severity::kError, code.place_of(mistake.offset), rule.rule_id,
+             mistake.text);
+    }
+    if (!mistakes.empty()) return std::nullopt;
+    return checked;
+  }
+
+  void report(Diagnostic::Severity severity, const SourcePlace& place, const std::string& rule_id,
+              std::string text) {
+    add_diagnostic(out_.diagnostics,
+                   {severity, place.file, place.line, place.column, rule_id, std::move(text)});
+  }
+
+  const CompileOptions& options_;
+  std::shared_ptr<CompiledProgram> program_;
+  Lowering lowering_;
+  CompileResult out_;
+  std::set<std::string> seen_;
+};
+
+}  // namespace
+
+CompileResult compile(const std::vector<RuleSet>& rule_sets, const CompileOptions& options) {
+  return Compiler(options).run(rule_sets);
+}
+
+}  // namespace cicd
