@@ -40,9 +40,8 @@ TEST(JsonWriter, PutsCommasWhereTheyBelong) {
   json.member_if("f", "");
   json.member_number("g", INT64_MIN);
   json.end_object();
-  EXPECT_EQ(out,
-            R"({"a":"x","b":7,"c":[1,{},true,[],""],"d":{"k":null},)"
-            R"("e":"18446744073709551615","g":-9223372036854775808})");
+  EXPECT_EQ(out, R"({"a":"x","b":7,"c":[1,{},true,[],""],"d":{"k":null},)"
+                 R"("e":"18446744073709551615","g":-9223372036854775808})");
 }
 
 // The last byte of a string's content must not be taken for a bracket.
@@ -52,15 +51,14 @@ TEST(JsonWriter, TextThatLooksLikeJsonDoesNotConfuseIt) {
   json.begin_array();
   for (std::string_view text : {"{", "[", ":", ",", "\n", "\"", "\\"}) json.string(text);
   json.end_array();
-  EXPECT_EQ(nlohmann::json::parse(out),
-            nlohmann::json({"{", "[", ":", ",", "\n", "\"", "\\"}));
+  EXPECT_EQ(nlohmann::json::parse(out), nlohmann::json({"{", "[", ":", ",", "\n", "\"", "\\"}));
 }
 
 TEST(JsonWriter, EscapesWhatSteersATerminal) {
   EXPECT_EQ(quoted("a\"b\\c\n\r\t"), R"("a\"b\\c\n\r\t")");
   EXPECT_EQ(quoted(std::string_view("\0\x01\x1B\x7F", 4)), R"("\u0000\u0001\u001b\u007f")");
-  EXPECT_EQ(quoted("\xC2\x9B"), R"("\u009b")");                // C1: CSI
-  EXPECT_EQ(quoted("\xE2\x80\xAE"), R"("\u202e")");            // right-to-left override
+  EXPECT_EQ(quoted("\xC2\x9B"), R"("\u009b")");      // C1: CSI
+  EXPECT_EQ(quoted("\xE2\x80\xAE"), R"("\u202e")");  // right-to-left override
   EXPECT_EQ(quoted("\xE2\x80\xA8\xE2\x81\xA6"), R"("\u2028\u2066")");
   EXPECT_EQ(quoted("caf\xC3\xA9 \xE6\xBC\xA2"), "\"caf\xC3\xA9 \xE6\xBC\xA2\"");
 }
@@ -74,7 +72,9 @@ TEST(JsonWriter, BytesThatAreNoTextAreKeptBesideIt) {
   json.end_object();
   const auto parsed = nlohmann::json::parse(out);
   EXPECT_EQ(parsed["path"], "/tmp/\xEF\xBF\xBD\xEF\xBF\xBDx");
-  EXPECT_EQ(parsed["path_base64"], "L3RtcC//" "/ng=");
+  EXPECT_EQ(parsed["path_base64"],
+            "L3RtcC//"
+            "/ng=");
   EXPECT_EQ(parsed.size(), 3u);
 }
 

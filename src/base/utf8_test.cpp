@@ -16,13 +16,18 @@ TEST(Utf8, DecodesEveryLength) {
 
 TEST(Utf8, RefusesWhatTheStandardRefuses) {
   for (std::string_view bad : {
-           std::string_view("\x80"), std::string_view("\xC0\x80"), std::string_view("\xC1\xBF"),
-           std::string_view("\xE0\x9F\xBF"),                      // overlong
-           std::string_view("\xED\xA0\x80"),                      // surrogate
-           std::string_view("\xF0\x8F\xBF\xBF"),                  // overlong
-           std::string_view("\xF4\x90\x80\x80"),                  // above U+10FFFF
-           std::string_view("\xF5\x80\x80\x80"), std::string_view("\xE2\x82"),
-           std::string_view("\xC3"), std::string_view("\xFF"), std::string_view("\xE2\x28\xA1"),
+           std::string_view("\x80"),
+           std::string_view("\xC0\x80"),
+           std::string_view("\xC1\xBF"),
+           std::string_view("\xE0\x9F\xBF"),      // overlong
+           std::string_view("\xED\xA0\x80"),      // surrogate
+           std::string_view("\xF0\x8F\xBF\xBF"),  // overlong
+           std::string_view("\xF4\x90\x80\x80"),  // above U+10FFFF
+           std::string_view("\xF5\x80\x80\x80"),
+           std::string_view("\xE2\x82"),
+           std::string_view("\xC3"),
+           std::string_view("\xFF"),
+           std::string_view("\xE2\x28\xA1"),
            std::string_view("\xF0\x9F\x98\x28"),
        }) {
     EXPECT_FALSE(decode_utf8(bad).is_valid);
@@ -45,7 +50,9 @@ TEST(Utf8, AppendsWhatItDecodes) {
 }
 
 TEST(Utf8, CutsBetweenCharacters) {
-  const std::string_view text = "ab\xE2\x82\xAC" "cd";  // the sign takes bytes 2 to 4
+  const std::string_view text =
+      "ab\xE2\x82\xAC"
+      "cd";  // the sign takes bytes 2 to 4
   EXPECT_EQ(cut_utf8(text, 99), text);
   EXPECT_EQ(cut_utf8(text, 7), text);
   EXPECT_EQ(cut_utf8(text, 5), text.substr(0, 5));
@@ -67,8 +74,13 @@ TEST(Utf8, KnowsWhatMustNotBeShown) {
 // RFC 4648, section 10.
 TEST(Base64, TestVectors) {
   const std::pair<const char*, const char*> kVectors[] = {
-      {"", ""},           {"f", "Zg=="},         {"fo", "Zm8="},        {"foo", "Zm9v"},
-      {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"},
+      {"", ""},
+      {"f", "Zg=="},
+      {"fo", "Zm8="},
+      {"foo", "Zm9v"},
+      {"foob", "Zm9vYg=="},
+      {"fooba", "Zm9vYmE="},
+      {"foobar", "Zm9vYmFy"},
   };
   for (const auto& [plain, encoded] : kVectors) {
     std::string out;

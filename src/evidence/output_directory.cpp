@@ -40,6 +40,12 @@ bool is_refusal(int sys_errno) {
   return sys_errno == EACCES || sys_errno == EPERM || sys_errno == EROFS;
 }
 
+// "x/" and "x/." would make O_NOFOLLOW follow a link x.
+std::string without_tail(std::string path) {
+  while (path.size() > 1 && (path.ends_with('/') || path.ends_with("/."))) path.pop_back();
+  return path;
+}
+
 // 0 or errno.
 int make_directories(const std::string& path) {
   std::size_t at = 0;
@@ -53,6 +59,16 @@ int make_directories(const std::string& path) {
     }
     if (at == std::string::npos) return 0;
   }
+}
+
+// 0 or errno. By trying: faccessat() knows nothing of filesystem ids.
+int may_create_in(int directory) {
+  static constexpr char kProbe[] = ".cicd-sensor.probe";
+  ::unlinkat(directory, kProbe, 0);
+  const UniqueFd fd(::openat(directory, kProbe, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (!fd) return errno;
+  ::unlinkat(directory, kProbe, 0);
+  return 0;
 }
 
 std::unexpected<Error> open_error(int sys_errno, const std::string& path) {
@@ -116,9 +132,12 @@ int write_all(int fd, std::string_view bytes, std::uint64_t offset, std::size_t&
 }
 
 Result<OutputDirectory> OutputDirectory::open(const std::string& path, FileOwner owner) {
-  if (path.empty()) return fail(ErrorCode::kUsage, "output directory: the name is empty");
+  if (path.empty()) {
+    return fail(ErrorCode::kUsage, "output directory: the name is empty",
+                "name a directory with --output");
+  }
   OutputDirectory directory;
-  directory.path_ = path;
+  directory.path_ = without_tail(path);
   directory.owner_ = owner;
   const bool is_root = ::geteuid() == 0;
   const bool can_switch = is_root && owner.uid > 0;
@@ -126,17 +145,14 @@ Result<OutputDirectory> OutputDirectory::open(const std::string& path, FileOwner
   for (bool with_owner_rights : {true, false}) {
     if (with_owner_rights && !can_switch) continue;
     const OwnerRights rights(owner, with_owner_rights);
-    sys_errno = make_directories(path);
+    sys_errno = make_directories(directory.path_);
     if (sys_errno != 0 && is_refusal(sys_errno)) continue;
     if (sys_errno != 0) break;
     // With our own rights in a place that is another's: not through a link.
     const int no_follow = can_switch && !with_owner_rights ? O_NOFOLLOW : 0;
-    directory.fd_.reset(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | no_follow));
-    sys_errno = directory.fd_ ? 0 : errno;
-    if (sys_errno == 0 && ::faccessat(directory.fd_.get(), ".", W_OK | X_OK, AT_EACCESS) != 0 &&
-        !with_owner_rights) {
-      sys_errno = errno;
-    }
+    directory.fd_.reset(
+        ::open(directory.path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | no_follow));
+    sys_errno = directory.fd_ ? may_create_in(directory.fd_.get()) : errno;
     directory.with_owner_rights_ = with_owner_rights;
     if (sys_errno == 0) return directory;
     if (!is_refusal(sys_errno)) break;
@@ -144,31 +160,24 @@ Result<OutputDirectory> OutputDirectory::open(const std::string& path, FileOwner
   return open_error(sys_errno, path);
 }
 
-Result<UniqueFd> OutputDirectory::create_once(const std::string& name, int& sys_errno) const {
+Result<UniqueFd> OutputDirectory::create_once(const std::string& name) const {
   // Unlink and make: an old file of that name may be a link, a pipe or another user's.
   if (::unlinkat(fd_.get(), name.c_str(), 0) != 0 && errno != ENOENT) {
-    sys_errno = errno;
-    return file_error(sys_errno, path_ + "/" + name);
+    return file_error(errno, path_ + "/" + name);
   }
   UniqueFd fd(::openat(fd_.get(), name.c_str(),
                        O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644));
-  sys_errno = fd ? 0 : errno;
-  if (!fd) return file_error(sys_errno, path_ + "/" + name);
+  if (!fd) return file_error(errno, path_ + "/" + name);
   return fd;
 }
 
 Result<UniqueFd> OutputDirectory::create(const std::string& name) const {
-  int sys_errno = 0;
-  if (with_owner_rights_) {
-    const OwnerRights rights(owner_, true);
-    auto fd = create_once(name, sys_errno);
-    if (fd || !is_refusal(sys_errno)) return fd;
-  }
-  auto fd = create_once(name, sys_errno);
-  if (fd && ::geteuid() == 0 && (owner_.uid >= 0 || owner_.gid >= 0)) {
-    if (::fchown(fd->get(), static_cast<uid_t>(owner_.uid), static_cast<gid_t>(owner_.gid)) != 0) {
-      return fail_errno(errno, "change the owner of " + path_ + "/" + name);
-    }
+  const OwnerRights rights(owner_, with_owner_rights_);
+  auto fd = create_once(name);
+  if (!fd || with_owner_rights_ || ::geteuid() != 0) return fd;
+  if (owner_.uid < 0 && owner_.gid < 0) return fd;
+  if (::fchown(fd->get(), static_cast<uid_t>(owner_.uid), static_cast<gid_t>(owner_.gid)) != 0) {
+    return fail_errno(errno, "change the owner of " + path_ + "/" + name);
   }
   return fd;
 }
@@ -176,6 +185,7 @@ Result<UniqueFd> OutputDirectory::create(const std::string& name) const {
 Result<void> OutputDirectory::replace(const std::string& name, std::string_view content) const {
   const std::string temporary = "." + name + ".tmp";
   CICD_ASSIGN(UniqueFd fd, create(temporary));
+  const OwnerRights rights(owner_, with_owner_rights_);
   std::size_t written = 0;
   int sys_errno = write_all(fd.get(), content, 0, written);
   if (sys_errno == 0 && ::fsync(fd.get()) != 0) sys_errno = errno;

@@ -3,8 +3,8 @@
 //
 // The sensor is root and the directory usually belongs to the user whose job runs, who could put a
 // symbolic link where a file of ours is to be. So files are made anew (an old one of the same name
-// is unlinked, never opened), with the owner's own rights where there is an owner; only when those
-// do not suffice (a directory of root's) with ours, and then never through a link.
+// is unlinked, never opened), with the owner's own rights where those suffice; where they do not (a
+// directory of root's) with ours, and then never through a link.
 //
 // Threads: one at a time; changes the calling thread's filesystem ids for the time of a call.
 #pragma once
@@ -36,7 +36,7 @@ class OutputDirectory {
 
  private:
   OutputDirectory() = default;
-  Result<UniqueFd> create_once(const std::string& name, int& sys_errno) const;
+  Result<UniqueFd> create_once(const std::string& name) const;
 
   std::string path_;
   FileOwner owner_;

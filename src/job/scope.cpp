@@ -15,15 +15,26 @@ constexpr std::size_t kMaxSubjectBytes = 1024;
 // A hit of a rule with `terminate` has no cap in the logs; what is kept in memory has.
 constexpr std::size_t kMaxAlertsKept = 100;
 
+// Where the program's own arguments start. For a script argv holds the interpreter, its argument
+// and the script as it was named, before them.
+std::size_t first_argument(const std::vector<std::string>& argv, std::string_view script) {
+  if (script.empty()) return 1;
+  const std::string_view name = script.substr(script.rfind('/') + 1);
+  for (std::size_t i = 1; i < argv.size() && i <= 2; ++i) {
+    const std::string_view argument = argv[i];
+    if (argument.substr(argument.rfind('/') + 1) == name) return i + 1;
+  }
+  return 1;
+}
+
 std::string command_line_of(const Process& process, std::string_view script) {
   std::string out(script.empty() ? std::string_view(process.exec_path()) : script);
   const std::vector<std::string>& argv = process.image->argv;
-  // For a script argv holds the interpreter's arguments and then the script itself.
+  const std::size_t first = first_argument(argv, script);
   ArgvRedactor redactor;
   for (std::size_t i = 0; i < argv.size() && out.size() < kMaxSubjectBytes; ++i) {
     const std::string_view shown = redactor.next(argv[i]);
-    if (i == 0) continue;
-    out.append(" ").append(shown);
+    if (i >= first) out.append(" ").append(shown);
   }
   return out;
 }

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "job/observations.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "support/records.h"
+
+namespace cicd {
+namespace {
+
+using support::make_connect;
+using support::make_exec;
+using support::make_open;
+using support::make_process;
+using testing::ElementsAre;
+
+TEST(Observations, ProgramsByUseThenName) {
+  Observations observations;
+  for (const char* path : {"/bin/b", "/bin/a", "/bin/c", "/bin/c"}) {
+    observations.add(make_exec(make_process(1, path, {})));
+  }
+  const auto programs = observations.programs();
+  ASSERT_EQ(programs.size(), 3u);
+  EXPECT_EQ(programs[0].exec_path, "/bin/c");
+  EXPECT_EQ(programs[0].count, 2u);
+  EXPECT_EQ(programs[1].exec_path, "/bin/a");
+  EXPECT_EQ(programs[2].exec_path, "/bin/b");
+}
+
+TEST(Observations, DestinationsAreToldApartByAddressPortAndProtocol) {
+  Observations observations;
+  const auto curl = make_process(1, "/usr/bin/curl", {});
+  const auto node = make_process(2, "/usr/bin/node", {});
+  observations.add(make_connect(curl, "10.0.0.1", 443));
+  observations.add(make_connect(node, "10.0.0.1", 443));
+  observations.add(make_connect(curl, "10.0.0.1", 443));
+  observations.add(make_connect(curl, "10.0.0.1", 443, "udp"));
+  observations.add(make_connect(curl, "10.0.0.1", 44));
+  observations.add(make_connect(curl, "2001:db8::1", 443));
+  const auto destinations = observations.destinations();
+  ASSERT_EQ(destinations.size(), 4u);
+  EXPECT_EQ(destinations[0].count, 3u);
+  EXPECT_THAT(destinations[0].exec_paths, ElementsAre("/usr/bin/curl", "/usr/bin/node"));
+  EXPECT_EQ(destinations[0].protocol, "tcp");
+  EXPECT_EQ(destinations[0].remote_port, 443);
+  EXPECT_EQ(destinations[1].remote_port, 44);
+  EXPECT_EQ(destinations[3].remote_ip, "2001:db8::1");
+}
+
+TEST(Observations, ADestinationKeepsTenProgramsAndCountsTheRest) {
+  Observations observations;
+  for (int i = 0; i < 13; ++i) {
+    observations.add(make_connect(make_process(1, "/bin/" + std::to_string(i), {}), "1.1.1.1", 1));
+  }
+  const auto destinations = observations.destinations();
+  ASSERT_EQ(destinations.size(), 1u);
+  EXPECT_EQ(destinations[0].exec_paths.size(), 10u);
+  EXPECT_EQ(destinations[0].process_overflow_count, 3u);
+  EXPECT_EQ(destinations[0].count, 13u);
+}
+
+TEST(Observations, SensitiveFilesCountReadsAndWritesButNoFailedOpens) {
+  Observations observations;
+  const auto node = make_process(1, "/usr/bin/node", {});
+  observations.add(make_open(node, "/home/u/.npmrc"));
+  observations.add(make_open(node, "/home/u/.npmrc"));
+  observations.add(make_open(node, "/home/u/.npmrc", true));
+  observations.add(make_open(node, "/home/u/package.json"));
+  EventRecord failed = make_open(node, "/home/u/.pypirc");
+  failed.fields[field::file_open::kError].text = "ENOENT";
+  observations.add(failed);
+  EventRecord path_only = make_open(node, "/home/u/.netrc");
+  path_only.fields[field::file_open::kIsRead].number = 0;
+  observations.add(path_only);
+  const auto files = observations.sensitive_files();
+  ASSERT_EQ(files.size(), 1u);
+  EXPECT_EQ(files[0].path, "/home/u/.npmrc");
+  EXPECT_EQ(files[0].kind, "npm token");
+  EXPECT_EQ(files[0].reads, 2u);
+  EXPECT_EQ(files[0].writes, 1u);
+  EXPECT_THAT(files[0].exec_paths, ElementsAre("/usr/bin/node"));
+}
+
+TEST(Observations, EachKindIsCappedAndTheOverflowCounted) {
+  Observations observations;
+  for (int i = 0; i < 1'007; ++i) {
+    const std::string n = std::to_string(i);
+    observations.add(make_exec(make_process(1, "/bin/" + n, {})));
+    observations.add(
+        make_connect(make_process(1, "/bin/x", {}), "1.1.1.1", static_cast<std::uint16_t>(i)));
+    observations.add(make_open(make_process(1, "/bin/x", {}), "/h/" + n + "/.npmrc"));
+  }
+  EXPECT_EQ(observations.programs().size(), 1'000u);
+  EXPECT_EQ(observations.destinations().size(), 1'000u);
+  EXPECT_EQ(observations.sensitive_files().size(), 1'000u);
+  EXPECT_EQ(observations.overflow(), 21u);
+  observations.add(make_exec(make_process(1, "/bin/5", {})));  // known: no overflow
+  EXPECT_EQ(observations.overflow(), 21u);
+}
+
+}  // namespace
+}  // namespace cicd

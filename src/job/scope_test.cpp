@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "job/scope.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "support/records.h"
+
+namespace cicd {
+namespace {
+
+using support::FunctionEvaluator;
+using support::FunctionProgram;
+using support::make_connect;
+using support::make_exec;
+using support::make_open;
+using support::make_process;
+using testing::ElementsAre;
+
+// Writes down what it is told.
+class ListSink final : public ScopeSink {
+ public:
+  explicit ListSink(std::vector<std::string>& calls) : calls_(calls) {}
+  void on_event(const EventRecord& record) override {
+    calls_.emplace_back(info_of(record.type).name);
+  }
+  void on_detection(const EventRecord&, const CompiledRule& rule, bool is_last_alert) override {
+    calls_.push_back(rule.rule.rule_id + (is_last_alert ? " last" : ""));
+  }
+  void flush() override { calls_.emplace_back("flush"); }
+  LossReport losses() const override { return {{{"events.jsonl", "output_error", 2}}, 0}; }
+
+ private:
+  std::vector<std::string>& calls_;
+};
+
+struct Fixture {
+  explicit Fixture(std::shared_ptr<FunctionProgram> given)
+      : program(std::move(given)),
+        scope(program, std::make_unique<FunctionEvaluator>(program),
+              std::make_unique<ListSink>(calls)) {}
+  JobSummary summary() const {
+    JobSummary out;
+    scope.summarize(out);
+    return out;
+  }
+  std::vector<std::string> calls;
+  std::shared_ptr<FunctionProgram> program;
+  Scope scope;
+};
+
+bool is_open(const EventRecord& record) { return record.type == EventType::kFileOpen; }
+bool always(const EventRecord&) { return true; }
+
+TEST(Scope, EventFirstThenItsHitsInOrderOfTheRules) {
+  auto program = std::make_shared<FunctionProgram>();
+  program->add("a", RuleAction::kDetect, 10, always).add("b", RuleAction::kCollect, 10, is_open);
+  Fixture f(program);
+  f.scope.handle(make_open(make_process(1, "/bin/cat", {}), "/x"));
+  f.scope.handle(make_exec(make_process(1, "/bin/cat", {})));
+  f.scope.flush();
+  EXPECT_THAT(f.calls, ElementsAre("file_open", "a", "b", "process_exec", "a", "flush"));
+}
+
+TEST(Scope, AlertsEndAtTheCapAndHitsAreCountedOn) {
+  auto program = std::make_shared<FunctionProgram>();
+  program->add("a", RuleAction::kDetect, 2, always);
+  Fixture f(program);
+  for (int i = 0; i < 5; ++i) f.scope.handle(make_open(make_process(1, "/bin/cat", {}), "/x"));
+  EXPECT_THAT(f.calls, ElementsAre("file_open", "a", "file_open", "a last", "file_open",
+                                   "file_open", "file_open"));
+  const JobSummary summary = f.summary();
+  ASSERT_EQ(summary.detections.size(), 1u);
+  EXPECT_EQ(summary.detections[0].count, 5u);
+  EXPECT_EQ(summary.detections[0].alerts.size(), 2u);
+  EXPECT_EQ(summary.detections[0].alerts[0].subject, "/x");
+  EXPECT_EQ(f.scope.detections(), 5u);
+}
+
+TEST(Scope, TerminateHasNoCapInTheRows) {
+  auto program = std::make_shared<FunctionProgram>();
+  program->add("t", RuleAction::kTerminate, 1, always);
+  Fixture f(program);
+  for (int i = 0; i < 3; ++i) f.scope.handle(make_exec(make_process(1, "/bin/x", {})));
+  EXPECT_EQ(std::ranges::count(f.calls, "t"), 3);
+  EXPECT_EQ(f.summary().result, JobResult::kDetected);  // observe: nothing is ended
+  EXPECT_EQ(f.summary().detections[0].alerts.size(), 1u);
+}
+
+TEST(Scope, CollectIsNoDetection) {
+  auto program = std::make_shared<FunctionProgram>();
+  program->add("c", RuleAction::kCollect, 1, always);
+  Fixture f(program);
+  f.scope.handle(make_exec(make_process(1, "/bin/x", {})));
+  EXPECT_EQ(f.summary().result, JobResult::kPassed);
+  EXPECT_EQ(f.scope.detections(), 0u);
+  EXPECT_EQ(f.summary().detections.size(), 1u);
+}
+
+TEST(Scope, MostSevereFirstThenFirstSeen) {
+  auto program = std::make_shared<FunctionProgram>();
+  program->add("collect", RuleAction::kCollect, 1, always);
+  program->add("late", RuleAction::kDetect, 1, is_open);
+  program->add("early", RuleAction::kDetect, 1, always);
+  program->add("never", RuleAction::kDetect, 1, [](const EventRecord&) { return false; });
+  program->add("kill", RuleAction::kTerminate, 1, is_open);
+  Fixture f(program);
+  f.scope.handle(make_exec(make_process(1, "/bin/x", {})));
+  f.scope.handle(make_open(make_process(1, "/bin/x", {}), "/y"));
+  std::vector<std::string> order;
+  for (const DetectionSummary& d : f.summary().detections) order.push_back(d.rule.rule.rule_id);
+  EXPECT_THAT(order, ElementsAre("kill", "early", "late", "collect"));
+}
+
+TEST(Scope, SummaryCountsEventsByTypeNamesRuleSetsOnceAndTakesTheSinksLosses) {
+  auto program = std::make_shared<FunctionProgram>();
+  program->add("a", RuleAction::kDetect, 1, always).add("b", RuleAction::kDetect, 1, always);
+  Fixture f(program);
+  f.scope.handle(make_exec(make_process(1, "/bin/x", {})));
+  f.scope.handle(make_open(make_process(1, "/bin/x", {}), "/y"));
+  f.scope.handle(make_open(make_process(1, "/bin/x", {}), "/y"));
+  JobSummary summary;
+  summary.losses.entries = {{"file_open", "ring_full", 3}, {"events.jsonl", "output_error", 1}};
+  f.scope.summarize(summary);
+  EXPECT_EQ(summary.events_total, 3u);
+  EXPECT_EQ(summary.events_by_type[static_cast<std::size_t>(EventType::kFileOpen)], 2u);
+  EXPECT_EQ(summary.rule_sets.size(), 1u);
+  ASSERT_EQ(summary.losses.entries.size(), 2u);
+  EXPECT_EQ(summary.losses.entries[1].count, 3u);
+  EXPECT_EQ(summary.losses.total(), 6u);
+}
+
+TEST(Scope, WorksWithoutRulesAndWithoutRows) {
+  Scope scope(nullptr, nullptr, nullptr);
+  scope.handle(make_exec(make_process(1, "/bin/x", {})));
+  scope.flush();
+  JobSummary summary;
+  scope.summarize(summary);
+  EXPECT_EQ(summary.events_total, 1u);
+  EXPECT_EQ(summary.result, JobResult::kPassed);
+}
+
+TEST(Subject, SaysWhatTheEventWasAbout) {
+  const auto curl = make_process(1, "/usr/bin/curl", {"curl", "-sS", "--header", "secret"});
+  EXPECT_EQ(subject_of(make_exec(curl)), "/usr/bin/curl -sS --header <redacted>");
+  EXPECT_EQ(subject_of(make_open(curl, "/etc/shadow")), "/etc/shadow");
+  EXPECT_EQ(subject_of(make_connect(curl, "10.0.0.1", 53, "udp")), "10.0.0.1:53/udp");
+  EventRecord v6 = make_connect(curl, "2001:db8::1", 443);
+  v6.fields[field::network_connect::kDomain].text = "a.example";
+  EXPECT_EQ(subject_of(v6), "[2001:db8::1]:443/tcp (a.example)");
+  EventRecord script = make_exec(make_process(1, "/bin/sh", {"/bin/sh", "./x.sh", "a"}));
+  script.fields[field::process_exec::kScriptPath].text = "/w/x.sh";
+  EXPECT_EQ(subject_of(script), "/w/x.sh a");
+  EventRecord exit = support::make_record(EventType::kProcessExit, curl);
+  exit.fields[field::process_exit::kExitCode].number = 3;
+  EXPECT_EQ(subject_of(exit), "exit code 3");
+  const std::string longest(5'000, 'x');
+  EXPECT_EQ(subject_of(make_open(curl, longest)).size(), 1'024u);
+}
+
+}  // namespace
+}  // namespace cicd
