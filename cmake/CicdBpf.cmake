@@ -27,6 +27,8 @@ function(cicd_bpf_library TARGET)
               -I/usr/include/${CMAKE_LIBRARY_ARCHITECTURE} -c ${program} -o ${out}/${name}.bpf.o
       COMMAND ${CICD_LLVM_STRIP} -g ${out}/${name}.bpf.o
       COMMAND ${CICD_BPFTOOL} gen skeleton ${out}/${name}.bpf.o name ${name}_bpf > ${out}/${name}.skel.h
+      # bpftool writes C; clang knows no _Bool in C++.
+      COMMAND sed -i "s/_Bool/bool/g" ${out}/${name}.skel.h
       DEPENDS ${program} ${headers}
       COMMENT "BPF ${name}"
       VERBATIM)
