@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// `cicd-sensor`: reads the command line by its table and hands over to the command.
+#include <exception>
+#include <string>
+#include <vector>
+
+#include "base/version.h"
+#include "config/help.h"
+#include "config/parse.h"
+#include "console.h"
+#include "doctor/doctor.h"
+#include "exit_codes.h"
+#include "run/front.h"
+#include "run/plan.h"
+
+namespace cicd {
+
+namespace {
+
+int report(const Error& error) {
+  print_error(error);
+  return exit_code_of(error);
+}
+
+int run(const CommandLine& line, const std::vector<std::string>& arguments) {
+  auto options = read_run_options(line);
+  if (!options) return report(options.error());
+  auto plan = plan_run(std::move(*options));
+  if (!plan) {
+    print_error(plan.error().error);
+    return plan.error().exit_code;
+  }
+  if (const auto allowed = check_capabilities(arguments); !allowed) return report(allowed.error());
+  return run_front(*plan);
+}
+
+int dispatch(const std::vector<std::string>& arguments) {
+  const auto line = parse_command_line(sensor_table(), arguments);
+  if (!line) return report(line.error());
+  switch (line->wanted) {
+    case CommandLine::Wanted::kVersion:
+      print_out("cicd-sensor " + std::string(version()) + "\n");
+      return 0;
+    case CommandLine::Wanted::kReferencePage:
+      print_out(reference_page(sensor_table()));
+      return 0;
+    case CommandLine::Wanted::kHelp:
+      print_out(line->command != nullptr ? command_help(sensor_table(), *line->command)
+                                         : program_help(sensor_table()));
+      return 0;
+    case CommandLine::Wanted::kCommand:
+      break;
+  }
+  if (line->command->name == "run") return run(*line, arguments);
+  return run_doctor(line->value("format") == "json");
+}
+
+}  // namespace
+
+}  // namespace cicd
+
+int main(int argc, char** argv) {
+  // Nothing of ours throws; this is for what a library lets through, above all memory that is out.
+  try {
+    return cicd::dispatch(std::vector<std::string>(argv + 1, argv + argc));
+  } catch (const std::exception& error) {
+    cicd::print_line(std::string("cicd-sensor: ") + error.what());
+    return cicd::kExitSensorFailed;
+  }
+}

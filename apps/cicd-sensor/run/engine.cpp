@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "run/engine.h"
+
+#include <unistd.h>
+
+#include <filesystem>
+#include <thread>
+#include <utility>
+
+namespace cicd {
+
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+// Half of the Job's queue: more waits in the rings, where there is room as well.
+constexpr std::uint64_t kMaxBacklogRecords = 32'768;
+constexpr milliseconds kWorkerPause{1};
+// A worker that hangs (a disk that does not answer) must not stop the pipeline for ever; the Job's
+// queue then drops and counts.
+constexpr milliseconds kLongestWorkerWait{2000};
+
+void add_losses(LossReport& to, const LossReport& from) {
+  to.repeated_sendmsg += from.repeated_sendmsg;
+  to.entries.insert(to.entries.end(), from.entries.begin(), from.entries.end());
+}
+
+// The sensor itself, for records that no process of the job stands behind.
+ProcessRef own_process() {
+  auto image = std::make_shared<ExecImage>();
+  std::error_code error;
+  image->exec_path = std::filesystem::read_symlink("/proc/self/exe", error).string();
+  image->argv = {"cicd-sensor"};
+  auto process = std::make_shared<Process>();
+  process->pid = static_cast<std::uint32_t>(::getpid());
+  process->uid = ::getuid();
+  process->image = std::move(image);
+  return process;
+}
+
+}  // namespace
+
+Engine::Engine(EventSource& source, EngineSettings settings)
+    : source_(source),
+      settings_(std::move(settings)),
+      tracker_(source.clock()),
+      job_(std::move(settings_.job)),
+      batch_(job_.take_batch()) {
+  tracker_.register_job(settings_.slot, settings_.root_cgroup_id, settings_.root_path);
+}
+
+void Engine::handle(SampleBytes sample) {
+  tracker_.handle(sample, [this](std::uint32_t slot) -> EventBatch* {
+    return slot == settings_.slot ? batch_.get() : nullptr;
+  });
+}
+
+void Engine::look_for_command_exit() {
+  if (command_pid_ == 0 || command_status_) return;
+  for (const EventRecord& record : batch_->records) {
+    if (record.type != EventType::kProcessExit) continue;
+    if (record.process->pid != static_cast<std::uint32_t>(command_pid_)) continue;
+    const auto code = static_cast<int>(record.number(field::process_exit::kExitCode));
+    const auto signal = static_cast<int>(record.number(field::process_exit::kSignal));
+    command_status_ = signal != 0 ? signal : code << 8;
+    return;
+  }
+}
+
+void Engine::submit_batch() {
+  if (batch_->records.empty()) return;
+  look_for_command_exit();
+  submitted_ += batch_->records.size();
+  job_.submit(std::move(batch_));
+  batch_ = job_.take_batch();
+}
+
+void Engine::wait_for_worker() const {
+  const auto start = steady_clock::now();
+  for (;;) {
+    const JobProgress progress = job_.progress();
+    const std::uint64_t handled = progress.events + progress.dropped;
+    if (submitted_ < handled + kMaxBacklogRecords) return;
+    if (steady_clock::now() - start > kLongestWorkerWait) return;
+    std::this_thread::sleep_for(kWorkerPause);
+  }
+}
+
+Result<void> Engine::replay(RecordingReader& recording) {
+  for (;;) {
+    CICD_ASSIGN(const auto block, recording.next_block());
+    if (!block) return {};
+    wait_for_worker();
+    for (const SampleBytes sample : *block) handle(sample);
+    submit_batch();
+  }
+}
+
+void Engine::add_gap(const MonitoringGap& gap) {
+  EventRecord& record = batch_->add(EventType::kMonitoringGap);
+  record.time_ns = gap.start_ns;
+  const auto offset = static_cast<std::uint64_t>(source_.clock().realtime_offset_ns);
+  record.boot_time_ns = gap.start_ns > offset ? gap.start_ns - offset : 0;
+  record.cgroup_id = settings_.root_cgroup_id;
+  record.process = own_process();
+  record.fields[field::monitoring_gap::kReason].text = batch_->arena.store(gap.reason);
+  record.fields[field::monitoring_gap::kDurationMs].number =
+      gap.end_ns > gap.start_ns ? static_cast<std::int64_t>((gap.end_ns - gap.start_ns) / 1'000'000)
+                                : 0;
+  submit_batch();
+}
+
+Result<std::size_t> Engine::step(milliseconds max_wait) {
+  wait_for_worker();
+  CICD_ASSIGN(const std::size_t count, source_.poll(max_wait, [this](SampleBytes sample) {
+    if (journal_) journal_->append(sample);
+    handle(sample);
+  }));
+  submit_batch();
+  if (count == 0) return count;
+  if (journal_) {
+    const auto written =
+        journal_->end_block(settings_.positions ? settings_.positions() : RingPositions{});
+    if (!written) {
+      journal_error_ = written.error();
+      journal_.reset();
+    }
+  }
+  source_.commit();
+  return count;
+}
+
+Result<void> Engine::drain(milliseconds limit) {
+  const auto end = steady_clock::now() + limit;
+  while (steady_clock::now() < end) {
+    CICD_ASSIGN(const std::size_t count, step(milliseconds(0)));
+    if (count == 0) return {};
+  }
+  return {};
+}
+
+JobSummary Engine::finish(Job::End end) {
+  if (auto losses = source_.losses(settings_.slot)) add_losses(end.source_losses, *losses);
+  add_losses(end.source_losses, tracker_.losses(settings_.slot));
+  end.coverage = source_.coverage();
+  end.processes_total = activity().processes_seen;
+  return job_.finish(std::move(end));
+}
+
+}  // namespace cicd

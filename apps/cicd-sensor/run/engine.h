@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// Engine: the pipeline of one job: samples from an EventSource, through the journal and the
+// tracker, to the Job's worker. It knows nothing of processes and signals around it
+// (engine_process.h does).
+//
+// Thread: one, the pipeline thread; the Job has a worker of its own. Order in a step: samples are
+// handed out, journalled and tracked; the block is written; only then the kernel side gets its room
+// back. So an engine that dies at any moment is continued from its journal without a loss.
+// Backpressure: while the worker is far behind, samples wait in the rings instead of the queue.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "job/job.h"
+#include "kernel/event_source.h"
+#include "kernel/recording.h"
+#include "track/tracker.h"
+
+namespace cicd {
+
+// A time in which nobody read the rings.
+struct MonitoringGap {
+  std::string reason;
+  std::uint64_t start_ns = 0;  // CLOCK_REALTIME
+  std::uint64_t end_ns = 0;
+};
+
+struct EngineSettings {
+  JobOptions job;
+  std::uint32_t slot = 1;
+  std::uint64_t root_cgroup_id = 0;
+  std::string root_path;                     // of the job's cgroup below the v2 root
+  std::function<RingPositions()> positions;  // of the source, after a poll; may be empty
+};
+
+class Engine {
+ public:
+  Engine(EventSource& source, EngineSettings settings);
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // Everything a recording holds goes through tracker and job, not into the journal. Damage ends it
+  // there and is said by the answer; the blocks before count.
+  Result<void> replay(RecordingReader& recording);
+  // From now on every step is recorded.
+  void set_journal(RecordingWriter journal) { journal_ = std::move(journal); }
+  void add_gap(const MonitoringGap& gap);
+  // Whose exit is the end of the command.
+  void set_command(pid_t pid) { command_pid_ = pid; }
+
+  // Takes what is there, waiting up to `max_wait` when there is nothing; how many samples.
+  Result<std::size_t> step(std::chrono::milliseconds max_wait);
+  // Steps until nothing comes any more, at most `limit` long.
+  Result<void> drain(std::chrono::milliseconds limit);
+
+  // Wait status of the command, from its exit event.
+  std::optional<int> command_status() const { return command_status_; }
+  // Why the journal ended before the job, when it did; steps go on without it.
+  const std::optional<Error>& journal_error() const { return journal_error_; }
+  JobProgress progress() const { return job_.progress(); }
+  JobActivity activity() const { return tracker_.activity(settings_.slot); }
+
+  // Ends the job. Fills in what the engine knows: losses, coverage, number of processes.
+  JobSummary finish(Job::End end);
+
+ private:
+  void handle(SampleBytes sample);
+  void submit_batch();
+  void wait_for_worker() const;
+  void look_for_command_exit();
+
+  EventSource& source_;
+  EngineSettings settings_;
+  Tracker tracker_;
+  Job job_;
+  std::unique_ptr<EventBatch> batch_;
+  std::optional<RecordingWriter> journal_;
+  std::optional<Error> journal_error_;
+  std::uint64_t submitted_ = 0;
+  pid_t command_pid_ = 0;
+  std::optional<int> command_status_;
+};
+
+}  // namespace cicd

@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "run/engine_process.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstdlib>
+
+#include "console.h"
+#include "evidence/file_sink.h"
+#include "job/job_cgroup.h"
+#include "job/spawn.h"
+#include "report/terminal.h"
+#include "run/outputs.h"
+#include "run/progress.h"
+
+namespace cicd {
+
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+constexpr milliseconds kPollWait{5};
+constexpr milliseconds kDrainLimit{1000};
+// Without a front nobody waits for the outputs but everything is to be gone soon.
+constexpr milliseconds kLongestOrphanGrace{1000};
+
+// One engine's life. The members are in the order in which they come to be.
+class EngineProcess {
+ public:
+  EngineProcess(const EngineStart& start, Link link)
+      : start_(start),
+        link_(std::move(link)),
+        command_pidfd_(start.command_pidfd),
+        command_pid_(start.command_pid),
+        status_(start.command_status),
+        is_interrupted_(start.is_interrupted),
+        is_hurried_(start.is_hurried),
+        cgroup_id_(start.cgroup_id),
+        progress_(!start.options->is_quiet) {}
+
+  int run();
+
+ private:
+  Result<void> open_outputs();
+  Result<void> open_journal();
+  Result<void> resume(RecordingReader& journal);
+  bool wait_for_begin();
+  Result<void> watch();
+  void take_messages(int wait_ms);
+  void take(Message& message);
+  void look_at_command();
+  void look_at_journal();
+  bool is_over();
+  void finish();
+  int clean_up(int exit_code);
+
+  const EngineStart& start_;
+  Link link_;
+  UniqueFd received_pidfd_;
+  int command_pidfd_;
+  pid_t command_pid_;
+  std::optional<int> status_;  // as the front told it
+  bool is_ended_ = false;      // the command, however that was learned
+  bool is_interrupted_;
+  bool is_hurried_;
+  bool is_aborted_ = false;
+  bool is_journal_dropped_ = false;
+  std::uint64_t cgroup_id_;
+  steady_clock::time_point ended_at_{};
+  ProgressLine progress_;
+  std::optional<JobCgroup> cgroup_;
+  std::optional<Outputs> outputs_;
+  std::unique_ptr<Engine> engine_;
+};
+
+void leave_the_terminal() {
+  ::setsid();
+  ::prctl(PR_SET_NAME, "cicd-engine");
+  for (const int signal : {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU, SIGPIPE}) {
+    ::signal(signal, SIG_IGN);
+  }
+  // Readers of the command's output must not wait for this process.
+  const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (!null) return;
+  ::dup2(null.get(), STDIN_FILENO);
+  ::dup2(null.get(), STDOUT_FILENO);
+}
+
+bool EngineProcess::wait_for_begin() {
+  while (cgroup_id_ == 0 && !link_.is_closed() && !is_aborted_) take_messages(-1);
+  return cgroup_id_ != 0 && !is_aborted_;
+}
+
+void EngineProcess::take_messages(int wait_ms) {
+  while (auto message = link_.receive(wait_ms)) {
+    take(*message);
+    wait_ms = 0;
+  }
+}
+
+void EngineProcess::take(Message& message) {
+  switch (message.type) {
+    case MessageType::kBegin:
+      cgroup_id_ = static_cast<std::uint64_t>(message.number);
+      break;
+    case MessageType::kStarted:
+      command_pid_ = static_cast<pid_t>(message.number);
+      received_pidfd_ = std::move(message.descriptor);
+      command_pidfd_ = received_pidfd_.get();
+      if (engine_) engine_->set_command(command_pid_);
+      break;
+    case MessageType::kEnded:
+      status_ = static_cast<int>(message.number);
+      break;
+    case MessageType::kInterrupted:
+      is_interrupted_ = true;
+      is_hurried_ = is_hurried_ || message.number != 0;
+      break;
+    case MessageType::kAbort:
+      is_aborted_ = true;
+      break;
+    default:
+      break;
+  }
+}
+
+Result<void> EngineProcess::open_journal() {
+  const RunNames& names = start_.names;
+  RecordingInfo info;
+  info.clock = start_.source->clock();
+  utsname kernel{};
+  ::uname(&kernel);
+  info.kernel_release = kernel.release;
+  info.slot = kRunSlot;
+  info.root_cgroup_id = cgroup_id_;
+  info.job_name = start_.options->name;
+  const auto create = [&]() -> Result<void> {
+    CICD_ASSIGN(RecordingWriter journal, RecordingWriter::create(names.journal, info));
+    engine_->set_journal(std::move(journal));
+    return {};
+  };
+  auto made = [&] {
+    const ActAs as_owner(start_.owner);
+    return create();
+  }();
+  // A folder of root's own; the journal's name cannot be guessed, so nothing waits there for us.
+  if (!made && made.error().code == ErrorCode::kPermission && !names.keeps_journal) made = create();
+  if (!made) return std::unexpected(std::move(made.error()).with_context("recording"));
+  return {};
+}
+
+// Goes on where the engine before this one was killed.
+Result<void> EngineProcess::resume(RecordingReader& journal) {
+  const auto replayed = engine_->replay(journal);
+  // A torn last block was never committed: its samples still are in the rings.
+  if (!replayed && replayed.error().code != ErrorCode::kInvalidInput) {
+    return std::unexpected(replayed.error());
+  }
+  const RingPositions read = start_.source->positions();
+  const RingPositions kept = journal.positions();
+  if (kept.control < read.control || kept.bulk < read.bulk) {
+    // The journal ended early (disk full) while the rings were read on: what lies between is gone.
+    engine_->add_gap({"journal_incomplete", start_.start_time_ns, now_realtime_ns()});
+    return {};
+  }
+  start_.source->set_positions(kept);
+  auto writer = RecordingWriter::resume(start_.names.journal, journal.good_bytes());
+  if (!writer) return std::unexpected(std::move(writer.error()));
+  engine_->set_journal(std::move(*writer));
+  return {};
+}
+
+Result<void> EngineProcess::open_outputs() {
+  CICD_ASSIGN(JobCgroup group, JobCgroup::open(start_.names.cgroup_dir));
+  cgroup_ = std::move(group);
+  CICD_ASSIGN(Outputs outputs, Outputs::open(*start_.options, start_.names.id, start_.owner));
+  outputs_ = std::move(outputs);
+  EngineSettings settings;
+  settings.job = outputs_->job_options(start_.program);
+  settings.slot = kRunSlot;
+  settings.root_cgroup_id = cgroup_id_;
+  settings.root_path = start_.cgroup_path;
+  settings.positions = [source = start_.source] { return source->positions(); };
+  engine_ = std::make_unique<Engine>(*start_.source, std::move(settings));
+  if (command_pid_ != 0) engine_->set_command(command_pid_);
+
+  if (!start_.is_restart) return open_journal();
+  if (auto journal = RecordingReader::open(start_.names.journal)) return resume(*journal);
+  if (command_pid_ != 0) {
+    engine_->add_gap({"journal_incomplete", start_.start_time_ns, now_realtime_ns()});
+  }
+  return open_journal();
+}
+
+void EngineProcess::look_at_command() {
+  if (is_ended_) return;
+  is_ended_ = status_.has_value();
+  if (!is_ended_ && link_.is_closed()) {
+    // The front is gone: its command tells by itself, or was never let go.
+    pollfd ended{command_pidfd_, POLLIN, 0};
+    is_ended_ = command_pidfd_ < 0 || (::poll(&ended, 1, 0) == 1);
+  }
+  if (is_ended_) ended_at_ = steady_clock::now();
+}
+
+// A journal that cannot grow (disk full) is of no use; its room is better spent on the outputs.
+void EngineProcess::look_at_journal() {
+  if (is_journal_dropped_ || !engine_->journal_error() || start_.names.keeps_journal) return;
+  remove_file_of(start_.names.journal, start_.owner);
+  is_journal_dropped_ = true;
+}
+
+bool EngineProcess::is_over() {
+  if (is_aborted_) return true;
+  look_at_command();
+  if (!is_ended_) return false;
+  if (is_hurried_ || !cgroup_->is_populated().value_or(false)) return true;
+  milliseconds grace = start_.options->grace;
+  if (link_.is_closed()) grace = std::min(grace, kLongestOrphanGrace);
+  return steady_clock::now() - ended_at_ >= grace;
+}
+
+Result<void> EngineProcess::watch() {
+  while (!is_over()) {
+    CICD_TRY(engine_->step(kPollWait));
+    take_messages(0);
+    progress_.show(engine_->progress());
+    look_at_journal();
+  }
+  return engine_->drain(kDrainLimit);
+}
+
+void EngineProcess::finish() {
+  progress_.clear();
+  Job::End end;
+  end.start_time_ns = start_.start_time_ns;
+  end.end_time_ns = now_realtime_ns();
+  end.command = start_.options->command;
+  const auto status = status_ ? status_ : engine_->command_status();
+  end.command_known = status.has_value();
+  end.command_status = status ? shell_exit_code(*status) : 0;
+  end.finalize_reason = link_.is_closed() ? "sensor_front_lost"
+                        : is_interrupted_ ? "interrupted"
+                                          : "command_exit";
+  end.processes_left = cgroup_->processes().size();
+  end.sensor_restarts = start_.gaps.size();
+  if (const auto& error = engine_->journal_error(); error && start_.names.keeps_journal) {
+    print_error(Error{error->code, error->sys_errno, "the recording is cut short: " + error->text,
+                      "what was seen is in the other output files"});
+  }
+  const JobSummary summary = engine_->finish(std::move(end));
+  outputs_->write(summary);
+  Message done;
+  done.type = MessageType::kDone;
+  done.number = has_struck(summary, start_.options->fail_on) ? 1 : 0;
+  link_.send(done);
+}
+
+int EngineProcess::clean_up(int exit_code) {
+  start_.source->stop_job_hooks();
+  start_.source->untrack_slot(kRunSlot);
+  const auto removed = remove_run(start_.names, *start_.state, start_.owner);
+  return removed ? exit_code : 1;
+}
+
+int EngineProcess::run() {
+  leave_the_terminal();
+  if (!wait_for_begin()) return clean_up(0);
+  if (auto opened = open_outputs(); !opened) {
+    Message failed;
+    failed.type = MessageType::kFailed;
+    failed.number = static_cast<std::int64_t>(opened.error().code);
+    failed.text = opened.error().text;
+    failed.hint = opened.error().hint;
+    link_.send(failed);
+    // The front decides: it may start another one, or give up.
+    return start_.is_restart ? 1 : clean_up(1);
+  }
+  for (MonitoringGap gap : start_.gaps) {
+    if (gap.end_ns == 0) gap.end_ns = now_realtime_ns();
+    engine_->add_gap(gap);
+  }
+  Message ready;
+  ready.type = MessageType::kReady;
+  link_.send(ready);
+  if (const auto watched = watch(); !watched) {
+    print_error(watched.error());
+    return 1;
+  }
+  if (is_aborted_) {
+    engine_.reset();
+    outputs_->discard();
+    return clean_up(0);
+  }
+  finish();
+  return clean_up(0);
+}
+
+}  // namespace
+
+int run_engine(const EngineStart& start, Link link) {
+  EngineProcess process(start, std::move(link));
+  return process.run();
+}
+
+Result<void> remove_run(const RunNames& names, RunState& state, const CommandUser& owner) {
+  if (const auto group = JobCgroup::open(names.cgroup_dir)) {
+    CICD_TRY(group->move_processes_to(names.parent_dir));
+    // A process that is ending keeps its cgroup busy for a moment.
+    auto removed = group->remove();
+    for (int tries = 0; !removed && tries < 100; ++tries) {
+      ::usleep(5000);
+      removed = group->remove();
+    }
+    if (!removed) return removed;
+  }
+  if (!names.keeps_journal) remove_file_of(names.journal, owner);
+  state.remove();
+  return {};
+}
+
+}  // namespace cicd

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// The engine process: watches one job and writes its outputs. Forked by the front (front.h), in a
+// session of its own, so that what ends the front (Ctrl-C, a closed terminal, a killed process
+// group) does not end it: when the front is gone it finishes the job and cleans up alone.
+//
+// It starts from what the front's memory holds (EngineStart), so an engine that was killed is
+// replaced by another one that knows as much and takes the rest from the journal.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "job/command_user.h"
+#include "kernel/live_source.h"
+#include "rule/program.h"
+#include "run/engine.h"
+#include "run/link.h"
+#include "run/run_options.h"
+#include "run/run_state.h"
+
+namespace cicd {
+
+inline constexpr std::uint32_t kRunSlot = 1;
+
+struct EngineStart {
+  const RunOptions* options = nullptr;
+  LiveSource* source = nullptr;
+  RunState* state = nullptr;
+  std::shared_ptr<const Program> program;
+  RunNames names;
+  CommandUser owner;                // of the output files
+  std::string cgroup_path;          // below the v2 root
+  std::uint64_t start_time_ns = 0;  // CLOCK_REALTIME
+
+  // What happened so far; empty for the first engine.
+  std::uint64_t cgroup_id = 0;  // 0: it does not exist yet
+  bool is_restart = false;
+  std::vector<MonitoringGap> gaps;  // the last one still open (end_ns 0)
+  pid_t command_pid = 0;
+  int command_pidfd = -1;
+  std::optional<int> command_status;  // wait status
+  bool is_interrupted = false;
+  bool is_hurried = false;
+};
+
+// The life of an engine process; the answer is its exit code.
+int run_engine(const EngineStart& start, Link link);
+
+// Removes the job's cgroup (what still runs in it is moved to the caller's), the journal when it is
+// not to be kept, and the state file. May be done twice and by both processes. The error names what
+// could not be removed.
+Result<void> remove_run(const RunNames& names, RunState& state, const CommandUser& owner);
+
+}  // namespace cicd

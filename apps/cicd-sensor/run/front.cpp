@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "run/front.h"
+
+#include <poll.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <optional>
+
+#include "console.h"
+#include "exit_codes.h"
+#include "job/spawn.h"
+#include "kernel/live_source.h"
+#include "run/engine_process.h"
+#include "run/front_signals.h"
+#include "run/outputs.h"
+
+extern char** environ;
+
+namespace cicd {
+
+namespace {
+
+constexpr int kMaxRestarts = 3;
+
+std::vector<std::string> own_environment() {
+  std::vector<std::string> out;
+  for (char** item = environ; item != nullptr && *item != nullptr; ++item) out.emplace_back(*item);
+  return out;
+}
+
+class Front {
+ public:
+  explicit Front(const RunPlan& plan) : plan_(plan) {}
+  int run();
+
+ private:
+  Result<void> prepare();
+  Result<void> fork_engine();
+  Result<void> restart_engine();
+  Result<void> make_job();
+  Result<void> wait_until_ready();
+  Result<void> start_command();
+  void wait_for_command();
+  void wait_for_outputs();
+  void look_at_engine(int wait_ms);
+  void handle_signals();
+  void handle_engine_death();
+  void tell(MessageType type, std::int64_t number = 0);
+  void watch_descriptors();
+  int fail_start(const Error& error);
+  int end(int exit_code);
+  bool is_watched() const { return engine_pid_ > 0; }
+
+  const RunPlan& plan_;
+  InheritedState inherited_;
+  std::optional<FrontSignals> signals_;
+  std::unique_ptr<LiveSource> source_;
+  std::optional<RunState> state_;
+  EngineStart start_;
+  std::optional<Link> link_;
+  pid_t engine_pid_ = 0;
+  UniqueFd engine_pidfd_;
+  int restarts_ = 0;
+  bool is_ready_ = false;
+  bool is_done_ = false;
+  bool has_struck_ = false;
+  std::optional<Error> engine_error_;
+  int early_signal_ = 0;
+  std::optional<JobCgroup> cgroup_;
+  std::optional<SpawnedCommand> command_;
+};
+
+Result<void> Front::prepare() {
+  inherited_ = InheritedState::capture();
+  clean_dead_runs(run_state_directory());
+  CICD_ASSIGN(source_, LiveSource::open({}));
+  CICD_TRY(source_->start_job_hooks());
+  CICD_ASSIGN(FrontSignals signals, FrontSignals::open());
+  signals_ = std::move(signals);
+  CICD_ASSIGN(RunState state, RunState::prepare(run_state_directory(), plan_.names));
+  state_ = std::move(state);
+  start_.options = &plan_.options;
+  start_.source = source_.get();
+  start_.state = &*state_;
+  start_.program = plan_.program;
+  start_.names = plan_.names;
+  start_.owner = plan_.owner;
+  const std::string& parent = plan_.place.path;
+  start_.cgroup_path = (parent == "/" ? "" : parent) + "/" + kRunCgroupPrefix + plan_.names.id;
+  start_.start_time_ns = now_realtime_ns();
+  return {};
+}
+
+Result<void> Front::fork_engine() {
+  CICD_ASSIGN(auto ends, Link::make_pair());
+  const pid_t pid = ::fork();
+  if (pid < 0) return fail_errno(errno, "fork the engine");
+  if (pid == 0) {
+    ends.first.close();
+    if (link_) link_->close();
+    const int exit_code = run_engine(start_, std::move(ends.second));
+    ::_exit(exit_code);  // what the front owns is not this process's to destroy
+  }
+  ends.second.close();
+  link_ = std::move(ends.first);
+  engine_pid_ = pid;
+  engine_pidfd_.reset(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  if (!engine_pidfd_) return fail_errno(errno, "pidfd_open");
+  return {};
+}
+
+// A new engine in place of a dead one; the error says that there will be none.
+Result<void> Front::restart_engine() {
+  const std::uint64_t now = now_realtime_ns();
+  for (MonitoringGap& gap : start_.gaps) {
+    if (gap.end_ns == 0) gap.end_ns = now;
+  }
+  if (restarts_ >= kMaxRestarts) {
+    return fail(ErrorCode::kInternal,
+                "the engine ended " + std::to_string(restarts_ + 1) +
+                    " times: the rest of this job is not watched and its outputs are incomplete",
+                "the command goes on; see the kernel log for reasons (out of memory?)");
+  }
+  ++restarts_;
+  start_.is_restart = true;
+  start_.gaps.push_back({"sensor_restarted", now, 0});
+  is_ready_ = false;
+  return fork_engine();
+}
+
+void Front::tell(MessageType type, std::int64_t number) {
+  Message message;
+  message.type = type;
+  message.number = number;
+  if (type == MessageType::kStarted) message.descriptor.reset(::dup(command_->pidfd()));
+  if (is_watched()) link_->send(message);
+}
+
+Result<void> Front::make_job() {
+  CICD_TRY(state_->publish());
+  CICD_ASSIGN(JobCgroup group, JobCgroup::create(plan_.place, kRunCgroupPrefix + plan_.names.id));
+  cgroup_ = std::move(group);
+  CICD_TRY(source_->track_cgroup(cgroup_->id(), kRunSlot));
+  start_.cgroup_id = cgroup_->id();
+  tell(MessageType::kBegin, static_cast<std::int64_t>(cgroup_->id()));
+  return {};
+}
+
+Result<void> Front::wait_until_ready() {
+  while (!is_ready_) {
+    look_at_engine(-1);
+    if (engine_error_) return std::unexpected(*engine_error_);
+    if (!is_watched()) return fail(ErrorCode::kInternal, "the engine does not start");
+  }
+  return {};
+}
+
+Result<void> Front::start_command() {
+  SpawnRequest request;
+  request.path = plan_.command_path;
+  request.argv = plan_.options.command;
+  request.environment = environment_of(plan_.command_user, own_environment());
+  request.user = plan_.command_user;
+  request.cgroup_fd = cgroup_->fd();
+  request.inherited = inherited_;
+  CICD_ASSIGN(SpawnedCommand command, SpawnedCommand::start(request));
+  command_ = std::move(command);
+  start_.command_pid = command_->pid();
+  start_.command_pidfd = command_->pidfd();
+  tell(MessageType::kStarted, command_->pid());
+  return command_->release();
+}
+
+void Front::look_at_engine(int wait_ms) {
+  pollfd ready[] = {{link_->fd(), POLLIN, 0}, {engine_pidfd_.get(), POLLIN, 0}};
+  if (::poll(ready, 2, wait_ms) <= 0) return;
+  while (auto message = link_->receive(0)) {
+    if (message->type == MessageType::kReady) is_ready_ = true;
+    if (message->type == MessageType::kFailed) {
+      engine_error_ = Error{static_cast<ErrorCode>(message->number), 0, std::move(message->text),
+                            std::move(message->hint)};
+    }
+    if (message->type == MessageType::kDone) {
+      is_done_ = true;
+      has_struck_ = message->number != 0;
+    }
+  }
+  if ((ready[1].revents & POLLIN) != 0) handle_engine_death();
+}
+
+void Front::handle_engine_death() {
+  // Its last words may have come between the two looks.
+  while (auto message = link_->receive(0)) {
+    if (message->type != MessageType::kDone) continue;
+    is_done_ = true;
+    has_struck_ = message->number != 0;
+  }
+  ::waitpid(engine_pid_, nullptr, 0);
+  engine_pid_ = 0;
+  engine_pidfd_.reset();
+  if (is_done_) return;
+  if (engine_error_) {
+    // Before the command started this is why it will not; later it goes on unwatched.
+    if (command_) print_error(*engine_error_);
+    return;
+  }
+  if (const auto restarted = restart_engine(); !restarted) print_error(restarted.error());
+}
+
+void Front::handle_signals() {
+  while (const auto received = signals_->next()) {
+    const bool has_ended = start_.command_status.has_value();
+    if (!has_ended && !received->is_from_terminal && received->sender != command_->pid()) {
+      ::syscall(SYS_pidfd_send_signal, command_->pidfd(), received->signal, nullptr, 0);
+    }
+    if (!received->ends_job()) continue;
+    start_.is_interrupted = start_.is_interrupted || !has_ended;
+    // The command has gone and the user wants to go too.
+    start_.is_hurried = start_.is_hurried || has_ended;
+    tell(MessageType::kInterrupted, start_.is_hurried ? 1 : 0);
+  }
+}
+
+void Front::watch_descriptors() {
+  const bool has_ended = start_.command_status.has_value();
+  pollfd ready[] = {{signals_->fd(), POLLIN, 0},
+                    {has_ended ? -1 : command_->pidfd(), POLLIN, 0},
+                    {is_watched() ? engine_pidfd_.get() : -1, POLLIN, 0},
+                    {is_watched() ? link_->fd() : -1, POLLIN, 0}};
+  if (::poll(ready, 4, -1) <= 0) return;
+  if ((ready[0].revents & POLLIN) != 0) handle_signals();
+  if ((ready[2].revents | ready[3].revents) != 0) look_at_engine(0);
+}
+
+void Front::wait_for_command() {
+  while (!start_.command_status) {
+    watch_descriptors();
+    int status = 0;
+    if (::waitpid(command_->pid(), &status, WNOHANG) == command_->pid()) {
+      start_.command_status = status;
+    }
+  }
+  tell(MessageType::kEnded, *start_.command_status);
+}
+
+void Front::wait_for_outputs() {
+  while (is_watched()) watch_descriptors();
+}
+
+// Nothing was run: takes everything back.
+int Front::fail_start(const Error& error) {
+  tell(MessageType::kAbort);
+  if (is_watched()) {
+    is_done_ = true;  // not to be replaced
+    ::waitpid(engine_pid_, nullptr, 0);
+    engine_pid_ = 0;
+  }
+  print_error(error);
+  return end(exit_code_of(error));
+}
+
+int Front::end(int exit_code) {
+  if (source_) {
+    source_->stop_job_hooks();
+    source_->untrack_slot(kRunSlot);
+  }
+  if (!state_) return exit_code;
+  if (const auto removed = remove_run(plan_.names, *state_, plan_.owner); !removed) {
+    print_error(removed.error());
+  }
+  return exit_code;
+}
+
+int Front::run() {
+  if (auto done = prepare(); !done) return fail_start(done.error());
+  if (auto done = fork_engine(); !done) return fail_start(done.error());
+  if (auto done = make_job(); !done) return fail_start(done.error());
+  if (auto done = wait_until_ready(); !done) {
+    engine_error_ = done.error();
+    return fail_start(done.error());
+  }
+  if (const auto signal = signals_->next()) {
+    fail_start(Error{ErrorCode::kInternal, 0, "interrupted before the command was started", {}});
+    return 128 + signal->signal;
+  }
+  if (auto done = start_command(); !done) {
+    const int error = done.error().sys_errno;
+    const bool is_held = command_.has_value();
+    fail_start(std::move(done.error()).with_context("'" + plan_.options.command.front() + "'"));
+    if (!is_held) return kExitSensorFailed;
+    return error == ENOENT ? kExitNotFound : kExitNotExecutable;
+  }
+  wait_for_command();
+  wait_for_outputs();
+  const int code =
+      is_done_ && has_struck_ ? kExitRuleStruck : shell_exit_code(*start_.command_status);
+  return end(code);
+}
+
+}  // namespace
+
+int run_front(const RunPlan& plan) {
+  Front front(plan);
+  const int exit_code = front.run();
+  return exit_code;
+}
+
+}  // namespace cicd

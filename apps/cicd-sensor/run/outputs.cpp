@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "run/outputs.h"
+
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+
+#include "console.h"
+#include "report/terminal.h"
+
+namespace cicd {
+
+namespace {
+
+constexpr const char* kRowFiles[] = {"events.jsonl", "detections.jsonl"};
+constexpr const char* kSummaryFile = "summary.json";
+constexpr int kReportColumns = 80;
+
+bool wants_colour() {
+  const char* no_colour = std::getenv("NO_COLOR");
+  return ::isatty(STDERR_FILENO) == 1 && (no_colour == nullptr || no_colour[0] == '\0');
+}
+
+}  // namespace
+
+std::uint64_t now_realtime_ns() {
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000u +
+         static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+bool has_struck(const JobSummary& summary, FailOn fail_on) {
+  if (fail_on == FailOn::kNever) return false;
+  return std::ranges::any_of(summary.detections, [&](const DetectionSummary& detection) {
+    const RuleAction action = detection.rule.rule.action;
+    const bool counts = action == RuleAction::kTerminate ||
+                        (fail_on == FailOn::kDetect && action == RuleAction::kDetect);
+    return counts && detection.count > 0;
+  });
+}
+
+void remove_file_of(const std::string& path, const CommandUser& owner) {
+  int error = 0;
+  {
+    const ActAs as_owner(owner);
+    error = ::unlink(path.c_str()) == 0 ? 0 : errno;
+  }
+  if (error == EACCES) ::unlink(path.c_str());
+}
+
+Result<Outputs> Outputs::open(const RunOptions& options, const std::string& run_id,
+                              const CommandUser& owner) {
+  Outputs outputs;
+  outputs.options_ = &options;
+  outputs.owner_ = owner;
+  outputs.files_.directory = options.output_dir;
+  outputs.files_.identity.provider = "generic";
+  outputs.files_.identity.provider_host = "local";
+  outputs.files_.identity.project_path = options.name;
+  outputs.files_.identity.job_key = run_id;
+  if (owner.is_switched) {
+    outputs.files_.owner_uid = static_cast<int>(owner.uid);
+    outputs.files_.owner_gid = static_cast<int>(owner.gid);
+  }
+  struct stat info{};
+  outputs.made_folder_ = ::stat(options.output_dir.c_str(), &info) != 0;
+  CICD_ASSIGN(outputs.sink_, make_file_sink(outputs.files_));
+  return outputs;
+}
+
+JobOptions Outputs::job_options(std::shared_ptr<const Program> program) {
+  JobOptions job;
+  job.identity = files_.identity;
+  job.metadata = files_.metadata;
+  job.runner_type = files_.runner_type;
+  job.program = std::move(program);
+  job.project_sink = std::move(sink_);
+  return job;
+}
+
+std::vector<std::string> Outputs::files_written(bool has_summary) const {
+  std::vector<std::string> names;
+  for (const char* name : kRowFiles) names.push_back(files_.directory + "/" + name);
+  if (has_summary) names.push_back(files_.directory + "/" + kSummaryFile);
+  if (!options_->record_path.empty()) names.push_back(options_->record_path);
+  return names;
+}
+
+void Outputs::write(const JobSummary& summary) const {
+  bool has_summary = false;
+  if (options_->wants_summary_file) {
+    const auto written = write_summary(files_, summary);
+    has_summary = written.has_value();
+    if (!written) print_error(written.error());
+  }
+  if (options_->is_quiet || !options_->wants_terminal_report) return;
+  TerminalReportOptions report;
+  report.colour = wants_colour();
+  report.width = kReportColumns;
+  report.files_written = files_written(has_summary);
+  print_text(render_terminal_report(summary, report));
+}
+
+void Outputs::discard() const {
+  for (const char* name : kRowFiles) {
+    remove_file_of(files_.directory + "/" + name, owner_);
+  }
+  if (!made_folder_) return;
+  const ActAs as_owner(owner_);
+  ::rmdir(files_.directory.c_str());
+}
+
+}  // namespace cicd

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// Outputs: the files and reports that `run` leaves. Thread: the pipeline thread of the engine.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "evidence/file_sink.h"
+#include "job/command_user.h"
+#include "job/job.h"
+#include "run/run_options.h"
+
+namespace cicd {
+
+std::uint64_t now_realtime_ns();
+
+// Whether --fail-on asks for exit code 90.
+bool has_struck(const JobSummary& summary, FailOn fail_on);
+
+// Removes a file in a folder of the owner's with the owner's rights; with ours only where the owner
+// may not change the folder.
+void remove_file_of(const std::string& path, const CommandUser& owner);
+
+class Outputs {
+ public:
+  // Makes the folder and the row files. The error is why that cannot be.
+  static Result<Outputs> open(const RunOptions& options, const std::string& run_id,
+                              const CommandUser& owner);
+
+  // Once: the Job takes the sink over.
+  JobOptions job_options(std::shared_ptr<const Program> program);
+  // summary.json and the terminal report. Says on standard error what could not be written.
+  void write(const JobSummary& summary) const;
+  // Removes what open() made; the Job must be gone.
+  void discard() const;
+
+ private:
+  Outputs() = default;
+  std::vector<std::string> files_written(bool has_summary) const;
+
+  const RunOptions* options_ = nullptr;
+  CommandUser owner_;
+  FileSinkOptions files_;
+  std::unique_ptr<ScopeSink> sink_;
+  bool made_folder_ = false;
+};
+
+}  // namespace cicd

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "run/run_options.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "config/values.h"
+
+namespace cicd {
+
+namespace {
+
+std::string current_folder_name() {
+  std::error_code error;
+  const std::string name = std::filesystem::current_path(error).filename().string();
+  return name.empty() ? "job" : name;
+}
+
+FailOn fail_on_of(std::string_view text) {
+  if (text == "detect") return FailOn::kDetect;
+  return text == "terminate" ? FailOn::kTerminate : FailOn::kNever;
+}
+
+}  // namespace
+
+Result<RunOptions> read_run_options(const CommandLine& line) {
+  RunOptions options;
+  if (line.has("rules")) options.rule_paths = line.values.at("rules");
+  options.has_baseline = line.value("baseline") == "on";
+  options.output_dir = line.value("output");
+  CICD_ASSIGN(const auto reports, parse_list(line.value("report"), "terminal|json"));
+  options.wants_terminal_report = std::ranges::find(reports, "terminal") != reports.end();
+  options.wants_summary_file = std::ranges::find(reports, "json") != reports.end();
+  options.name = line.has("name") ? std::string(line.value("name")) : current_folder_name();
+  options.fail_on = fail_on_of(line.value("fail-on"));
+  auto grace = parse_duration(line.value("grace"));
+  if (!grace) return std::unexpected(std::move(grace.error()).with_context("--grace"));
+  options.grace = *grace;
+  options.record_path = line.value("record");
+  options.user = line.value("user");
+  options.is_quiet = line.has("quiet");
+  options.command = line.command_to_run;
+  return options;
+}
+
+}  // namespace cicd

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// RunOptions: the flags of `cicd-sensor run` with their types. Pure data.
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "config/parse.h"
+
+namespace cicd {
+
+enum class FailOn { kNever, kDetect, kTerminate };
+
+struct RunOptions {
+  std::vector<std::string> rule_paths;
+  bool has_baseline = true;
+  std::string output_dir;
+  bool wants_terminal_report = true;
+  bool wants_summary_file = true;
+  std::string name;
+  FailOn fail_on = FailOn::kNever;
+  std::chrono::milliseconds grace{};
+  std::string record_path;  // empty: no recording is kept
+  std::string user;         // empty: the invoking user
+  bool is_quiet = false;
+  std::vector<std::string> command;
+};
+
+Result<RunOptions> read_run_options(const CommandLine& line);
+
+}  // namespace cicd

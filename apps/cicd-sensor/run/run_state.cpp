@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "run/run_state.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <memory>
+#include <optional>
+
+#include "job/job_cgroup.h"
+
+namespace cicd {
+
+namespace {
+
+constexpr std::size_t kMaxStateBytes = 64 * 1024;
+
+Result<void> make_directories(const std::string& directory) {
+  for (std::size_t at = directory.find('/', 1);; at = directory.find('/', at + 1)) {
+    const bool is_last = at == std::string::npos;
+    const std::string part = directory.substr(0, at);
+    if (::mkdir(part.c_str(), is_last ? 0700 : 0755) != 0 && errno != EEXIST) {
+      return fail_errno(errno, "make " + part);
+    }
+    if (is_last) return {};
+  }
+}
+
+// One "key value" a line; values hold no newline.
+std::string encode(const RunNames& names) {
+  return "cicd-sensor-run 1\nid " + names.id + "\ncgroup " + names.cgroup_dir + "\nparent " +
+         names.parent_dir + "\njournal " + (names.keeps_journal ? "" : names.journal) + "\n";
+}
+
+std::optional<RunNames> decode(std::string_view text) {
+  RunNames names;
+  bool has_head = false;
+  while (!text.empty()) {
+    const std::size_t newline = text.find('\n');
+    if (newline == std::string_view::npos) return std::nullopt;  // cut short
+    const std::string_view line = text.substr(0, newline);
+    text.remove_prefix(newline + 1);
+    const std::size_t space = line.find(' ');
+    if (space == std::string_view::npos) return std::nullopt;
+    const std::string value(line.substr(space + 1));
+    const std::string_view key = line.substr(0, space);
+    if (key == "cicd-sensor-run") has_head = value == "1";
+    if (key == "id") names.id = value;
+    if (key == "cgroup") names.cgroup_dir = value;
+    if (key == "parent") names.parent_dir = value;
+    if (key == "journal") names.journal = value;
+  }
+  return has_head ? std::optional(names) : std::nullopt;
+}
+
+std::string last_part(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+
+bool can_be_named(const RunNames& names) {
+  return (names.cgroup_dir + names.parent_dir + names.journal).find('\n') == std::string::npos;
+}
+
+std::string read_state(int fd) {
+  std::string text(kMaxStateBytes, '\0');
+  const ssize_t got = ::pread(fd, text.data(), text.size(), 0);
+  text.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
+  return text;
+}
+
+// False: the cgroup has a process in it and everything of the run stays as it is.
+bool remove_leftovers(const RunNames& names) {
+  if (last_part(names.cgroup_dir) == kRunCgroupPrefix + names.id) {
+    if (const auto group = JobCgroup::open(names.cgroup_dir)) {
+      if (group->is_populated().value_or(true)) return false;
+      if (!group->remove()) return false;
+    }
+  }
+  // Only ever a name of ours, so that a damaged state file cannot name another's file.
+  if (last_part(names.journal) == ".cicd-sensor-" + names.id + ".journal") {
+    ::unlink(names.journal.c_str());
+  }
+  return true;
+}
+
+std::optional<CleanedRun> clean_one(int dir_fd, const std::string& name) {
+  const UniqueFd fd(::openat(dir_fd, name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+  if (!fd || ::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return std::nullopt;
+  struct stat info{};
+  if (::fstat(fd.get(), &info) != 0 || info.st_nlink == 0) return std::nullopt;
+  const auto names = decode(read_state(fd.get()));
+  CleanedRun cleaned{name, false};
+  if (names && names->id == name) cleaned.is_populated = !remove_leftovers(*names);
+  if (!cleaned.is_populated) ::unlinkat(dir_fd, name.c_str(), 0);
+  return cleaned;
+}
+
+}  // namespace
+
+Result<RunState> RunState::prepare(const std::string& directory, const RunNames& names) {
+  if (!can_be_named(names)) {
+    return fail(ErrorCode::kUsage, "the output folder's name holds a newline", "choose another");
+  }
+  CICD_TRY(make_directories(directory));
+  RunState state;
+  state.path_ = directory + "/" + names.id;
+  state.fd_.reset(::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+  if (!state.fd_) return fail_errno(errno, "make a file in " + directory);
+  if (::flock(state.fd_.get(), LOCK_EX | LOCK_NB) != 0) return fail_errno(errno, "lock a file");
+  const std::string text = encode(names);
+  if (::write(state.fd_.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
+    return fail_errno(errno, "write a file in " + directory);
+  }
+  return state;
+}
+
+Result<void> RunState::publish() {
+  const std::string unnamed = "/proc/self/fd/" + std::to_string(fd_.get());
+  if (::linkat(AT_FDCWD, unnamed.c_str(), AT_FDCWD, path_.c_str(), AT_SYMLINK_FOLLOW) != 0) {
+    return fail_errno(errno, "make " + path_);
+  }
+  return {};
+}
+
+void RunState::remove() { ::unlink(path_.c_str()); }
+
+std::string run_state_directory() {
+  if (::geteuid() == 0) return "/run/cicd-sensor/runs";
+  const char* own = std::getenv("XDG_RUNTIME_DIR");
+  if (own != nullptr && own[0] == '/') return std::string(own) + "/cicd-sensor/runs";
+  return "/tmp/cicd-sensor-" + std::to_string(::geteuid()) + "/runs";
+}
+
+std::vector<CleanedRun> clean_dead_runs(const std::string& directory) {
+  std::vector<CleanedRun> cleaned;
+  const int fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (fd < 0) return cleaned;
+  const std::unique_ptr<DIR, int (*)(DIR*)> dir(::fdopendir(fd), ::closedir);
+  if (!dir) {
+    ::close(fd);
+    return cleaned;
+  }
+  struct stat info{};
+  // What others could write there is not to be believed.
+  if (::fstat(fd, &info) != 0 || info.st_uid != ::geteuid() || (info.st_mode & 022) != 0) {
+    return cleaned;
+  }
+  while (const dirent* entry = ::readdir(dir.get())) {
+    if (entry->d_name[0] == '.') continue;
+    if (auto run = clean_one(fd, entry->d_name)) cleaned.push_back(std::move(*run));
+  }
+  return cleaned;
+}
+
+}  // namespace cicd

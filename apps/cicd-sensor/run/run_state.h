@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// RunState: the file that says what a running job has made, so that a later run can remove it when
+// every process of this one was killed at once.
+//
+// How it cannot leak: the file is made without a name and locked, then the engine is forked, and
+// only then is it linked to its name. The lock belongs to the open file that front and engine
+// share; it is free exactly when both are gone. Nothing else is made before the file has its name.
+//
+// Threads: one. Lifetime: an object does not remove the file when it goes; remove() does.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+
+namespace cicd {
+
+// Names of everything one run makes, known before any of it exists.
+struct RunNames {
+  std::string id;              // "<pid>-<8 hex digits>"
+  std::string cgroup_dir;      // in the file system
+  std::string parent_dir;      // cgroup of the caller
+  std::string journal;         // absolute
+  bool keeps_journal = false;  // it is the user's --record file
+};
+
+// The part of a name after the last slash that every cgroup of ours begins with.
+inline constexpr char kRunCgroupPrefix[] = "cicd-sensor-run-";
+
+class RunState {
+ public:
+  // `directory`: where state files are; made when missing (0700).
+  static Result<RunState> prepare(const std::string& directory, const RunNames& names);
+
+  Result<void> publish();  // gives the file its name
+  void remove();           // takes it away; may be called twice, and by both processes
+
+ private:
+  RunState() = default;
+  UniqueFd fd_;
+  std::string path_;
+};
+
+// Where state files of this user's runs are.
+std::string run_state_directory();
+
+struct CleanedRun {
+  std::string id;
+  bool is_populated = false;  // its command still runs; left for the next time
+};
+// Removes what runs have left whose processes are all gone. Never touches a run that lives, or a
+// cgroup with a process in it.
+std::vector<CleanedRun> clean_dead_runs(const std::string& directory);
+
+}  // namespace cicd
