@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// cicd-sensorctl: tools for people who write rules. Finds the command and hands over.
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "rule_validate.h"
+
+namespace {
+
+constexpr const char* kHelp =
+    R"(Usage: cicd-sensorctl COMMAND ...
+
+Commands:
+  rule validate PATH...   Check rule files
+
+Options:
+  -h, --help              This help; each command has its own
+
+Example:
+  cicd-sensorctl rule validate rules/
+)";
+
+bool is_help(const std::string& word) {
+  return word == "-h" || word == "-help" || word == "--help" || word == "help";
+}
+
+int usage_error(const std::string& what) {
+  std::fprintf(stderr, "cicd-sensorctl: %s\nTry: cicd-sensorctl --help\n", what.c_str());
+  return cicd::ctl::kExitUsage;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::vector<std::string> words(argv + (argc > 0 ? 1 : 0), argv + argc);
+  if (words.empty()) return usage_error("no command given");
+  const bool rule_help = words[0] == "rule" && words.size() == 2 && is_help(words[1]);
+  if (is_help(words[0]) || rule_help) {
+    std::fputs(kHelp, stdout);
+    return cicd::ctl::kExitOk;
+  }
+  if (words[0] != "rule") return usage_error("unknown command " + words[0]);
+  if (words.size() < 2) return usage_error("rule needs a command: validate");
+  if (words[1] != "validate") return usage_error("unknown command rule " + words[1]);
+  return cicd::ctl::rule_validate({words.begin() + 2, words.end()});
+}

@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0
+# Script (cmake -P): writes the text of FILES (separated by |) into a C++ source that defines
+# cicd::detail::embedded_rules(), see src/rule/baseline.cpp.
+set(out "// Made by cmake/CicdEmbed.cmake from rules/*.yaml.\n#include \"rule/embedded_rules.h\"\n\n")
+string(APPEND out "namespace cicd::detail {\n\nstd::vector<EmbeddedRules> embedded_rules() {\n  return {\n")
+string(REPLACE "|" ";" files "${FILES}")
+foreach(file IN LISTS files)
+  get_filename_component(name "${file}" NAME)
+  file(READ "${file}" hex HEX)
+  string(LENGTH "${hex}" digits)
+  math(EXPR bytes "${digits} / 2")
+  # Bytes as escapes: no character of a rule file can end the literal or confuse this script.
+  string(REGEX REPLACE "([0-9a-f][0-9a-f])" "\\\\x\\1" escaped "${hex}")
+  string(APPEND out "      {\"${name}\", std::string_view(\"${escaped}\", ${bytes})},\n")
+endforeach()
+string(APPEND out "  };\n}\n\n}  // namespace cicd::detail\n")
+file(WRITE "${OUTPUT}" "${out}")
