@@ -157,6 +157,8 @@ std::string result_text(const JobSummary& summary) {
 }
 
 void write_head(Page& page, const JobSummary& summary) {
+  page.text(fit_left("-- cicd-sensor ", 15), Style::kDim);
+  page.text(std::string(static_cast<std::size_t>(page.width() - 15), '-'), Style::kDim).end_line();
   const bool passed = summary.result == JobResult::kPassed;
   std::string word(name_of(summary.result));
   for (char& c : word) c = static_cast<char>(c >= 'a' && c <= 'z' ? c - 32 : c);
@@ -176,7 +178,9 @@ void write_head(Page& page, const JobSummary& summary) {
             fmt::format("seen      {}, {}", plural(summary.processes_total, "process", "processes"),
                         plural(summary.events_total, "event", "events")));
   const std::uint64_t lost = summary.losses.total();
-  page.line(2, lost == 0 ? "lost      nothing" : "lost      " + with_separators(lost),
+  page.line(2,
+            lost == 0 ? "lost      nothing"
+                      : fmt::format("lost      {}, see LOSSES", plural(lost, "record", "records")),
             lost == 0 ? Style::kPlain : Style::kYellow);
   if (summary.processes_left > 0) {
     page.line(2,
@@ -207,6 +211,20 @@ void write_alert(Page& page, const AlertSummary& alert) {
   page.end_line();
 }
 
+// The first alerts that differ in what happened or in who did it.
+std::vector<const AlertSummary*> telling_alerts(const DetectionSummary& detection) {
+  std::vector<const AlertSummary*> out;
+  std::vector<std::string> seen;
+  for (const AlertSummary& alert : detection.alerts) {
+    if (out.size() == kMaxAlertsPerRule) break;
+    std::string key = alert.subject + '\n' + process_chain(*alert.process, 1'000);
+    if (std::ranges::find(seen, key) != seen.end()) continue;
+    seen.push_back(std::move(key));
+    out.push_back(&alert);
+  }
+  return out;
+}
+
 void write_detection(Page& page, const DetectionSummary& detection) {
   const RuleAction action = detection.rule.rule.action;
   const std::string label = fmt::format("{:<9} ", name_of(action));
@@ -216,9 +234,9 @@ void write_detection(Page& page, const DetectionSummary& detection) {
   page.text(fit_left(detection.rule.rule.rule_id, room), Style::kBold).text(hits);
   page.end_line();
   if (!detection.rule.rule.rule_name.empty()) page.line(4, detection.rule.rule.rule_name);
-  const std::size_t shown = std::min(detection.alerts.size(), kMaxAlertsPerRule);
-  for (std::size_t i = 0; i < shown; ++i) write_alert(page, detection.alerts[i]);
-  page.more(4, shown, detection.count, "like it");
+  const std::vector<const AlertSummary*> alerts = telling_alerts(detection);
+  for (const AlertSummary* alert : alerts) write_alert(page, *alert);
+  page.more(4, alerts.size(), detection.count, "like these");
 }
 
 void write_detections(Page& page, const JobSummary& summary) {
@@ -253,43 +271,44 @@ std::string names_of(const std::vector<std::string>& exec_paths, std::uint64_t o
   return out;
 }
 
-std::string destination_text(const DestinationUse& use) {
+std::string address_text(const DestinationUse& use) {
   const bool is_v6 = use.remote_ip.find(':') != std::string::npos;
-  std::string out = is_v6 ? "[" + use.remote_ip + "]" : use.remote_ip;
-  out += fmt::format(":{}/{}", use.remote_port, use.protocol);
-  if (!use.domain.empty()) out += "  " + use.domain;
-  return out;
+  return fmt::format("{}{}{}:{}/{}", is_v6 ? "[" : "", use.remote_ip, is_v6 ? "]" : "",
+                     use.remote_port, use.protocol);
 }
 
 void write_destinations(Page& page, const JobSummary& summary) {
+  constexpr int kIndent = 11;
   page.title("WHERE IT WENT", summary.destinations.empty() ? "no connection was tried"
                                                            : plural(summary.destinations.size(),
                                                                     "destination", "destinations"));
   const std::size_t shown = std::min(summary.destinations.size(), kMaxDestinations);
-  const int address = (page.width() - 13) * 3 / 5;
+  const int address = (page.width() - kIndent) * 2 / 3;
   for (std::size_t i = 0; i < shown; ++i) {
     const DestinationUse& use = summary.destinations[i];
-    page.text(fit_right(with_separators(use.count), 9)).text("  ");
-    page.text(fit_left(destination_text(use), address)).text("  ");
-    page.text(
-        fit(names_of(use.exec_paths, use.process_overflow_count), page.width() - 13 - address));
+    page.text(fit_right(with_separators(use.count), kIndent - 2)).text("  ");
+    page.text(fit_left(address_text(use), address)).text(" ");
+    page.text(fit(names_of(use.exec_paths, use.process_overflow_count),
+                  page.width() - kIndent - address - 1));
     page.end_line();
+    if (!use.domain.empty()) page.line(kIndent, "= " + use.domain);
   }
-  page.more(11, shown, summary.destinations.size(), "destinations");
+  page.more(kIndent, shown, summary.destinations.size(), "destinations");
 }
 
 void write_sensitive_files(Page& page, const JobSummary& summary) {
   if (summary.sensitive_files.empty()) return;
+  constexpr int kHow = 9;
+  constexpr int kKind = 25;
   page.title("SENSITIVE FILES", plural(summary.sensitive_files.size(), "file", "files"));
   const std::size_t shown = std::min(summary.sensitive_files.size(), kMaxSensitiveFiles);
+  const int names = (page.width() - kHow - kKind) / 3;
+  const int path = page.width() - kHow - kKind - names - 3;
   for (std::size_t i = 0; i < shown; ++i) {
     const SensitiveFileUse& use = summary.sensitive_files[i];
-    std::string how = use.reads > 0 ? "read" : "";
-    if (use.writes > 0) how += how.empty() ? "written" : ", written";
-    const std::string by = names_of(use.exec_paths, 0);
-    page.text("  ").text(fit_left(use.path, page.width() - 42)).text("  ");
-    page.text(fit_left(use.kind, 20), Style::kYellow).text("  ");
-    page.text(fit(how + " by " + by, 16));
+    const std::string_view how = use.writes == 0 ? "read" : use.reads == 0 ? "written" : "changed";
+    page.text("  ").text(fit_left(how, kHow)).text(fit_left(use.kind, kKind), Style::kYellow);
+    page.text(fit_left(use.path, path)).text(" ").text(fit(names_of(use.exec_paths, 0), names));
     page.end_line();
   }
   page.more(2, shown, summary.sensitive_files.size(), "files");
