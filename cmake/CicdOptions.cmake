@@ -11,7 +11,8 @@ add_compile_options(-Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -We
                     -fno-omit-frame-pointer)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   # LIBBPF_OPTS leaves members to their zero value, and says so only in C.
-  add_compile_options(-Wno-missing-designated-field-initializers)
+  # And libstdc++ 12 calls functions it has itself deprecated (std::stable_sort).
+  add_compile_options(-Wno-missing-designated-field-initializers -Wno-deprecated-declarations)
 endif()
 set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O2 -g1")
 set(CMAKE_C_FLAGS_RELWITHDEBINFO "-O2 -g1")
