@@ -93,8 +93,9 @@ void definitions(std::string& out, std::string_view title, std::span<const Named
 }  // namespace
 
 std::string program_help(const CommandTable& table) {
-  std::string out =
-      std::string(table.program) + ": " + std::string(table.summary) + "\n\nCommands\n";
+  std::string out;
+  wrap(out, std::string(table.program) + ": " + std::string(table.summary), 0, 0);
+  out += "\nCommands\n";
   for (const CommandSpec& command : table.commands) entry(out, command.name, command.summary, 12);
   out += "\nFlags\n";
   entry(out, "--help", "Help, also of a command.", 12);

@@ -38,6 +38,7 @@ struct EngineSettings {
   std::uint32_t slot = 1;
   std::uint64_t root_cgroup_id = 0;
   std::string root_path;                     // of the job's cgroup below the v2 root
+  std::unique_ptr<ProcReader> proc_reader;   // null: what was not seen stays unknown
   std::function<RingPositions()> positions;  // of the source, after a poll; may be empty
 };
 

@@ -164,14 +164,9 @@ Result<void> EngineProcess::resume(RecordingReader& journal) {
   if (!replayed && replayed.error().code != ErrorCode::kInvalidInput) {
     return std::unexpected(replayed.error());
   }
-  const RingPositions read = start_.source->positions();
-  const RingPositions kept = journal.positions();
-  if (kept.control < read.control || kept.bulk < read.bulk) {
-    // The journal ended early (disk full) while the rings were read on: what lies between is gone.
-    engine_->add_gap({"journal_incomplete", start_.start_time_ns, now_realtime_ns()});
-    return {};
-  }
-  start_.source->set_positions(kept);
+  // What the engine before read after that was in its outputs only, and they are made anew.
+  if (start_.is_journal_lost) return {};
+  start_.source->set_positions(journal.positions());
   auto writer = RecordingWriter::resume(start_.names.journal, journal.good_bytes());
   if (!writer) return std::unexpected(std::move(writer.error()));
   engine_->set_journal(std::move(*writer));
@@ -188,16 +183,17 @@ Result<void> EngineProcess::open_outputs() {
   settings.slot = kRunSlot;
   settings.root_cgroup_id = cgroup_id_;
   settings.root_path = start_.cgroup_path;
+  settings.proc_reader = make_proc_reader();
   settings.positions = [source = start_.source] { return source->positions(); };
   engine_ = std::make_unique<Engine>(*start_.source, std::move(settings));
   if (command_pid_ != 0) engine_->set_command(command_pid_);
 
   if (!start_.is_restart) return open_journal();
-  if (auto journal = RecordingReader::open(start_.names.journal)) return resume(*journal);
-  if (command_pid_ != 0) {
+  auto journal = RecordingReader::open(start_.names.journal);
+  if (!journal || start_.is_journal_lost) {
     engine_->add_gap({"journal_incomplete", start_.start_time_ns, now_realtime_ns()});
   }
-  return open_journal();
+  return journal ? resume(*journal) : open_journal();
 }
 
 void EngineProcess::look_at_command() {
@@ -213,8 +209,11 @@ void EngineProcess::look_at_command() {
 
 // A journal that cannot grow (disk full) is of no use; its room is better spent on the outputs.
 void EngineProcess::look_at_journal() {
-  if (is_journal_dropped_ || !engine_->journal_error() || start_.names.keeps_journal) return;
-  remove_file_of(start_.names.journal, start_.owner);
+  if (is_journal_dropped_ || !engine_->journal_error()) return;
+  Message lost;
+  lost.type = MessageType::kJournalLost;
+  link_.send(lost);
+  if (!start_.names.keeps_journal) remove_file_of(start_.names.journal, start_.owner);
   is_journal_dropped_ = true;
 }
 

@@ -40,6 +40,7 @@ struct EngineStart {
   // What happened so far; empty for the first engine.
   std::uint64_t cgroup_id = 0;  // 0: it does not exist yet
   bool is_restart = false;
+  bool is_journal_lost = false;     // it ends before what was read from the rings
   std::vector<MonitoringGap> gaps;  // the last one still open (end_ns 0)
   pid_t command_pid = 0;
   int command_pidfd = -1;

@@ -184,6 +184,7 @@ void Front::look_at_engine(int wait_ms) {
       engine_error_ = Error{static_cast<ErrorCode>(message->number), 0, std::move(message->text),
                             std::move(message->hint)};
     }
+    if (message->type == MessageType::kJournalLost) start_.is_journal_lost = true;
     if (message->type == MessageType::kDone) {
       is_done_ = true;
       has_struck_ = message->number != 0;

@@ -22,9 +22,10 @@ enum class MessageType : std::uint32_t {
   kInterrupted,  // by a signal; number 1: do not wait for what is left running either
   kAbort,        // nothing was run: remove the outputs and go
   // engine to front
-  kReady,   // outputs are there, watching
-  kFailed,  // text, hint: why not; number: ErrorCode
-  kDone,    // number: 1 when --fail-on struck. Outputs are written
+  kReady,        // outputs are there, watching
+  kFailed,       // text, hint: why not; number: ErrorCode
+  kJournalLost,  // the disk is full: a next engine cannot go on from the journal
+  kDone,         // number: 1 when --fail-on struck. Outputs are written
 };
 
 struct Message {

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "doctor/doctor.h"
+
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <memory>
+
+#include "console.h"
+#include "exit_codes.h"
+#include "job/job_cgroup.h"
+#include "job/spawn.h"
+#include "kernel/live_source.h"
+#include "run/plan.h"
+
+namespace cicd {
+
+namespace {
+
+using State = DoctorCheck::State;
+
+DoctorCheck good(std::string name, std::string detail) {
+  return {std::move(name), State::kGood, std::move(detail), {}};
+}
+
+DoctorCheck finding(std::string name, const Error& error) {
+  return {std::move(name), State::kFinding, error.text, error.hint};
+}
+
+DoctorCheck skipped(std::string name, std::string why) {
+  return {std::move(name), State::kSkipped, std::move(why), {}};
+}
+
+DoctorCheck check_btf() {
+  constexpr const char* kPath = "/sys/kernel/btf/vmlinux";
+  if (::access(kPath, R_OK) == 0) return good("type information (BTF)", kPath);
+  return finding("type information (BTF)",
+                 Error{ErrorCode::kUnsupported, 0, std::string(kPath) + " cannot be read",
+                       "use a kernel built with CONFIG_DEBUG_INFO_BTF=y"});
+}
+
+// Makes a cgroup, starts /bin/true in it, and removes it again.
+Result<void> try_start(const CgroupPlace& place) {
+  CICD_ASSIGN(const JobCgroup group,
+              JobCgroup::create(place, "cicd-sensor-doctor-" + std::to_string(::getpid())));
+  const auto start = [&]() -> Result<void> {
+    SpawnRequest request;
+    request.path = "/bin/true";
+    request.argv = {"true"};
+    request.cgroup_fd = group.fd();
+    request.inherited = InheritedState::capture();
+    CICD_ASSIGN(SpawnedCommand command, SpawnedCommand::start(request));
+    CICD_TRY(command.release());
+    int status = 0;
+    ::waitpid(command.pid(), &status, 0);
+    return {};
+  };
+  const auto started = start();
+  const auto removed = group.remove();
+  return started ? removed : started;
+}
+
+void check_cgroup(DoctorReport& report, bool may_watch) {
+  const auto place = find_own_cgroup();
+  if (!place) {
+    report.checks.push_back(finding("cgroup v2", place.error()));
+    return;
+  }
+  report.checks.push_back(
+      good("cgroup v2", "mounted at " + place->mount_point + ", own cgroup " + place->path));
+  constexpr const char* kStart = "start in a cgroup";
+  if (!may_watch) {
+    report.checks.push_back(skipped(kStart, "not permitted to try"));
+  } else if (const auto started = try_start(*place); !started) {
+    report.checks.push_back(finding(kStart, started.error()));
+  } else {
+    report.checks.push_back(good(kStart, "a process was started below " + place->dir));
+  }
+}
+
+void check_hooks(DoctorReport& report, bool may_watch) {
+  if (!may_watch) {
+    report.checks.push_back(skipped("kernel programs", "not permitted to try"));
+    return;
+  }
+  auto source = LiveSource::open({});
+  if (!source) {
+    report.checks.push_back(finding("kernel programs", source.error()));
+    return;
+  }
+  const auto hooks = (*source)->start_job_hooks();
+  report.coverage = (*source)->coverage();
+  const auto missing = std::ranges::count_if(
+      report.coverage, [](const Coverage& coverage) { return !coverage.available; });
+  if (!hooks) {
+    report.checks.push_back(finding("kernel programs", hooks.error()));
+  } else if (missing > 0) {
+    report.checks.push_back(
+        finding("kernel programs",
+                Error{ErrorCode::kUnsupported, 0,
+                      std::to_string(missing) + " types of event cannot be watched", "see below"}));
+  } else {
+    report.checks.push_back(good("kernel programs", "loaded and attached"));
+  }
+  if (const auto place = find_own_cgroup()) {
+    const auto seen = (*source)->self_check(place->dir);
+    report.checks.push_back(
+        seen ? good("self-check", "a process was seen to run, to open a file and to connect")
+             : finding("self-check", seen.error()));
+  }
+  (*source)->stop_job_hooks();
+}
+
+}  // namespace
+
+bool DoctorReport::has_findings() const {
+  return std::ranges::any_of(
+      checks, [](const DoctorCheck& check) { return check.state == State::kFinding; });
+}
+
+DoctorReport examine_machine() {
+  DoctorReport report;
+  utsname kernel{};
+  ::uname(&kernel);
+  report.kernel_release = kernel.release;
+  const auto allowed = check_capabilities({"doctor"});
+  report.checks.push_back(allowed ? good("permission", "kernel programs may be loaded")
+                                  : finding("permission", allowed.error()));
+  report.checks.push_back(check_btf());
+  check_cgroup(report, allowed.has_value());
+  check_hooks(report, allowed.has_value());
+  return report;
+}
+
+int run_doctor(bool as_json) {
+  const DoctorReport report = examine_machine();
+  print_out(as_json ? doctor_json(report) : doctor_text(report));
+  return report.has_findings() ? kExitFindings : 0;
+}
+
+}  // namespace cicd
