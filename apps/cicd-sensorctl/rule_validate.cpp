@@ -46,7 +46,8 @@ struct Options {
 };
 
 int usage_error(const std::string& what) {
-  std::fprintf(stderr, "cicd-sensorctl rule validate: %s\nTry: cicd-sensorctl rule validate --help\n",
+  std::fprintf(stderr,
+               "cicd-sensorctl rule validate: %s\nTry: cicd-sensorctl rule validate --help\n",
                what.c_str());
   return kExitUsage;
 }

@@ -45,7 +45,7 @@ class Event {
     record_.process = std::move(process);
   }
   Event& text(std::uint8_t field, std::string value) {
-    record_.fields[field].text = texts_.emplace_back(std::move(value));
+    record_.fields[field].text = texts_->emplace_back(std::move(value));
     return *this;
   }
   Event& number(std::uint8_t field, std::int64_t value) {
@@ -56,7 +56,8 @@ class Event {
 
  private:
   EventRecord record_;
-  std::deque<std::string> texts_;  // never moves what it holds
+  // Never moves what it holds, and is shared by copies of the event.
+  std::shared_ptr<std::deque<std::string>> texts_ = std::make_shared<std::deque<std::string>>();
 };
 
 inline Event exec(const std::vector<Program>& programs, bool is_memfd = false) {
