@@ -228,7 +228,7 @@ SourceText place_scalar(std::string_view text, const LineIndex& lines, const Yam
   } else if (style == '\'' || style == '"') {
     ++at;
   }
-  std::size_t expected = std::string::npos;  // where the next byte stands if nothing lies between
+  std::size_t distance = std::string::npos;  // between the last character in file and value
   for (std::size_t i = 0; i < scalar.text.size(); ++i) {
     const char c = scalar.text[i];
     if (is_space(c)) continue;
@@ -244,11 +244,11 @@ SourceText place_scalar(std::string_view text, const LineIndex& lines, const Yam
     } else {
       break;
     }
-    if (expected == std::string::npos || start - i != expected) {
+    if (distance == std::string::npos || start - i != distance) {
       const LineIndex::Position position = lines.at(start);
       out.points.push_back({static_cast<std::uint32_t>(i), position.line, position.column});
     }
-    expected = at - (i + 1);
+    distance = start - i;
   }
   const LineIndex::Position begin =
       out.points.empty() ? lines.at(scalar.offset)
