@@ -1,0 +1,181 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""kill -9 of the front, of the engine and of both, at random moments: the command goes on and keeps
+its exit code, and soon after its end nothing of the sensor is left.
+CHAOS_ROUNDS: how often each. CHAOS_SEED: the moments of an earlier run again."""
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+
+from live_run import LiveRun, is_alive, rows_of, wait_for
+from sensor import SENSOR, run_tests
+
+ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "6"))
+STEPS = 25
+EXIT_CODE = 42
+# Notes its start and end, so that a command that was hurt is told from one that was not; the outer
+# shell notes the exit code of the inner one.
+COMMAND = f"""echo started > "$0"
+sh -c 'for i in $(seq {STEPS}); do /bin/cat /etc/hostname > /dev/null; sleep 0.01; done
+exit {EXIT_CODE}'
+code=$?
+echo "ended $code" >> "$0"
+exit $code"""
+SEED = int(os.environ.get("CHAOS_SEED", "0")) or random.randrange(1, 1 << 30)
+RANDOM = random.Random(SEED)
+
+
+def marks_of(run):
+    path = run.folder / "marks"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def start(steps=STEPS):
+    return LiveRun(["sh", "-c", COMMAND.replace(f"seq {STEPS}", f"seq {steps}"), "FOLDER/marks"])
+
+
+def kill(pid):
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def wait_for_command(run):
+    """Until the command, if it was started at all, has ended; what it noted."""
+    wait_for(lambda: not run.job_processes(), 20, "the end of the command")
+    marks = marks_of(run)
+    if marks:
+        assert marks == ["started", f"ended {EXIT_CODE}"], f"the command was hurt: {marks}"
+    return marks
+
+
+def wait_a_while(run, longest_s):
+    """A random while, in which the processes of the run are noted."""
+    end = time.monotonic() + RANDOM.uniform(0, longest_s)
+    while time.monotonic() < end:
+        run.look()
+        time.sleep(0.002)
+    run.look()
+
+
+def test_front_killed():
+    ended = 0
+    for _ in range(ROUNDS):
+        with start() as run:
+            wait_a_while(run, 0.7)
+            kill(run.front.pid)
+            run.front.wait()
+            ended += len(wait_for_command(run)) == 2
+            run.expect_nothing_left()
+            summary = run.output / "summary.json"
+            if marks_of(run) and summary.exists():
+                data = json.loads(summary.read_text())
+                assert data["finalize_reason"] in ("sensor_front_lost", "command_exit"), data
+    assert ended > 0, f"no round got as far as the command (seed {SEED})"
+
+
+def test_front_killed_in_the_middle_still_gives_every_output():
+    with start() as run:
+        wait_for(lambda: marks_of(run), 10, "the start of the command")
+        assert run.look(), "the test does not see what it is to miss later"
+        kill(run.front.pid)
+        run.front.wait()
+        wait_for_command(run)
+        run.expect_nothing_left()
+        expect_all_seen(run, "sensor_front_lost", restarts=0)
+
+
+def test_engine_killed():
+    for _ in range(ROUNDS):
+        with start() as run:
+            wait_for(lambda: run.look() or run.front.poll() is not None, 10, "an engine")
+            wait_a_while(run, 0.5)
+            kill(max(run.engines, key=is_alive))
+            assert run.front.wait(20) == EXIT_CODE, run.stderr()
+            assert marks_of(run) == ["started", f"ended {EXIT_CODE}"], marks_of(run)
+            run.expect_nothing_left()
+            restarts = json.loads((run.output / "summary.json").read_text()).get("sensor_restarts", 0)
+            expect_all_seen(run, "command_exit", restarts=int(restarts))
+
+
+def test_engine_killed_again_and_again():
+    with start() as run:
+        wait_for(lambda: marks_of(run), 10, "the start of the command")
+        for _ in range(3):
+            kill(run.engine())
+            time.sleep(0.05)
+        assert run.front.wait(20) == EXIT_CODE, run.stderr()
+        run.expect_nothing_left()
+        expect_all_seen(run, "command_exit", restarts=3)
+
+
+def test_engine_killed_too_often_gives_up_but_not_the_command():
+    with start() as run:
+        wait_for(lambda: marks_of(run), 10, "the start of the command")
+        for _ in range(4):
+            kill(run.engine())
+            time.sleep(0.02)
+        assert run.front.wait(20) == EXIT_CODE, run.stderr()
+        assert "not watched" in run.stderr(), run.stderr()
+        assert marks_of(run)[-1] == f"ended {EXIT_CODE}"
+        run.expect_nothing_left()
+
+
+def test_both_killed_and_the_next_run_cleans_up():
+    for _ in range(ROUNDS):
+        with start() as run:
+            wait_a_while(run, 0.7)
+            kill(run.front.pid)
+            for engine in run.engines:
+                kill(engine)
+            run.front.wait()
+            run.look()
+            for engine in run.engines:  # one that was forked in between
+                kill(engine)
+            wait_for_command(run)
+            # The kernel's part goes by itself, with nobody to help.
+            run.expect_nothing_left(with_cgroup=False)
+            subprocess.run([SENSOR, "run", "--quiet", "--output", run.folder / "next", "--", "true"],
+                           check=True, timeout=20)
+            run.expect_nothing_left()
+
+
+def test_next_run_leaves_a_running_command_alone():
+    with start(steps=200) as run:
+        wait_for(lambda: marks_of(run), 10, "the start of the command")
+        run.look()
+        kill(run.front.pid)
+        for engine in run.engines:
+            kill(engine)
+        run.front.wait()
+        clean = [SENSOR, "run", "--quiet", "--output", run.folder / "next", "--", "true"]
+        subprocess.run(clean, check=True, timeout=20)
+        assert run.job_processes(), "the command ended too early for this test"
+        assert run.cgroup.exists(), "the cgroup of a running command was touched"
+        wait_for_command(run)
+        subprocess.run(clean, check=True, timeout=20)
+        run.expect_nothing_left()
+
+
+def expect_all_seen(run, reason, restarts):
+    """Outputs that are whole: every program of the command, the end of it, nothing lost."""
+    summary = json.loads((run.output / "summary.json").read_text())
+    assert summary["finalize_reason"] == reason, summary["finalize_reason"]
+    assert int(summary.get("sensor_restarts", 0)) == restarts, summary
+    assert int(summary.get("events_dropped", 0)) == 0, summary
+    events = [row["event"] for row in rows_of(run.output / "events.jsonl")]
+    cats = sum(e["type"] == "process_exec" and e["process"]["exec_path"].endswith("/cat")
+               for e in events)
+    assert cats == STEPS, f"{cats} of {STEPS} programs seen (seed {SEED})"
+    opens = sum(e["type"] == "file_open" and e["file_open"]["path"] == "/etc/hostname"
+                for e in events)
+    assert opens == STEPS, f"{opens} of {STEPS} opens seen (seed {SEED})"
+    gaps = sum(e["type"] == "monitoring_gap" for e in events)
+    assert gaps == restarts, f"{gaps} gaps, {restarts} restarts"
+
+
+if __name__ == "__main__":
+    run_tests(globals())
