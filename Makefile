@@ -8,6 +8,7 @@ PRESET ?= release
 PREFIX ?= /usr/local
 DESTDIR ?=
 STAGES ?=
+TARGETS ?=
 
 release_dir := build
 build_dir := $(if $(filter release,$(PRESET)),build,build/$(PRESET))
@@ -24,8 +25,8 @@ configure:
 	@tools/deps --check build
 	@test -f $(build_dir)/build.ninja || cmake --preset $(PRESET) -Wno-dev >/dev/null
 
-build: configure ## Build everything into build/ (PRESET=debug|asan|tsan: build/<preset>)
-	@cmake --build --preset $(PRESET)
+build: configure ## Build everything into build/ (PRESET=debug|asan|tsan; TARGETS=cicd-sensor: only that)
+	@cmake --build --preset $(PRESET) $(if $(TARGETS),--target $(TARGETS))
 
 test: ## Run all tests (STAGES="unit kernel": only those); needs root for the kernel's part
 	@tools/run-tests $(STAGES)
