@@ -30,7 +30,8 @@ class Interop : public testing::Test {
  protected:
   void SetUp() override {
     if (!std::filesystem::exists(samples())) {
-      GTEST_SKIP() << "optional: no interop samples at " << samples() << ": shapes are not compared";
+      GTEST_SKIP() << "optional: no interop samples at " << samples()
+                   << ": shapes are not compared";
     }
   }
   static Json load(const std::string& name) {
