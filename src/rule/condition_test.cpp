@@ -115,6 +115,8 @@ TEST(Condition, TypesMustFit) {
 
 TEST(Condition, SyntaxErrors) {
   expect_one("", "0: expected a value");
+  expect_one("!#", "1: the character # has no meaning here");
+  expect_one("!", "1: expected a value");
   expect_one("is_read &&", "10: expected a value");
   expect_one("(is_read", "8: expected ), but here the condition ends");
   expect_one("is_read is_write", "8: expected an operator");

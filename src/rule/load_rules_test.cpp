@@ -183,6 +183,8 @@ TEST(LoadRules, TrapsOfYamlAreClosed) {
   EXPECT_THAT(only("rule_sets: *nobody\n"), HasSubstr("this is not valid YAML"));
   EXPECT_THAT(texts(load("a: \xff\n").diagnostics),
               ElementsAre(HasSubstr("1:4: error: this byte is not UTF-8")));
+  EXPECT_THAT(texts(load("rule_sets: []\n---\n]\n").diagnostics),
+              Contains(HasSubstr("3:1: error: this is not valid YAML")));
   std::string deep = "rule_sets: ";
   for (int i = 0; i < 100; ++i) deep += "[";
   for (int i = 0; i < 100; ++i) deep += "]";
