@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # `cicd-sensorctl rule validate` as people and CI call it: exit codes, both formats, and the example
 # of docs/rules.md, which must be valid and give the message the page shows.
-source "$(dirname "${BASH_SOURCE[0]}")/../../support/script_test.sh"
+# shellcheck source=tests/support/script_test.sh
+. "$(dirname "$0")/../../support/script_test.sh"
 ctl=${CICD_BUILD_DIR:-$source_root/build}/cicd-sensorctl
 
 test_baseline_is_valid() {
@@ -16,7 +17,7 @@ test_example_of_the_docs() {
   expect_code 0 "$ctl" rule validate "$scratch/my-rules.yaml"
   expect_output "rule sets: 1, rules: 1, errors: 0, warnings: 0"
   sed -i 's/path\.startsWith/pth.startsWith/' "$scratch/my-rules.yaml"
-  cd "$scratch"
+  cd "$scratch" || fail "no scratch directory"
   expect_code 1 "$ctl" rule validate my-rules.yaml
   shown=$(grep -m1 '^my-rules.yaml:.*: error: ' "$source_root/docs/rules.md")
   expect_output "$shown"
