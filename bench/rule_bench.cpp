@@ -44,7 +44,8 @@ void BM_FileOpen(benchmark::State& state) {
   const auto process = cicd::test::chain(chain);
   for (int i = 0; i < 64; ++i) {
     Event event(cicd::EventType::kFileOpen, process);
-    event.text(cicd::field::file_open::kPath, "/usr/include/Linux/header" + std::to_string(i) + ".h");
+    event.text(cicd::field::file_open::kPath,
+               "/usr/include/Linux/header" + std::to_string(i) + ".h");
     event.number(cicd::field::file_open::kIsRead, 1);
     events.push_back(event);
   }
@@ -52,21 +53,25 @@ void BM_FileOpen(benchmark::State& state) {
 }
 BENCHMARK(BM_FileOpen)->Arg(0)->Arg(5)->Arg(16)->Arg(64);
 
-// One process again and again, or each time another one of 64, none of which was seen before in
-// this round: its view is still cached, but is not the one of the event before.
+// 64 processes in turn, started by the same parent.
 void BM_ProcessExec(benchmark::State& state) {
+  const auto first = cicd::test::chain(compiler_below(state.range(0)));
   std::vector<Event> events;
-  for (int i = 0; i < 64; ++i) events.push_back(cicd::test::exec(compiler_below(state.range(0))));
+  for (int i = 0; i < 64; ++i) {
+    auto process = std::make_shared<cicd::Process>(*first);
+    process->image = std::make_shared<cicd::ExecImage>(*first->image);
+    events.emplace_back(cicd::EventType::kProcessExec, std::move(process));
+  }
   evaluate(state, events);
 }
 BENCHMARK(BM_ProcessExec)->Arg(0)->Arg(5)->Arg(16)->Arg(64);
 
-// Processes nobody has seen: the views of 4,000 processes are more than the cache holds, so every
+// Processes nobody has seen: the views of 5,000 processes are more than the cache holds, so every
 // event builds them anew. The ancestors share their images, as those of a real build do not change.
 void BM_ProcessExecUnseen(benchmark::State& state) {
   const auto parent = cicd::test::chain(compiler_below(state.range(0)))->parent;
   std::vector<Event> events;
-  for (int i = 0; i < 4000; ++i) {
+  for (int i = 0; i < 5000; ++i) {
     auto process = std::make_shared<cicd::Process>();
     auto image = std::make_shared<cicd::ExecImage>();
     image->exec_path = "/usr/lib/gcc/x86_64-linux-gnu/12/cc1";

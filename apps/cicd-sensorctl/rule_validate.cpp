@@ -6,6 +6,7 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <tuple>
 #include <utility>
 
 #include "rule/program.h"
@@ -123,8 +124,8 @@ void print_text(const Findings& findings) {
   for (const Diagnostic& diagnostic : findings.diagnostics) {
     std::printf("%s\n", diagnostic.format().c_str());
   }
-  std::printf("%zu rules in %zu rule sets: %zu errors, %zu warnings\n", findings.rules,
-              findings.rule_sets, findings.errors, findings.warnings);
+  std::printf("rule sets: %zu, rules: %zu, errors: %zu, warnings: %zu\n", findings.rule_sets,
+              findings.rules, findings.errors, findings.warnings);
 }
 
 void print_json(const Findings& findings) {

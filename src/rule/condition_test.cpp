@@ -16,8 +16,7 @@ using testing::IsEmpty;
 const NamedLists kLists = {{"tools", {"a"}}, {"paths", {"b"}}};
 
 // "offset: text" of every mistake.
-std::vector<std::string> mistakes(const std::string& text,
-                                  EventType type = EventType::kFileOpen) {
+std::vector<std::string> mistakes(const std::string& text, EventType type = EventType::kFileOpen) {
   const Ast ast = parse_condition(text);
   std::vector<CodeMistake> found = ast.mistakes;
   if (ast.is_complete) check_condition(ast, type, kLists, found);
@@ -76,15 +75,17 @@ TEST(Condition, EveryForbiddenThingHasItsMessage) {
 }
 
 TEST(Condition, NamesThatAreNotThere) {
-  expect_one("nothing == 1", "0: unknown name nothing; file_open has: path, is_read, is_write, "
-                             "flags, process, list");
+  expect_one("nothing == 1",
+             "0: unknown name nothing; file_open has: path, is_read, is_write, "
+             "flags, process, list");
   expect_one("is_read && remote_port == 22", "11: remote_port is a field of network_connect, but");
   expect_one("error == \"ENOENT\"", "field error is written to logs only");
   EXPECT_THAT(mistakes("script_path == \"a\"", EventType::kProcessExec),
               ElementsAre(HasSubstr("logs only; rules on process_exec have: is_memfd, process")));
   expect_one("process.uid == 0", "8: process has no uid; it has: exec_path, argv, ancestors");
   expect_one("process.ancestors.exists(p, p.ancestors == 1)", "an ancestor has no ancestors");
-  expect_one("list.other.exists(a, true)", "5: the rule set has no list other; it has: paths, tools");
+  expect_one("list.other.exists(a, true)",
+             "5: the rule set has no list other; it has: paths, tools");
   expect_one("path.length == 1", "a string has no parts");
 }
 
@@ -114,6 +115,8 @@ TEST(Condition, TypesMustFit) {
 
 TEST(Condition, SyntaxErrors) {
   expect_one("", "0: expected a value");
+  expect_one("!#", "1: the character # has no meaning here");
+  expect_one("!", "1: expected a value");
   expect_one("is_read &&", "10: expected a value");
   expect_one("(is_read", "8: expected ), but here the condition ends");
   expect_one("is_read is_write", "8: expected an operator");

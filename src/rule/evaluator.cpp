@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <utility>
 
 #include "rule/code.h"
@@ -61,6 +62,7 @@ class CodeEvaluator : public Evaluator {
   Kept* kept_of(const Instruction& in);
   std::string_view text(const TextSource& source);
   std::string_view field(std::uint8_t index);
+  std::optional<IpBytes> address(const TextSource& source);
   std::int64_t number(const IntSource& source) const {
     return source.is_field ? record_->number(source.field) : source.number;
   }
@@ -82,6 +84,8 @@ class CodeEvaluator : public Evaluator {
   std::array<std::string_view, kMaxEventFields> fields_;
   std::array<std::string, kMaxEventFields> field_buffers_;
   std::uint32_t known_fields_ = 0;  // bits: fields_ is filled
+  std::array<std::optional<IpBytes>, kMaxEventFields> addresses_;
+  std::uint32_t known_addresses_ = 0;  // bits: addresses_ is filled
   std::array<Slot, kMaxExistsDepth> slots_;
   int steps_left_ = 0;
 };
@@ -96,6 +100,7 @@ std::span<const std::uint32_t> CodeEvaluator::evaluate(const EventRecord& record
   record_ = &record;
   process_ = &cache_.view(record.process);
   known_fields_ = 0;
+  known_addresses_ = 0;
   std::fill(kept_.begin(), kept_.end(), Kept::kUnknown);
   for (const CompiledProgram::Entry& entry : entries) {
     steps_left_ = kMaxRuleSteps;
@@ -160,7 +165,7 @@ bool CodeEvaluator::compute(const Instruction& in) {
       return compare(in.compare, left, right) && steps_left_ >= 0;
     }
     case Op::kInIpRange: {
-      const auto ip = parse_ip(text(in.text[0]));
+      const auto ip = address(in.text[0]);
       return ip && code_.prefixes[in.index].contains(*ip);
     }
     case Op::kExists:
@@ -238,6 +243,17 @@ std::string_view CodeEvaluator::field(std::uint8_t index) {
     known_fields_ |= bit;
   }
   return fields_[index];
+}
+
+// Several ranges are usually asked of the one address of an event.
+std::optional<IpBytes> CodeEvaluator::address(const TextSource& source) {
+  if (source.kind != TextSource::Kind::kField) return parse_ip(text(source));
+  const std::uint32_t bit = 1u << source.index;
+  if ((known_addresses_ & bit) == 0) {
+    addresses_[source.index] = parse_ip(field(source.index));
+    known_addresses_ |= bit;
+  }
+  return addresses_[source.index];
 }
 
 }  // namespace

@@ -37,8 +37,8 @@ std::string rule_file(const std::string& more) {
 std::string only(const std::string& text) {
   const LoadedRules loaded = load(text);
   if (loaded.diagnostics.size() != 1) {
-    return std::to_string(loaded.diagnostics.size()) + " diagnostics: " +
-           testing::PrintToString(texts(loaded.diagnostics));
+    return std::to_string(loaded.diagnostics.size()) +
+           " diagnostics: " + testing::PrintToString(texts(loaded.diagnostics));
   }
   return loaded.diagnostics[0].format();
 }
@@ -183,6 +183,8 @@ TEST(LoadRules, TrapsOfYamlAreClosed) {
   EXPECT_THAT(only("rule_sets: *nobody\n"), HasSubstr("this is not valid YAML"));
   EXPECT_THAT(texts(load("a: \xff\n").diagnostics),
               ElementsAre(HasSubstr("1:4: error: this byte is not UTF-8")));
+  EXPECT_THAT(texts(load("rule_sets: []\n---\n]\n").diagnostics),
+              Contains(HasSubstr("3:1: error: this is not valid YAML")));
   std::string deep = "rule_sets: ";
   for (int i = 0; i < 100; ++i) deep += "[";
   for (int i = 0; i < 100; ++i) deep += "]";
@@ -208,17 +210,18 @@ TEST(LoadRules, AliasesAndMergeKeysWorkAndBombsDoNot) {
   std::string sets, rules;
   for (int i = 0; i < 20'000; ++i) sets += "*s, ", rules += "*r, ";
   const auto start = std::chrono::steady_clock::now();
-  const LoadedRules bomb =
-      load("rule_sets: [&s {ruleset_id: s, rules: [&r {rule_id: r}, " + rules + "]}, " + sets + "]");
+  const LoadedRules bomb = load("rule_sets: [&s {ruleset_id: s, rules: [&r {rule_id: r}, " + rules +
+                                "]}, " + sets + "]");
   EXPECT_THAT(texts(bomb.diagnostics), testing::SizeIs(kMaxDiagnostics));
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(30));
 }
 
 TEST(LoadRules, MistakesInsideBlockScalarsAreInTheirPlace) {
   const auto place_of_x = [](const std::string& scalar) {
-    const LoadedRules loaded = load("rule_sets:\n- ruleset_id: s\n  rules:\n  - rule_id: r\n    "
-                                    "event_type: file_open\n    action: detect\n    condition: " +
-                                    scalar);
+    const LoadedRules loaded = load(
+        "rule_sets:\n- ruleset_id: s\n  rules:\n  - rule_id: r\n    "
+        "event_type: file_open\n    action: detect\n    condition: " +
+        scalar);
     const CompileResult compiled = compile(loaded.rule_sets);
     if (!loaded.diagnostics.empty() || compiled.diagnostics.size() != 1) return std::string("?");
     const std::string text = compiled.diagnostics[0].format();
@@ -226,10 +229,11 @@ TEST(LoadRules, MistakesInsideBlockScalarsAreInTheirPlace) {
   };
   EXPECT_EQ(place_of_x("is_read && xx\n"), "t.yaml:7:27");
   EXPECT_EQ(place_of_x("'path == \"it''s\" && xx'\n"), "t.yaml:7:36");
-  EXPECT_EQ(place_of_x("\"path == \\\"a\\\" && xx\"\n"), "t.yaml:7:33");
+  EXPECT_EQ(place_of_x("\"path == \\\"a\\\" && xx\"\n"), "t.yaml:7:34");
   EXPECT_EQ(place_of_x("|\n      is_read &&\n\n      xx\n"), "t.yaml:10:7");
-  EXPECT_EQ(place_of_x("|-\n      is_read &&\n        // comment\n        path == \"\xc3\xa9\" && xx\n"),
-            "t.yaml:10:24");
+  EXPECT_EQ(
+      place_of_x("|-\n      is_read &&\n        // comment\n        path == \"\xc3\xa9\" && xx\n"),
+      "t.yaml:10:24");
   EXPECT_EQ(place_of_x(">\n      is_read &&\n      is_write\n      && xx\n"), "t.yaml:10:10");
   EXPECT_EQ(place_of_x("is_read &&\n      xx\n"), "t.yaml:8:7");
   EXPECT_EQ(place_of_x("&anchor !!str |2\n        is_read &&\n        xx\n"), "t.yaml:9:9");

@@ -135,8 +135,10 @@ std::uint32_t Lowering::lower_text_test(const Checked& checked, const CheckedNod
   in.text[0] = text_source(checked[node.children[0]], facts);
   if (node.kind == CheckedKind::kInIpRange) {
     in.op = Op::kInIpRange;
-    in.index = static_cast<std::uint32_t>(code_.prefixes.size());
-    code_.prefixes.push_back(node.prefix);
+    const auto [known, is_new] = prefixes_.try_emplace(
+        {node.prefix.address, node.prefix.bits}, static_cast<std::uint32_t>(code_.prefixes.size()));
+    if (is_new) code_.prefixes.push_back(node.prefix);
+    in.index = known->second;
     facts.cost = kRangeCost;
     return intern(in, {}, facts);
   }

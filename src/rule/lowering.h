@@ -8,6 +8,7 @@
 #include <map>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "rule/code.h"
@@ -62,6 +63,7 @@ class Lowering {
   std::unordered_map<std::string, std::uint32_t> interned_;
   std::unordered_map<std::string, std::uint32_t> literals_;
   std::map<std::vector<std::string>, std::uint32_t> lists_;
+  std::map<std::pair<IpBytes, int>, std::uint32_t> prefixes_;
 };
 
 }  // namespace cicd

@@ -96,6 +96,8 @@ void Parser::unexpected(const std::string& wanted) {
 }
 
 std::uint32_t Parser::add(AstNode node) {
+  // After a failure the tree is thrown away: it does not grow, and its numbers mean nothing.
+  if (failed_) return 0;
   for (const std::uint32_t child : node.children) {
     node.depth = std::max<std::uint16_t>(node.depth, ast_[child].depth + 1);
   }
@@ -103,8 +105,6 @@ std::uint32_t Parser::add(AstNode node) {
   if (ast_.nodes.size() >= kMaxConditionNodes) {
     fail_at(node.offset, "the condition has more than 100000 parts; use lists or several rules");
   }
-  // After a failure the tree is thrown away: it must not grow any more.
-  if (failed_ && !ast_.nodes.empty()) return 0;
   ast_.nodes.push_back(std::move(node));
   return static_cast<std::uint32_t>(ast_.nodes.size() - 1);
 }

@@ -8,6 +8,7 @@
 // the memory of the views is used again: no allocation in the steady state.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -42,13 +43,15 @@ struct ProcessView {
 template <typename View>
 class ViewTable {
  public:
-  static constexpr std::size_t kMaxViews = 2048;
+  static constexpr std::size_t kMaxViews = 4096;
 
   ViewTable() : slots_(2 * kMaxViews, nullptr) {}
 
   // The view of `key`, or a recycled one with no owner for the caller to fill.
   View& at(const void* key) {
-    std::size_t slot = (reinterpret_cast<std::uintptr_t>(key) * 0x9e3779b97f4a7c15ull) >> 52;
+    // The upper bits of the product (Fibonacci hashing): 13 of them number 2 * kMaxViews slots.
+    std::size_t slot = (reinterpret_cast<std::uintptr_t>(key) * 0x9e3779b97f4a7c15ull) >> 51;
+    static_assert(2 * kMaxViews == 1u << 13);
     while (slots_[slot] != nullptr) {
       if (slots_[slot]->owner.get() == key) return *slots_[slot];
       slot = (slot + 1) % slots_.size();

@@ -30,7 +30,9 @@ class TreeBuilder : public YAML::EventHandler {
  public:
   explicit TreeBuilder(YamlTree& tree) : tree_(tree) {}
 
-  void OnDocumentStart(const YAML::Mark&) override {
+  void OnDocumentStart(const YAML::Mark& mark) override {
+    is_stuck_ = mark.pos == document_start_;
+    document_start_ = mark.pos;
     anchors_.clear();
     open_.clear();
     skipped_ = 0;
@@ -39,6 +41,10 @@ class TreeBuilder : public YAML::EventHandler {
   void OnDocumentEnd() override {
     if (root_ != kNoNode) tree_.documents.push_back(root_);
   }
+  // The library makes empty documents without end out of a token that can begin none (`]`).
+  bool is_stuck() const { return is_stuck_; }
+  int document_start() const { return document_start_; }
+
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     place(add(YamlNode::Kind::kNull, mark, anchor));
   }
@@ -143,6 +149,8 @@ class TreeBuilder : public YAML::EventHandler {
   std::size_t skipped_ = 0;  // collections open below one that was refused
   std::uint32_t root_ = kNoNode;
   bool too_many_ = false;
+  bool is_stuck_ = false;
+  int document_start_ = -1;
 };
 
 constexpr std::size_t kCheckpointBytes = 64;
@@ -176,7 +184,11 @@ YamlTree parse_yaml(std::string_view text) {
     ViewBuffer buffer(text);
     std::istream stream(&buffer);
     YAML::Parser parser(stream);
-    while (parser.HandleNextDocument(builder)) {
+    while (parser.HandleNextDocument(builder) && !builder.is_stuck()) {
+    }
+    if (builder.is_stuck()) {
+      tree.mistakes.push_back({static_cast<std::uint32_t>(std::max(builder.document_start(), 0)),
+                               "this is not valid YAML: nothing can begin here"});
     }
   } catch (const YAML::Exception& error) {
     tree.mistakes.push_back({static_cast<std::uint32_t>(std::max(error.mark.pos, 0)),
