@@ -49,13 +49,14 @@ function(cicd_root_test KIND NAME)
   set_target_properties(${NAME}_test PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/${KIND})
 endfunction()
 
-# cicd_fuzzer(NAME DEPS...): libFuzzer program build/fuzz/fuzz/fuzz_<NAME> of fuzz_<NAME>.cpp; seeds,
-# when there are any, in tests/fuzz/seeds/<NAME>/.
+# cicd_fuzzer(NAME DEPS...): libFuzzer program build/fuzz/fuzzers/<NAME>_fuzz of <NAME>_fuzz.cpp;
+# seeds, when there are any, in tests/fuzz/corpus/<NAME>/.
 function(cicd_fuzzer NAME)
-  add_executable(fuzz_${NAME} fuzz_${NAME}.cpp)
-  target_link_libraries(fuzz_${NAME} PRIVATE ${ARGN})
-  target_link_options(fuzz_${NAME} PRIVATE -fsanitize=fuzzer)
-  set_target_properties(fuzz_${NAME} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
+  add_executable(${NAME}_fuzz ${NAME}_fuzz.cpp)
+  target_include_directories(${NAME}_fuzz PRIVATE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/bpf)
+  target_link_libraries(${NAME}_fuzz PRIVATE ${ARGN})
+  target_link_options(${NAME}_fuzz PRIVATE -fsanitize=fuzzer)
+  set_target_properties(${NAME}_fuzz PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzzers)
 endfunction()
 
 # cicd_benchmark(NAME DEPS...): Google Benchmark program build/bench/<NAME>_bench of <NAME>_bench.cpp.
