@@ -41,7 +41,8 @@ format: ## Format all C and C++ files in place
 	@tools/format
 
 install: ## Install what `make build` built (PREFIX=/usr/local, DESTDIR=)
-	@test -x $(release_dir)/cicd-sensor || { echo "nothing built yet; run: make build" >&2; exit 1; }
+	@test -x $(release_dir)/cicd-sensor -a -x $(release_dir)/cicd-sensorctl || \
+	  { echo "not everything is built yet; run: make build" >&2; exit 1; }
 	@DESTDIR="$(DESTDIR)" cmake --install $(release_dir) --prefix "$(PREFIX)"
 
 demo: ## Build, then watch examples/demo-job with the sensor and print the report

@@ -78,7 +78,8 @@ test_nothing_run_is_no_success() {
   tree good 'echo PASS one'
   rm "$scratch/tree/tools/tests/good_test.sh"
   run true 1
-  expect_equal "$last" '0 passed, 0 failed' 'last line'
+  expect_equal "$last" '0 passed, 1 failed' 'last line'
+  expect_output '(stage): found nothing to run'
 }
 
 test_hanging_program_is_ended() {
