@@ -29,6 +29,8 @@ class TemporaryFile {
     return {std::istreambuf_iterator<char>(stream), {}};
   }
   void write(const std::string& bytes) const {
+    // A new file: ext4 waits for the disk when one that was emptied is written and closed.
+    ::unlink(path_.c_str());
     std::ofstream(path_, std::ios::binary | std::ios::trunc) << bytes;
   }
   void truncate(std::uint64_t size) const {

@@ -72,17 +72,20 @@ void Tracker::Impl::on(const CgroupSample& sample, const Context& context) {
     ++context.job.cgroups_dropped;
   }
   const Owner owner = owner_of(context, Appearance::kJoined);
+  move_process(owner.entry, context);
   owner.entry.is_escaped = false;
 }
 
 void Tracker::Impl::on_escape(const CgroupSample& sample, const Context& context) {
   namespace f = field::cgroup_escape;
   const std::uint64_t target = sample.fixed.target_cgroup_id;
-  // A clone into a foreign cgroup is told of before the fork of the clone, or after it.
+  // A clone into a foreign cgroup: whether its fork was told of before or not, it is explained.
   const bool is_clone = (context.header.flags & CICD_ATTACH_CLONE) != 0;
   const Owner owner = owner_of(context, is_clone ? Appearance::kForked : Appearance::kUnexplained);
-  if (!owner.entry.is_escaped) ++context.job.activity.escaped;
-  owner.entry.is_escaped = true;
+  // A process that another job has now (it was cloned or moved into it) is not outside there.
+  const bool is_ours = owner.entry.slot == context.header.slot;
+  if (!is_ours || !owner.entry.is_escaped) ++context.job.activity.escaped;
+  if (is_ours) owner.entry.is_escaped = true;
   if (context.job.outside.size() < kMaxOutside) context.job.outside.insert(target);
   EventRecord* record = add_record(EventType::kCgroupEscape, context, owner.entry, owner.picture);
   if (record == nullptr) return;

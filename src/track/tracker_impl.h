@@ -71,7 +71,12 @@ struct Tracker::Impl {
   const ProcessRef& picture_of(ProcessEntry& entry, std::uint32_t exec_id, JobState& job);
   ProcessEntry& adopt(std::uint32_t pid, std::uint64_t start_time_ns, std::uint32_t exec_id,
                       const Context& context, Appearance appearance);
-  ProcessEntry& add_process(std::shared_ptr<Process> picture, const Context& context);
+  // `is_gone`: it has ended already, as far as is known.
+  ProcessEntry& add_process(std::shared_ptr<Process> picture, const Context& context,
+                            bool is_gone = false);
+  static void count_alive(JobActivity& activity);
+  // The process belongs to the job of the context from now on.
+  void move_process(ProcessEntry& entry, const Context& context);
   void end_process(ProcessEntry& entry);
   ProcessRef parent_of(const ForkSample& sample, const Context& context);
   // `picture` of `entry` as the parent of another one: cut when its chain is at its longest.

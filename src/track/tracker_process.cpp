@@ -19,21 +19,48 @@ bool is_newer(std::uint32_t exec_id, std::uint32_t than) {
 
 }  // namespace
 
-ProcessEntry& Tracker::Impl::add_process(std::shared_ptr<Process> picture, const Context& context) {
+ProcessEntry& Tracker::Impl::add_process(std::shared_ptr<Process> picture, const Context& context,
+                                         bool is_gone) {
+  const std::uint32_t pid = picture->pid;
+  const std::uint64_t start_time_ns = picture->start_time_ns;
   picture->id = next_id_++;
-  // The pid is somebody else's now, so the one that had it is gone: its exit was lost.
-  if (ProcessEntry* stale = processes_.find_live(picture->pid)) end_process(*stale);
+  if (ProcessEntry* other = processes_.find_live(pid)) {
+    // One pid, two processes: the earlier one is gone, though its exit was lost.
+    if (other->start_time_ns < start_time_ns) {
+      end_process(*other);
+    } else {
+      is_gone = true;
+    }
+  }
   if (ProcessEntry* oldest = processes_.evictee()) {
     if (JobState* job = job_of(oldest->slot)) ++job->evicted;
     end_process(*oldest);
   }
   JobActivity& activity = context.job.activity;
   ++activity.processes_seen;
+  ProcessEntry& entry = processes_.add(pid, start_time_ns, context.header.slot, std::move(picture));
+  // Nobody will see it end: it must not count as alive for ever.
+  if (is_gone) {
+    processes_.end(entry, now_ns_);
+  } else {
+    count_alive(activity);
+  }
+  return entry;
+}
+
+void Tracker::Impl::count_alive(JobActivity& activity) {
   ++activity.processes;
   activity.max_processes = std::max(activity.max_processes, activity.processes);
-  const std::uint32_t pid = picture->pid;
-  const std::uint64_t start_time_ns = picture->start_time_ns;
-  return processes_.add(pid, start_time_ns, context.header.slot, std::move(picture));
+}
+
+void Tracker::Impl::move_process(ProcessEntry& entry, const Context& context) {
+  if (entry.slot == context.header.slot) return;
+  JobState* before = job_of(entry.slot);
+  entry.slot = context.header.slot;
+  if (entry.is_ended) return;
+  if (before != nullptr && before->activity.processes > 0) --before->activity.processes;
+  ++context.job.activity.processes_seen;
+  count_alive(context.job.activity);
 }
 
 void Tracker::Impl::end_process(ProcessEntry& entry) {
@@ -49,10 +76,10 @@ ProcessRef Tracker::Impl::as_parent(ProcessEntry& entry, const ProcessRef& pictu
   // Half of it goes, so that the next cut is as many generations away. The entry shows the cut
   // picture from now on: its other children need not cut again.
   const ProcessRef cut = cut_chain(picture, kMaxAncestorDepth / 2);
-  if (entry.current == picture) {
-    entry.current = cut;
-  } else {
-    std::replace(entry.older.begin(), entry.older.end(), picture, cut);
+  const Process* const before = picture.get();  // `picture` may be what is replaced
+  if (entry.current.get() == before) entry.current = cut;
+  for (ProcessRef& older : entry.older) {
+    if (older.get() == before) older = cut;
   }
   return cut;
 }
@@ -81,10 +108,7 @@ ProcessEntry& Tracker::Impl::adopt(std::uint32_t pid, std::uint64_t start_time_n
     }
   }
   if (appearance == Appearance::kUnexplained) ++context.job.unknown_processes;
-  ProcessEntry& entry = add_process(std::move(picture), context);
-  // Nobody will see it end: it must not count as alive for ever.
-  if (is_gone) end_process(entry);
-  return entry;
+  return add_process(std::move(picture), context, is_gone);
 }
 
 const ProcessRef& Tracker::Impl::picture_of(ProcessEntry& entry, std::uint32_t exec_id,
@@ -132,6 +156,8 @@ ProcessRef Tracker::Impl::parent_of(const ForkSample& sample, const Context& con
     parent = &adopt(fork.parent_pid, fork.parent_start_time_ns, fork.parent_exec_id, context,
                     Appearance::kUnexplained);
   }
+  // What one job ran is no business of another.
+  if (parent->slot != context.header.slot) return nullptr;
   return as_parent(*parent, picture_of(*parent, fork.parent_exec_id, context.job));
 }
 
@@ -141,7 +167,8 @@ void Tracker::Impl::on(const ForkSample& sample, const Context& context) {
   if (entry != nullptr && entry->is_start_seen) return;  // told twice
   const ProcessEntry* parent_entry =
       processes_.find(sample.fixed.parent_pid, sample.fixed.parent_start_time_ns);
-  const bool is_parent_escaped = parent_entry != nullptr && parent_entry->is_escaped;
+  const bool is_escaped = parent_entry != nullptr && parent_entry->is_escaped &&
+                          !cgroups_.contains(header.cgroup_id, header.slot);
   auto picture = std::make_shared<Process>();
   picture->pid = header.pid;
   picture->uid = sample.fixed.uid;
@@ -150,11 +177,11 @@ void Tracker::Impl::on(const ForkSample& sample, const Context& context) {
   picture->parent = parent_of(sample, context);
   picture->depth = picture->parent ? picture->parent->depth + 1 : 0;
   picture->image = picture->parent ? picture->parent->image : unknown_image_;
-  // parent_of may have added the parent, which cannot evict or move what follows.
+  // A made-up sample may name the child as its own parent: look again.
   entry = processes_.find(header.pid, header.start_time_ns);
   if (entry == nullptr) {
     entry = &add_process(std::move(picture), context);
-    entry->is_escaped = is_parent_escaped;
+    entry->is_escaped = is_escaped;
   } else if (!entry->current->image->is_known && entry->current->exec_id == header.exec_id) {
     picture->id = entry->current->id;
     processes_.replace(*entry, std::move(picture));

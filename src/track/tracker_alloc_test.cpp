@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// The steady state allocates nothing: every allocation of this program is counted.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <new>
+
+#include "track/tracker_test_support.h"
+
+namespace {
+std::size_t allocations = 0;
+}  // namespace
+
+void* operator new(std::size_t size) {
+  ++allocations;
+  if (void* memory = std::malloc(size)) return memory;
+  std::abort();
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+
+namespace cicd {
+namespace {
+
+TEST(TrackerAlloc, TheCounterCounts) {
+  const std::size_t before = allocations;
+  delete ::new std::string(100, 'x');
+  EXPECT_GE(allocations - before, 2u);
+}
+
+TEST(TrackerAlloc, OpensAndConnectsOfKnownProcessesAllocateNothing) {
+  TrackerBench bench;
+  bench.start_shell();
+  bench.send(cgroup_sample(kShell, CICD_SAMPLE_CGROUP_ATTACH,
+                           {.target_cgroup_id = 7, .flags = CICD_ATTACH_ESCAPE}));
+  const std::vector<SampleBuffer> samples = {
+      open_sample(kShell, {.path = walked("/usr/lib/x86_64-linux-gnu/libc.so.6")}),
+      open_sample(kShell, {.path = walked("/tmp/gone", CICD_STRING_DELETED)}),
+      open_sample(kShell, {.path = raw("", CICD_STRING_PIPE)}),
+      open_sample(kShell, {.path = walked(std::string(4'000, 'x'))}),
+      open_sample(kShell, {.path = raw("./no/such"), .base = walked("/b"), .error = ENOENT}),
+      open_sample(kShell, {.path = raw("no"), .base = walked("/b"), .error = 4'000}),
+      connect_sample(kShell, {}),
+      connect_sample(kShell, {.remote_ip = "2001:db8::1", .protocol = 132}),
+      exit_sample(Actor{.pid = 1, .slot = 7}),  // of no job
+      SampleBuffer(20),                         // malformed
+  };
+  const auto round = [&] {
+    for (int i = 0; i < 500; ++i) {
+      for (const SampleBuffer& sample : samples) bench.send(sample);
+    }
+  };
+  round();  // the batch grows to its size
+  bench.batch().reset();
+  const std::size_t before = allocations;
+  round();
+  EXPECT_EQ(allocations - before, 0u);
+  EXPECT_EQ(bench.records().size(), 4'000u);
+}
+
+}  // namespace
+}  // namespace cicd
