@@ -141,7 +141,7 @@ struct ProgramSet::Loader {
       if (hook.family != family) continue;
       const std::string name(hook.program);
       if (Result<> loaded = load(source, {name}, false); !loaded) {
-        set.errors_[name] = loaded.error().text;
+        set.errors_[name] = std::move(loaded).error();
       }
     }
   }
@@ -154,12 +154,25 @@ Result<ProgramSet> ProgramSet::load(const ProgramSetOptions& options) {
   for (std::size_t i = 0; i < kHookFamilyCount; ++i) {
     loader.load_family(static_cast<HookFamily>(i));
   }
+  if (set.programs_.empty()) {
+    return std::unexpected(set.explain_nothing_loaded(options.btf_path).error());
+  }
   return set;
 }
 
-std::string ProgramSet::program_error(std::string_view name) const {
-  const auto found = errors_.find(name);
-  return found == errors_.end() ? std::string() : found->second;
+Result<> ProgramSet::explain_nothing_loaded(const std::string& btf_path) const {
+  if (errors_.empty()) return fail(ErrorCode::kInternal, "there are no kernel programs");
+  Error error = errors_.begin()->second;
+  error.text = "no kernel program could be loaded: " + error.text;
+  if (!btf_path.empty()) {
+    error.text += ", with the BTF of " + btf_path;
+    error.hint = "check that this is the BTF file of the running kernel, or leave the option out";
+  } else if (error.code == ErrorCode::kPermission) {
+    error.hint = "a security module or kernel lockdown refuses tracing programs: look at `dmesg`";
+  } else {
+    error.hint = "report this line with the output of `uname -a`";
+  }
+  return std::unexpected(std::move(error));
 }
 
 int ProgramSet::attach_type(std::string_view program) {

@@ -113,7 +113,6 @@ Result<> run_self_check(LiveSource& source, const std::string& cgroup_dir) {
   if (Result<> tracked = source.track_cgroup(cgroup->id(), kSelfCheckSlot); !tracked) {
     return tracked;
   }
-  if (Result<> started = source.start_job_hooks(); !started) return started;
   std::array<Expected, 5> expected = {{{CICD_SAMPLE_FORK, "fork"},
                                        {CICD_SAMPLE_OPEN, "open"},
                                        {CICD_SAMPLE_CONNECT, "connect"},
@@ -141,7 +140,6 @@ Result<> run_self_check(LiveSource& source, const std::string& cgroup_dir) {
     if (!polled) outcome = std::unexpected(std::move(polled).error());
     source.commit();
   }
-  source.stop_job_hooks();
   source.untrack_slot(kSelfCheckSlot);
   return outcome;
 }
