@@ -4,17 +4,16 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <fcntl.h>
-#include <sys/utsname.h>
 
 #include <array>
 #include <cerrno>
-#include <cstdio>
 #include <memory>
 #include <set>
 
 #include "cgroup.skel.h"
 #include "file_open.skel.h"
 #include "kernel/hook_catalogue.h"
+#include "kernel/kernel_release.h"
 #include "kernel/libbpf_log.h"
 #include "maps.skel.h"
 #include "network.skel.h"
@@ -43,14 +42,7 @@ constexpr std::array<ObjectBytes, kHookFamilyCount> kFamilies = {{
 }};
 
 // sched_process_exit says since this release whether the last thread has gone.
-bool kernel_has_group_dead() {
-  utsname names{};
-  ::uname(&names);
-  int major = 0;
-  int minor = 0;
-  if (std::sscanf(names.release, "%d.%d", &major, &minor) != 2) return false;
-  return major > 6 || (major == 6 && minor >= 16);
-}
+constexpr KernelRelease kGroupDeadSince{6, 16};
 
 UniqueFd duplicate(int fd) { return UniqueFd(::fcntl(fd, F_DUPFD_CLOEXEC, 3)); }
 
@@ -135,7 +127,7 @@ struct ProgramSet::Loader {
   // All together; when that fails, each by itself, so that one costs only itself.
   void load_family(HookFamily family) const {
     const ObjectBytes& source = kFamilies[static_cast<std::size_t>(family)];
-    const bool group_dead = family == HookFamily::kProcess && kernel_has_group_dead();
+    const bool group_dead = family == HookFamily::kProcess && running_kernel() >= kGroupDeadSince;
     if (load(source, {}, group_dead)) return;
     for (const HookInfo& hook : hooks()) {
       if (hook.family != family) continue;

@@ -70,7 +70,10 @@ class CheckCgroup {
   address.sin_family = AF_INET;
   address.sin_port = htons(kDiscardPort);
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  ::connect(socket, reinterpret_cast<const sockaddr*>(&address), sizeof(address));
+  if (socket < 0 ||
+      ::connect(socket, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
+    ::_exit(126);  // then the missing connect is what the check reports
+  }
   char name[] = "true";
   char* argv[] = {name, nullptr};
   char* envp[] = {nullptr};
@@ -127,8 +130,11 @@ Result<> run_self_check(LiveSource& source, const std::string& cgroup_dir) {
   };
   Result<pid_t> child = start_in(*cgroup);
   Result<> outcome;
-  if (!child) outcome = std::unexpected(std::move(child).error());
-  if (child) ::waitpid(*child, nullptr, 0);
+  if (child) {
+    ::waitpid(*child, nullptr, 0);
+  } else {
+    outcome = std::unexpected(std::move(child).error());
+  }
   const auto deadline = std::chrono::steady_clock::now() + kPatience;
   while (outcome && !missing_of(expected).empty()) {
     if (std::chrono::steady_clock::now() > deadline) {
