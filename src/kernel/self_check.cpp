@@ -74,10 +74,15 @@ class CheckCgroup {
       ::connect(socket, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
     ::_exit(126);  // then the missing connect is what the check reports
   }
-  char name[] = "true";
-  char* argv[] = {name, nullptr};
+  char name[] = "sh";
+  char option[] = "-c";
+  char command[] = ":";
+  char* argv[] = {name, option, command, nullptr};
   char* envp[] = {nullptr};
-  ::execve("/bin/true", argv, envp);
+  // Any program will do; hosts without a shell have at least one of the others.
+  for (const char* program : {"/bin/true", "/bin/sh", "/usr/bin/true", "/bin/busybox"}) {
+    ::execve(program, argv, envp);
+  }
   ::_exit(127);
 }
 
