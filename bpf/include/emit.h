@@ -28,6 +28,23 @@ static __always_inline void fill_header(struct cicd_sample_header *header, __u16
   header->exec_id = BPF_CORE_READ(task, self_exec_id);
 }
 
+/* The same for the task that runs, without the reads that helpers answer. */
+static __always_inline void fill_header_of_current(struct cicd_sample_header *header, __u16 type,
+                                                   __u16 flags, __u32 size, __u32 slot,
+                                                   struct task_struct *current) {
+  __u64 ids = bpf_get_current_pid_tgid();
+  header->size = size;
+  header->type = type;
+  header->flags = flags;
+  header->time_ns = bpf_ktime_get_boot_ns();
+  header->start_time_ns = BPF_CORE_READ(current, group_leader, start_boottime);
+  header->cgroup_id = bpf_get_current_cgroup_id();
+  header->slot = slot;
+  header->pid = ids >> 32;
+  header->tid = (__u32)ids;
+  header->exec_id = BPF_CORE_READ(current, self_exec_id);
+}
+
 static __always_inline __u64 wake_flags(void *ring, __u64 threshold_bytes,
                                         struct cicd_shared *memory) {
   __u32 consumer = memory->consumer;

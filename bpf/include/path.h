@@ -39,6 +39,19 @@ struct cicd_scratch {
   char data[CICD_SCRATCH_BYTES];
 };
 
+/* One path-walking program per object, so this is the scratch memory of that program alone. */
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct cicd_scratch);
+} path_scratch SEC(".maps");
+
+static __always_inline struct cicd_scratch *scratch_memory(void) {
+  __u32 zero = 0;
+  return bpf_map_lookup_elem(&path_scratch, &zero);
+}
+
 /* One round; returns true when the walk is at its end. */
 static __always_inline bool walk_round(struct cicd_scratch *scratch) {
   struct dentry *dentry = scratch->dentry;
@@ -133,6 +146,19 @@ static __always_inline void append_user_string(struct cicd_scratch *scratch, con
   finish_string(scratch, string);
 }
 
+/*
+ * The whole walk. A global function: the verifier checks it once, not once for every path of a
+ * program. Returns 0 at the end of the path, 1 when the rounds did not suffice.
+ */
+__noinline int walk_path(void) {
+  struct cicd_scratch *scratch = scratch_memory();
+  if (!scratch) return 1;
+  for (int i = 0; i < CICD_WALK_ROUNDS; i++) {
+    if (walk_round(scratch)) return 0;
+  }
+  return 1;
+}
+
 /* The path of (mount, dentry) as a task with this fs_struct sees it. */
 static __always_inline void append_path(struct cicd_scratch *scratch, struct vfsmount *mount,
                                         struct dentry *dentry, struct fs_struct *fs,
@@ -153,12 +179,7 @@ static __always_inline void append_path(struct cicd_scratch *scratch, struct vfs
   if (!BPF_CORE_READ(dentry, d_hash.pprev) && BPF_CORE_READ(dentry, d_parent) != dentry) {
     scratch->flags |= CICD_STRING_DELETED;
   }
-  bool ended = false;
-  for (int i = 0; i < CICD_WALK_ROUNDS; i++) {
-    ended = walk_round(scratch);
-    if (ended) break;
-  }
-  if (!ended) scratch->flags |= CICD_STRING_TRUNCATED;
+  if (walk_path()) scratch->flags |= CICD_STRING_TRUNCATED;
   finish_string(scratch, string);
 }
 

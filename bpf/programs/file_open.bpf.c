@@ -25,13 +25,6 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define O_CREAT 0100
 #define O_TRUNC 01000
 
-struct {
-  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-  __uint(max_entries, 1);
-  __type(key, __u32);
-  __type(value, struct cicd_scratch);
-} open_scratch SEC(".maps");
-
 /* What the caller asked for. */
 struct request {
   const void *path; /* user memory; null for open_by_handle_at */
@@ -134,8 +127,7 @@ SEC("tp/syscalls/sys_exit_openat")
 int open_returned(struct trace_event_raw_sys_exit *ctx) {
   __u32 slot = slot_of_current();
   if (!slot) return 0;
-  __u32 zero = 0;
-  struct cicd_scratch *scratch = bpf_map_lookup_elem(&open_scratch, &zero);
+  struct cicd_scratch *scratch = scratch_memory();
   if (!scratch) {
     count_loss(slot, CICD_LOSS_SCRATCH);
     return 0;
@@ -146,7 +138,7 @@ int open_returned(struct trace_event_raw_sys_exit *ctx) {
   struct task_struct *task = (void *)bpf_get_current_task();
   struct cicd_sample_open *sample = (void *)scratch->data;
   __builtin_memset(sample, 0, sizeof(*sample));
-  fill_header(&sample->header, CICD_SAMPLE_OPEN, 0, 0, slot, task);
+  fill_header_of_current(&sample->header, CICD_SAMPLE_OPEN, 0, 0, slot, task);
   sample->open_flags = request.flags;
   sample->call = request.call;
   scratch->position = sizeof(*sample);

@@ -38,8 +38,8 @@ struct {
 static __always_inline void emit_connect(struct bpf_sock_addr *ctx, __u32 slot, __u16 flags,
                                          const struct destination *to) {
   struct cicd_sample_connect sample = {};
-  fill_header(&sample.header, CICD_SAMPLE_CONNECT, flags, sizeof(sample), slot,
-              (void *)bpf_get_current_task());
+  fill_header_of_current(&sample.header, CICD_SAMPLE_CONNECT, flags, sizeof(sample), slot,
+                         (void *)bpf_get_current_task());
   sample.socket_cookie = bpf_get_socket_cookie(ctx);
   __builtin_memcpy(sample.remote_ip, to->ip, sizeof(sample.remote_ip));
   sample.remote_port = to->port;

@@ -17,13 +17,6 @@ const volatile bool exit_has_group_dead = false;
 
 #define SIGNAL_GROUP_EXIT 0x00000004
 
-struct {
-  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-  __uint(max_entries, 1);
-  __type(key, __u32);
-  __type(value, struct cicd_scratch);
-} exec_scratch SEC(".maps");
-
 /* A child or thread was made outside the job's cgroups by clone3(CLONE_INTO_CGROUP). */
 static __always_inline void emit_clone_escape(struct task_struct *child, __u32 slot, __u64 from,
                                               __u64 to) {
@@ -128,15 +121,14 @@ int BPF_PROG(process_exec, struct task_struct *task, pid_t old_pid, struct linux
   } else if (!member) {
     member_put(tgid, slot, cgroup_id);
   }
-  __u32 zero = 0;
-  struct cicd_scratch *scratch = bpf_map_lookup_elem(&exec_scratch, &zero);
+  struct cicd_scratch *scratch = scratch_memory();
   if (!scratch) {
     count_loss(slot, CICD_LOSS_SCRATCH);
     return 0;
   }
   struct cicd_sample_exec *sample = (void *)scratch->data;
   __builtin_memset(sample, 0, sizeof(*sample));
-  fill_header(&sample->header, CICD_SAMPLE_EXEC, 0, 0, slot, task);
+  fill_header_of_current(&sample->header, CICD_SAMPLE_EXEC, 0, 0, slot, task);
   __u64 ids = bpf_get_current_uid_gid();
   sample->uid = (__u32)ids;
   sample->gid = ids >> 32;
@@ -181,7 +173,7 @@ int process_exit(__u64 *ctx) {
   escaped_drop(tgid);
 
   struct cicd_sample_exit sample = {};
-  fill_header(&sample.header, CICD_SAMPLE_EXIT, 0, sizeof(sample), slot, task);
+  fill_header_of_current(&sample.header, CICD_SAMPLE_EXIT, 0, sizeof(sample), slot, task);
   struct signal_struct *signal = BPF_CORE_READ(task, signal);
   if (BPF_CORE_READ(signal, flags) & SIGNAL_GROUP_EXIT) {
     sample.status = BPF_CORE_READ(signal, group_exit_code);

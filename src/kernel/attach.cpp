@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <string>
 
@@ -51,6 +52,33 @@ Result<unsigned long> SyscallTracepoints::id_of(std::string_view name) const {
   return std::strtoul(text, nullptr, 10);
 }
 
+namespace {
+
+UniqueFd link_or_set(int program_fd, int event_fd) {
+  UniqueFd link(::bpf_link_create(program_fd, event_fd, BPF_PERF_EVENT, nullptr));
+  if (link || errno == EEXIST) return link;
+  // Before 5.15 there is no link: the event itself holds the program.
+  if (::ioctl(event_fd, PERF_EVENT_IOC_SET_BPF, program_fd) != 0) return {};
+  return UniqueFd(::fcntl(event_fd, F_DUPFD_CLOEXEC, 3));
+}
+
+// A program can be attached to a tracepoint once. Where it was let go just before, the kernel is
+// still at it in the background (a grace period for each tracepoint).
+Result<UniqueFd> link_to_event(int program_fd, int event_fd, std::string_view name) {
+  constexpr std::chrono::seconds kPatience{5};
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  for (;;) {
+    UniqueFd link = link_or_set(program_fd, event_fd);
+    if (link) return link;
+    if (errno != EEXIST || std::chrono::steady_clock::now() > deadline) {
+      return fail_errno(errno, "attach to " + std::string(name));
+    }
+    ::usleep(1000);
+  }
+}
+
+}  // namespace
+
 Result<UniqueFd> SyscallTracepoints::attach(std::string_view name, int program_fd) const {
   Result<unsigned long> id = id_of(name);
   if (!id) return std::unexpected(std::move(id).error());
@@ -64,14 +92,8 @@ Result<UniqueFd> SyscallTracepoints::attach(std::string_view name, int program_f
   UniqueFd event(
       static_cast<int>(::syscall(SYS_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC)));
   if (!event) return fail_errno(errno, "perf event of " + std::string(name));
-  UniqueFd link(::bpf_link_create(program_fd, event.get(), BPF_PERF_EVENT, nullptr));
-  if (!link) {
-    // Before 5.15 there is no link: the event itself holds the program.
-    if (::ioctl(event.get(), PERF_EVENT_IOC_SET_BPF, program_fd) != 0) {
-      return fail_errno(errno, "attach to " + std::string(name));
-    }
-    link = UniqueFd(::fcntl(event.get(), F_DUPFD_CLOEXEC, 3));
-  }
+  Result<UniqueFd> link = link_to_event(program_fd, event.get(), name);
+  if (!link) return link;
   if (::ioctl(event.get(), PERF_EVENT_IOC_ENABLE, 0) != 0) {
     return fail_errno(errno, "enable " + std::string(name));
   }

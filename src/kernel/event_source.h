@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// EventSource: where samples come from. Three engines behind one seam: live (libbpf, live_source.h),
-// replay (a recording, replay_source.h) and fake (made by a test, fake_source.h). Everything above
-// is the same for all three and is tested without root through the last two.
+// EventSource: where samples come from. Three engines behind one seam: live (libbpf,
+// live_source.h), replay (a recording, replay_source.h) and fake (made by a test, fake_source.h).
+// Everything above is the same for all three and is tested without root through the last two.
 //
 // Thread: one, the pipeline thread. Order of calls: poll, then commit once what poll handed out is
 // safe (journalled and processed); a reader that dies before commit finds the samples again.
@@ -26,10 +26,10 @@ using SampleSink = FunctionRef<void(SampleBytes)>;
 // What one event type is served by, for logs, summary, report and doctor.
 struct Coverage {
   EventType type;
-  std::string backend;     // "tp_btf", "syscall tracepoint", "cgroup", ... or "none"
+  std::string backend;  // "tp_btf", "syscall tracepoint", "cgroup", ... or "none"
   bool available = false;
-  std::string limits;      // what this backend cannot see, one sentence, or empty
-  std::string reason;      // why no better backend attached, or empty
+  std::string limits;  // what this backend cannot see, one sentence, or empty
+  std::string reason;  // why no better backend attached, or empty
 };
 
 // Clock of the samples: realtime = boottime + offset.

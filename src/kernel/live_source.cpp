@@ -119,9 +119,7 @@ class KernelSource final : public LiveSource {
   void untrack_slot(std::uint32_t slot) override;
   Result<void> start_job_hooks() override;
   void stop_job_hooks() override;
-  Result<void> self_check(const std::string& cgroup_dir) override {
-    return run_self_check(*this, cgroup_dir);
-  }
+  Result<void> self_check(const std::string& cgroup_dir) override;
   RingPositions positions() const override { return rings_.positions(); }
   void set_positions(const RingPositions& positions) override { rings_.set_positions(positions); }
 
@@ -224,6 +222,14 @@ void KernelSource::stop_job_hooks() {
     for (const std::string_view name : hook.tracepoints) pins_.drop(name);
   }
   job_hooks_ = false;
+}
+
+Result<void> KernelSource::self_check(const std::string& cgroup_dir) {
+  const bool were_attached = job_hooks_;
+  if (Result<> started = start_job_hooks(); !started) return started;
+  Result<> outcome = run_self_check(*this, cgroup_dir);
+  if (!were_attached) stop_job_hooks();
+  return outcome;
 }
 
 void KernelSource::sleep(cicd_consumer_state state, milliseconds time) {

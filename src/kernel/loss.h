@@ -11,8 +11,8 @@
 namespace cicd {
 
 struct LossEntry {
-  std::string what;     // event type or resource: "file_open", "process_exec", "tracked_cgroups"
-  std::string reason;   // "ring_full", "recursion", "queue_full", "map_full", "output_error", ...
+  std::string what;    // event type or resource: "file_open", "process_exec", "tracked_cgroups"
+  std::string reason;  // "ring_full", "recursion", "queue_full", "map_full", "output_error", ...
   std::uint64_t count = 0;
 };
 

@@ -4,32 +4,29 @@
 #include <bpf/bpf.h>
 #include <fcntl.h>
 #include <sys/resource.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <fstream>
 #include <sstream>
 #include <string_view>
+
+#include "kernel/kernel_release.h"
 
 namespace cicd {
 
 namespace {
 
 constexpr const char* kKernelBtf = "/sys/kernel/btf/vmlinux";
-constexpr int kFloorMajor = 5;
-constexpr int kFloorMinor = 10;
+constexpr KernelRelease kFloor{5, 10};
 
 Result<> check_kernel_age() {
-  utsname names{};
-  ::uname(&names);
-  int major = 0;
-  int minor = 0;
-  if (std::sscanf(names.release, "%d.%d", &major, &minor) != 2) return {};
-  if (major > kFloorMajor || (major == kFloorMajor && minor >= kFloorMinor)) return {};
+  const KernelRelease release = running_kernel();
+  // One that cannot be read is left to what it can do.
+  if (release == KernelRelease{} || release >= kFloor) return {};
   return fail(ErrorCode::kUnsupported,
-              std::string("kernel ") + names.release + " is too old: 5.10 or later is needed",
+              "kernel " + std::to_string(release.major) + "." + std::to_string(release.minor) +
+                  " is too old: 5.10 or later is needed",
               "use a host with a newer kernel (Debian 11, Ubuntu 22.04 or later)");
 }
 

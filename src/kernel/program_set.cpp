@@ -4,17 +4,16 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <fcntl.h>
-#include <sys/utsname.h>
 
 #include <array>
 #include <cerrno>
-#include <cstdio>
 #include <memory>
 #include <set>
 
 #include "cgroup.skel.h"
 #include "file_open.skel.h"
 #include "kernel/hook_catalogue.h"
+#include "kernel/kernel_release.h"
 #include "kernel/libbpf_log.h"
 #include "maps.skel.h"
 #include "network.skel.h"
@@ -43,14 +42,7 @@ constexpr std::array<ObjectBytes, kHookFamilyCount> kFamilies = {{
 }};
 
 // sched_process_exit says since this release whether the last thread has gone.
-bool kernel_has_group_dead() {
-  utsname names{};
-  ::uname(&names);
-  int major = 0;
-  int minor = 0;
-  if (std::sscanf(names.release, "%d.%d", &major, &minor) != 2) return false;
-  return major > 6 || (major == 6 && minor >= 16);
-}
+constexpr KernelRelease kGroupDeadSince{6, 16};
 
 UniqueFd duplicate(int fd) { return UniqueFd(::fcntl(fd, F_DUPFD_CLOEXEC, 3)); }
 
@@ -135,13 +127,13 @@ struct ProgramSet::Loader {
   // All together; when that fails, each by itself, so that one costs only itself.
   void load_family(HookFamily family) const {
     const ObjectBytes& source = kFamilies[static_cast<std::size_t>(family)];
-    const bool group_dead = family == HookFamily::kProcess && kernel_has_group_dead();
+    const bool group_dead = family == HookFamily::kProcess && running_kernel() >= kGroupDeadSince;
     if (load(source, {}, group_dead)) return;
     for (const HookInfo& hook : hooks()) {
       if (hook.family != family) continue;
       const std::string name(hook.program);
       if (Result<> loaded = load(source, {name}, false); !loaded) {
-        set.errors_[name] = loaded.error().text;
+        set.errors_[name] = std::move(loaded).error();
       }
     }
   }
@@ -154,12 +146,25 @@ Result<ProgramSet> ProgramSet::load(const ProgramSetOptions& options) {
   for (std::size_t i = 0; i < kHookFamilyCount; ++i) {
     loader.load_family(static_cast<HookFamily>(i));
   }
+  if (set.programs_.empty()) {
+    return std::unexpected(set.explain_nothing_loaded(options.btf_path).error());
+  }
   return set;
 }
 
-std::string ProgramSet::program_error(std::string_view name) const {
-  const auto found = errors_.find(name);
-  return found == errors_.end() ? std::string() : found->second;
+Result<> ProgramSet::explain_nothing_loaded(const std::string& btf_path) const {
+  if (errors_.empty()) return fail(ErrorCode::kInternal, "there are no kernel programs");
+  Error error = errors_.begin()->second;
+  error.text = "no kernel program could be loaded: " + error.text;
+  if (!btf_path.empty()) {
+    error.text += ", with the BTF of " + btf_path;
+    error.hint = "check that this is the BTF file of the running kernel, or leave the option out";
+  } else if (error.code == ErrorCode::kPermission) {
+    error.hint = "a security module or kernel lockdown refuses tracing programs: look at `dmesg`";
+  } else {
+    error.hint = "report this line with the output of `uname -a`";
+  }
+  return std::unexpected(std::move(error));
 }
 
 int ProgramSet::attach_type(std::string_view program) {

@@ -23,13 +23,17 @@ struct ProgramSetOptions {
 
 class ProgramSet {
  public:
-  // Fails only when the shared maps cannot be made. A program that does not load is absent.
+  // Fails when the shared maps cannot be made or no program at all loads. A single program that
+  // does not load is absent.
   static Result<ProgramSet> load(const ProgramSetOptions& options);
 
   int map_fd(std::string_view name) const { return find(maps_, name); }
   // -1 when it did not load; then program_error() says why.
   int program_fd(std::string_view name) const { return find(programs_, name); }
-  std::string program_error(std::string_view name) const;
+  std::string program_error(std::string_view name) const {
+    const auto found = errors_.find(name);
+    return found == errors_.end() ? std::string() : found->second.text;
+  }
   // enum bpf_attach_type that the object's section asks for.
   static int attach_type(std::string_view program);
 
@@ -41,9 +45,11 @@ class ProgramSet {
   }
   struct Loader;
 
+  Result<> explain_nothing_loaded(const std::string& btf_path) const;
+
   Fds maps_;
   Fds programs_;
-  std::map<std::string, std::string, std::less<>> errors_;
+  std::map<std::string, Error, std::less<>> errors_;
 };
 
 }  // namespace cicd

@@ -70,11 +70,19 @@ class CheckCgroup {
   address.sin_family = AF_INET;
   address.sin_port = htons(kDiscardPort);
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  ::connect(socket, reinterpret_cast<const sockaddr*>(&address), sizeof(address));
-  char name[] = "true";
-  char* argv[] = {name, nullptr};
+  if (socket < 0 ||
+      ::connect(socket, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
+    ::_exit(126);  // then the missing connect is what the check reports
+  }
+  char name[] = "sh";
+  char option[] = "-c";
+  char command[] = ":";
+  char* argv[] = {name, option, command, nullptr};
   char* envp[] = {nullptr};
-  ::execve("/bin/true", argv, envp);
+  // Any program will do; hosts without a shell have at least one of the others.
+  for (const char* program : {"/bin/true", "/bin/sh", "/usr/bin/true", "/bin/busybox"}) {
+    ::execve(program, argv, envp);
+  }
   ::_exit(127);
 }
 
@@ -113,7 +121,6 @@ Result<> run_self_check(LiveSource& source, const std::string& cgroup_dir) {
   if (Result<> tracked = source.track_cgroup(cgroup->id(), kSelfCheckSlot); !tracked) {
     return tracked;
   }
-  if (Result<> started = source.start_job_hooks(); !started) return started;
   std::array<Expected, 5> expected = {{{CICD_SAMPLE_FORK, "fork"},
                                        {CICD_SAMPLE_OPEN, "open"},
                                        {CICD_SAMPLE_CONNECT, "connect"},
@@ -128,8 +135,11 @@ Result<> run_self_check(LiveSource& source, const std::string& cgroup_dir) {
   };
   Result<pid_t> child = start_in(*cgroup);
   Result<> outcome;
-  if (!child) outcome = std::unexpected(std::move(child).error());
-  if (child) ::waitpid(*child, nullptr, 0);
+  if (child) {
+    ::waitpid(*child, nullptr, 0);
+  } else {
+    outcome = std::unexpected(std::move(child).error());
+  }
   const auto deadline = std::chrono::steady_clock::now() + kPatience;
   while (outcome && !missing_of(expected).empty()) {
     if (std::chrono::steady_clock::now() > deadline) {
@@ -141,7 +151,6 @@ Result<> run_self_check(LiveSource& source, const std::string& cgroup_dir) {
     if (!polled) outcome = std::unexpected(std::move(polled).error());
     source.commit();
   }
-  source.stop_job_hooks();
   source.untrack_slot(kSelfCheckSlot);
   return outcome;
 }

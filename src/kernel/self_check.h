@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The self-check: does what a job does, in a cgroup of its own, and wants to see it come back.
+// The hooks of a job must be attached. Thread: that of the source.
 #pragma once
 
 #include <string>
