@@ -296,8 +296,9 @@ int EngineProcess::run() {
   }
   if (is_aborted_) {
     engine_.reset();
-    outputs_->discard();
-    return clean_up(0);
+    const int exit_code = clean_up(0);
+    outputs_->discard();  // last: the journal was in that folder
+    return exit_code;
   }
   finish();
   return clean_up(0);
