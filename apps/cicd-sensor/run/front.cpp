@@ -97,7 +97,10 @@ class Front {
 
 Result<void> Front::prepare() {
   inherited_ = InheritedState::capture();
-  clean_dead_runs(run_state_directory());
+  for (const CleanedRun& run : clean_dead_runs(run_state_directory())) {
+    if (run.is_populated || plan_.options.is_quiet) continue;
+    print_line("cicd-sensor: removed what run " + run.id + ", killed as a whole, had left");
+  }
   CICD_ASSIGN(source_, LiveSource::open({}));
   CICD_TRY(source_->start_job_hooks());
   CICD_TRY(check_coverage(*source_));

@@ -41,6 +41,7 @@ class RunState {
   RunState() = default;
   UniqueFd fd_;
   std::string path_;
+  bool is_published_ = false;
 };
 
 // Where state files of this user's runs are.

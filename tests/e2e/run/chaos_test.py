@@ -34,8 +34,9 @@ def marks_of(run):
     return path.read_text().splitlines() if path.exists() else []
 
 
-def start(steps=STEPS):
-    return LiveRun(["sh", "-c", COMMAND.replace(f"seq {STEPS}", f"seq {steps}"), "FOLDER/marks"])
+def start(steps=STEPS, **popen):
+    script = COMMAND.replace(f"seq {STEPS}", f"seq {steps}")
+    return LiveRun(["sh", "-c", script, "FOLDER/marks"], **popen)
 
 
 def kill(pid):
@@ -52,8 +53,11 @@ def wait_for_command(run):
     return marks
 
 
-def wait_a_while(run, longest_s):
-    """A random while, in which the processes of the run are noted."""
+def wait_a_while(run, longest_s, until_started=False):
+    """A random while, in which the processes of the run are noted; from the start of the command
+    or, so that the sensor's own start is hit as well, from that of the sensor."""
+    if until_started:
+        wait_for(lambda: marks_of(run), 10, "the start of the command")
     end = time.monotonic() + RANDOM.uniform(0, longest_s)
     while time.monotonic() < end:
         run.look()
@@ -63,9 +67,9 @@ def wait_a_while(run, longest_s):
 
 def test_front_killed():
     ended = 0
-    for _ in range(ROUNDS):
+    for round_ in range(ROUNDS):
         with start() as run:
-            wait_a_while(run, 0.7)
+            wait_a_while(run, 0.6, until_started=round_ % 2 == 0)
             kill(run.front.pid)
             run.front.wait()
             ended += len(wait_for_command(run)) == 2
@@ -86,6 +90,33 @@ def test_front_killed_in_the_middle_still_gives_every_output():
         wait_for_command(run)
         run.expect_nothing_left()
         expect_all_seen(run, "sensor_front_lost", restarts=0)
+
+
+def test_whole_process_group_killed_still_gives_every_output():
+    with start(start_new_session=True) as run:
+        wait_for(lambda: marks_of(run), 10, "the start of the command")
+        run.look()
+        os.killpg(run.front.pid, signal.SIGKILL)  # as runners do: front and command at once
+        run.front.wait()
+        run.expect_nothing_left()
+        summary = json.loads((run.output / "summary.json").read_text())
+        assert summary["finalize_reason"] == "sensor_front_lost", summary
+        assert summary["exit_code"] == 137, "the command's end was not seen"
+
+
+def test_front_killed_and_something_left_running():
+    with LiveRun(["sh", "-c", 'sleep 4 & echo $! > "$0"; sleep 0.3', "FOLDER/marks"]) as run:
+        wait_for(lambda: marks_of(run), 10, "the start of the command")
+        run.look()
+        kill(run.front.pid)
+        run.front.wait()
+        time.sleep(0.3)
+        run.expect_nothing_left()
+        sleeper = int(marks_of(run)[0])
+        assert is_alive(sleeper), "what the command left running was ended"
+        summary = json.loads((run.output / "summary.json").read_text())
+        assert summary["processes"]["left_running"] == 1, summary
+        kill(sleeper)
 
 
 def test_engine_killed():
@@ -125,9 +156,9 @@ def test_engine_killed_too_often_gives_up_but_not_the_command():
 
 
 def test_both_killed_and_the_next_run_cleans_up():
-    for _ in range(ROUNDS):
+    for round_ in range(ROUNDS):
         with start() as run:
-            wait_a_while(run, 0.7)
+            wait_a_while(run, 0.6, until_started=round_ % 2 == 0)
             kill(run.front.pid)
             for engine in run.engines:
                 kill(engine)
