@@ -99,7 +99,10 @@ Result<void> Front::prepare() {
   inherited_ = InheritedState::capture();
   for (const CleanedRun& run : clean_dead_runs(run_state_directory())) {
     if (run.is_populated || plan_.options.is_quiet) continue;
-    print_line("cicd-sensor: removed what run " + run.id + ", killed as a whole, had left");
+    std::string text = "cicd-sensor: removed what run " + run.id + ", killed as a whole, had left";
+    if (!run.output_dir.empty())
+      text += "; its rows stay in " + run.output_dir + ", without a summary";
+    print_line(text);
   }
   CICD_ASSIGN(source_, LiveSource::open({}));
   CICD_TRY(source_->start_job_hooks());

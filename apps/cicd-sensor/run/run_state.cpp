@@ -92,8 +92,11 @@ std::optional<CleanedRun> clean_one(int dir_fd, const std::string& name) {
   struct stat info{};
   if (::fstat(fd.get(), &info) != 0 || info.st_nlink == 0) return std::nullopt;
   const auto names = decode(read_state(fd.get()));
-  CleanedRun cleaned{name, false};
-  if (names && names->id == name) cleaned.is_populated = !remove_leftovers(*names);
+  CleanedRun cleaned{name, false, {}};
+  if (names && names->id == name) {
+    cleaned.is_populated = !remove_leftovers(*names);
+    cleaned.output_dir = names->journal.substr(0, names->journal.rfind('/') + 1);
+  }
   if (!cleaned.is_populated) ::unlinkat(dir_fd, name.c_str(), 0);
   return cleaned;
 }

@@ -88,6 +88,7 @@ TEST_F(RunStateTest, WhatADeadRunLeftIsRemoved) {
   ASSERT_EQ(cleaned.size(), 1u);
   EXPECT_EQ(cleaned[0].id, names_.id);
   EXPECT_FALSE(cleaned[0].is_populated);
+  EXPECT_EQ(cleaned[0].output_dir, folder_ + "/");
   EXPECT_FALSE(fs::exists(names_.journal));
   EXPECT_TRUE(fs::is_empty(states_));
   EXPECT_TRUE(clean_dead_runs(states_).empty());

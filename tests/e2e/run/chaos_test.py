@@ -6,12 +6,14 @@ CHAOS_ROUNDS: how often each. CHAOS_SEED: the moments of an earlier run again.""
 import contextlib
 import json
 import os
+import pathlib
 import random
 import signal
 import subprocess
+import tempfile
 import time
 
-from live_run import LiveRun, is_alive, rows_of, wait_for
+from live_run import LiveRun, children_of, is_alive, name_of, rows_of, wait_for
 from sensor import SENSOR, run_tests
 
 ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "6"))
@@ -153,6 +155,36 @@ def test_engine_killed_too_often_gives_up_but_not_the_command():
         assert "not watched" in run.stderr(), run.stderr()
         assert marks_of(run)[-1] == f"ended {EXIT_CODE}"
         run.expect_nothing_left()
+
+
+def test_engine_killed_after_the_disk_was_full():
+    """The journal is gone then: the next engine says from when on it cannot know, and goes on."""
+    with tempfile.TemporaryDirectory(prefix="cicd-full-") as name:
+        folder = pathlib.Path(name)
+        (folder / "small").mkdir()
+        # Fills the disk, frees it again, waits for the kill, and does what must be seen.
+        job = f"""exec 2>/dev/null
+            for i in $(seq 200); do cat /etc/hostname > /dev/null; done
+            cat /dev/zero > {folder}/small/zero; cat /etc/hostname > /dev/null; sleep 0.1
+            rm {folder}/small/zero; echo up > {folder}/up
+            while ! [ -e {folder}/go ]; do sleep 0.02; done; cat /etc/passwd > /dev/null; exit 8"""
+        script = f"""mount -t tmpfs -o size=700k none {folder}/small
+            code=0; "$@" || code=$?; cp -r {folder}/small/out {folder}/copy; exit $code"""
+        with open(folder / "stderr", "wb") as err:
+            outer = subprocess.Popen(
+                ["unshare", "--mount", "--propagation", "private", "sh", "-ec", script, "sh", SENSOR,
+                 "run", "--output", folder / "small/out", "--", "sh", "-c", job],
+                stdout=subprocess.DEVNULL, stderr=err)
+        wait_for((folder / "up").exists, 20, "the full disk")
+        front = next(pid for pid in children_of(outer.pid) if name_of(pid) == "cicd-sensor")
+        kill(next(pid for pid in children_of(front) if name_of(pid) == "cicd-engine"))
+        (folder / "go").touch()
+        assert outer.wait(20) == 8, (folder / "stderr").read_text()
+        events = [row["event"] for row in rows_of(folder / "copy/events.jsonl")]
+        gaps = {e["monitoring_gap"]["reason"] for e in events if e["type"] == "monitoring_gap"}
+        assert gaps == {"sensor_restarted", "journal_incomplete"}, gaps
+        assert any(e["type"] == "file_open" and e["file_open"]["path"] == "/etc/passwd"
+                   for e in events), "what came after the restart was not seen"
 
 
 def test_both_killed_and_the_next_run_cleans_up():
