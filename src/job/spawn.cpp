@@ -174,7 +174,11 @@ Result<void> SpawnedCommand::release() {
   verdict_.reset();
   if (got != static_cast<ssize_t>(sizeof(error))) return {};
   ::waitpid(pid_, nullptr, 0);
-  return fail_errno(error, "run the command");
+  auto failure = fail_errno(error, "run the command");
+  const char* hint = error == ENOENT
+                         ? "its first line, or its ELF header, names an interpreter that is missing"
+                         : "try to run it without the sensor, as the same user";
+  return std::unexpected(std::move(failure.error()).with_hint(hint));
 }
 
 int shell_exit_code(int status) {

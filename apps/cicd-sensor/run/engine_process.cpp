@@ -61,6 +61,7 @@ class EngineProcess {
   bool is_over();
   void finish();
   int clean_up(int exit_code);
+  int undo(int exit_code);
 
   const EngineStart& start_;
   Link link_;
@@ -270,6 +271,14 @@ int EngineProcess::clean_up(int exit_code) {
   return removed ? exit_code : 1;
 }
 
+// Nothing was run: leaves nothing.
+int EngineProcess::undo(int exit_code) {
+  engine_.reset();
+  const int result = clean_up(exit_code);
+  if (outputs_) outputs_->discard();  // last: the journal was in that folder
+  return result;
+}
+
 int EngineProcess::run() {
   leave_the_terminal();
   if (!wait_for_begin()) return clean_up(0);
@@ -281,7 +290,7 @@ int EngineProcess::run() {
     failed.hint = opened.error().hint;
     link_.send(failed);
     // The front decides: it may start another one, or give up.
-    return start_.is_restart ? 1 : clean_up(1);
+    return start_.is_restart ? 1 : undo(1);
   }
   for (MonitoringGap gap : start_.gaps) {
     if (gap.end_ns == 0) gap.end_ns = now_realtime_ns();
@@ -295,9 +304,7 @@ int EngineProcess::run() {
     return 1;
   }
   if (is_aborted_) {
-    engine_.reset();
-    outputs_->discard();
-    return clean_up(0);
+    return undo(0);
   }
   finish();
   return clean_up(0);

@@ -32,6 +32,27 @@ std::vector<std::string> own_environment() {
   return out;
 }
 
+// One line of a reason that a library may have made long.
+std::string shortened(const std::string& text) {
+  constexpr std::size_t kLongest = 160;
+  return text.size() <= kLongest ? text : text.substr(0, kLongest) + "...";
+}
+
+// A missing type of event is said aloud; without processes there is nothing to watch.
+Result<void> check_coverage(const LiveSource& source) {
+  for (const Coverage& coverage : source.coverage()) {
+    if (coverage.available) continue;
+    const std::string name(info_of(coverage.type).name);
+    if (coverage.type == EventType::kProcessExec) {
+      return fail(ErrorCode::kUnsupported,
+                  "this machine cannot be watched: " + name + ": " + shortened(coverage.reason),
+                  "cicd-sensor doctor tells all of it");
+    }
+    print_line("cicd-sensor: " + name + " is not watched: " + shortened(coverage.reason));
+  }
+  return {};
+}
+
 class Front {
  public:
   explicit Front(const RunPlan& plan) : plan_(plan) {}
@@ -76,9 +97,16 @@ class Front {
 
 Result<void> Front::prepare() {
   inherited_ = InheritedState::capture();
-  clean_dead_runs(run_state_directory());
+  for (const CleanedRun& run : clean_dead_runs(run_state_directory())) {
+    if (run.is_populated || plan_.options.is_quiet) continue;
+    std::string text = "cicd-sensor: removed what run " + run.id + ", killed as a whole, had left";
+    if (!run.output_dir.empty())
+      text += "; its rows stay in " + run.output_dir + ", without a summary";
+    print_line(text);
+  }
   CICD_ASSIGN(source_, LiveSource::open({}));
   CICD_TRY(source_->start_job_hooks());
+  CICD_TRY(check_coverage(*source_));
   CICD_ASSIGN(FrontSignals signals, FrontSignals::open());
   signals_ = std::move(signals);
   CICD_ASSIGN(RunState state, RunState::prepare(run_state_directory(), plan_.names));

@@ -28,7 +28,9 @@ Result<RunOptions> read_run_options(const CommandLine& line) {
   if (line.has("rules")) options.rule_paths = line.values.at("rules");
   options.has_baseline = line.value("baseline") == "on";
   options.output_dir = line.value("output");
-  CICD_ASSIGN(const auto reports, parse_list(line.value("report"), "terminal|json"));
+  auto listed = parse_list(line.value("report"), "terminal|json");
+  if (!listed) return std::unexpected(std::move(listed.error()).with_context("--report"));
+  const std::vector<std::string>& reports = *listed;
   options.wants_terminal_report = std::ranges::find(reports, "terminal") != reports.end();
   options.wants_summary_file = std::ranges::find(reports, "json") != reports.end();
   options.name = line.has("name") ? std::string(line.value("name")) : current_folder_name();

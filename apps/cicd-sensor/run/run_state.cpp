@@ -92,8 +92,11 @@ std::optional<CleanedRun> clean_one(int dir_fd, const std::string& name) {
   struct stat info{};
   if (::fstat(fd.get(), &info) != 0 || info.st_nlink == 0) return std::nullopt;
   const auto names = decode(read_state(fd.get()));
-  CleanedRun cleaned{name, false};
-  if (names && names->id == name) cleaned.is_populated = !remove_leftovers(*names);
+  CleanedRun cleaned{name, false, {}};
+  if (names && names->id == name) {
+    cleaned.is_populated = !remove_leftovers(*names);
+    cleaned.output_dir = names->journal.substr(0, names->journal.rfind('/') + 1);
+  }
   if (!cleaned.is_populated) ::unlinkat(dir_fd, name.c_str(), 0);
   return cleaned;
 }
@@ -104,10 +107,19 @@ Result<RunState> RunState::prepare(const std::string& directory, const RunNames&
   if (!can_be_named(names)) {
     return fail(ErrorCode::kUsage, "the output folder's name holds a newline", "choose another");
   }
-  CICD_TRY(make_directories(directory));
+  if (auto made = make_directories(directory); !made) {
+    return std::unexpected(
+        std::move(made.error()).with_hint("a writable folder is needed: mount a tmpfs at /run"));
+  }
   RunState state;
   state.path_ = directory + "/" + names.id;
   state.fd_.reset(::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+  if (!state.fd_ && (errno == EOPNOTSUPP || errno == EISDIR)) {
+    // A file system without nameless files (overlayfs of older kernels): named from the start.
+    state.fd_.reset(
+        ::open(state.path_.c_str(), O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0600));
+    state.is_published_ = true;
+  }
   if (!state.fd_) return fail_errno(errno, "make a file in " + directory);
   if (::flock(state.fd_.get(), LOCK_EX | LOCK_NB) != 0) return fail_errno(errno, "lock a file");
   const std::string text = encode(names);
@@ -118,6 +130,7 @@ Result<RunState> RunState::prepare(const std::string& directory, const RunNames&
 }
 
 Result<void> RunState::publish() {
+  if (is_published_) return {};
   const std::string unnamed = "/proc/self/fd/" + std::to_string(fd_.get());
   if (::linkat(AT_FDCWD, unnamed.c_str(), AT_FDCWD, path_.c_str(), AT_SYMLINK_FOLLOW) != 0) {
     return fail_errno(errno, "make " + path_);

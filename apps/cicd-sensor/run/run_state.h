@@ -41,6 +41,7 @@ class RunState {
   RunState() = default;
   UniqueFd fd_;
   std::string path_;
+  bool is_published_ = false;
 };
 
 // Where state files of this user's runs are.
@@ -49,6 +50,7 @@ std::string run_state_directory();
 struct CleanedRun {
   std::string id;
   bool is_populated = false;  // its command still runs; left for the next time
+  std::string output_dir;     // where its rows are; empty when not known
 };
 // Removes what runs have left whose processes are all gone. Never touches a run that lives, or a
 // cgroup with a process in it.

@@ -6,12 +6,14 @@ CHAOS_ROUNDS: how often each. CHAOS_SEED: the moments of an earlier run again.""
 import contextlib
 import json
 import os
+import pathlib
 import random
 import signal
 import subprocess
+import tempfile
 import time
 
-from live_run import LiveRun, is_alive, rows_of, wait_for
+from live_run import LiveRun, children_of, is_alive, name_of, rows_of, wait_for
 from sensor import SENSOR, run_tests
 
 ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "6"))
@@ -34,8 +36,9 @@ def marks_of(run):
     return path.read_text().splitlines() if path.exists() else []
 
 
-def start(steps=STEPS):
-    return LiveRun(["sh", "-c", COMMAND.replace(f"seq {STEPS}", f"seq {steps}"), "FOLDER/marks"])
+def start(steps=STEPS, **popen):
+    script = COMMAND.replace(f"seq {STEPS}", f"seq {steps}")
+    return LiveRun(["sh", "-c", script, "FOLDER/marks"], **popen)
 
 
 def kill(pid):
@@ -52,8 +55,11 @@ def wait_for_command(run):
     return marks
 
 
-def wait_a_while(run, longest_s):
-    """A random while, in which the processes of the run are noted."""
+def wait_a_while(run, longest_s, until_started=False):
+    """A random while, in which the processes of the run are noted; from the start of the command
+    or, so that the sensor's own start is hit as well, from that of the sensor."""
+    if until_started:
+        wait_for(lambda: marks_of(run), 10, "the start of the command")
     end = time.monotonic() + RANDOM.uniform(0, longest_s)
     while time.monotonic() < end:
         run.look()
@@ -63,9 +69,9 @@ def wait_a_while(run, longest_s):
 
 def test_front_killed():
     ended = 0
-    for _ in range(ROUNDS):
+    for round_ in range(ROUNDS):
         with start() as run:
-            wait_a_while(run, 0.7)
+            wait_a_while(run, 0.6, until_started=round_ % 2 == 0)
             kill(run.front.pid)
             run.front.wait()
             ended += len(wait_for_command(run)) == 2
@@ -86,6 +92,33 @@ def test_front_killed_in_the_middle_still_gives_every_output():
         wait_for_command(run)
         run.expect_nothing_left()
         expect_all_seen(run, "sensor_front_lost", restarts=0)
+
+
+def test_whole_process_group_killed_still_gives_every_output():
+    with start(start_new_session=True) as run:
+        wait_for(lambda: marks_of(run), 10, "the start of the command")
+        run.look()
+        os.killpg(run.front.pid, signal.SIGKILL)  # as runners do: front and command at once
+        run.front.wait()
+        run.expect_nothing_left()
+        summary = json.loads((run.output / "summary.json").read_text())
+        assert summary["finalize_reason"] == "sensor_front_lost", summary
+        assert summary["exit_code"] == 137, "the command's end was not seen"
+
+
+def test_front_killed_and_something_left_running():
+    with LiveRun(["sh", "-c", 'sleep 4 & echo $! > "$0"; sleep 0.3', "FOLDER/marks"]) as run:
+        wait_for(lambda: marks_of(run), 10, "the start of the command")
+        run.look()
+        kill(run.front.pid)
+        run.front.wait()
+        time.sleep(0.3)
+        run.expect_nothing_left()
+        sleeper = int(marks_of(run)[0])
+        assert is_alive(sleeper), "what the command left running was ended"
+        summary = json.loads((run.output / "summary.json").read_text())
+        assert summary["processes"]["left_running"] == 1, summary
+        kill(sleeper)
 
 
 def test_engine_killed():
@@ -124,10 +157,40 @@ def test_engine_killed_too_often_gives_up_but_not_the_command():
         run.expect_nothing_left()
 
 
+def test_engine_killed_after_the_disk_was_full():
+    """The journal is gone then: the next engine says from when on it cannot know, and goes on."""
+    with tempfile.TemporaryDirectory(prefix="cicd-full-") as name:
+        folder = pathlib.Path(name)
+        (folder / "small").mkdir()
+        # Fills the disk, frees it again, waits for the kill, and does what must be seen.
+        job = f"""exec 2>/dev/null
+            for i in $(seq 200); do cat /etc/hostname > /dev/null; done
+            cat /dev/zero > {folder}/small/zero; cat /etc/hostname > /dev/null; sleep 0.1
+            rm {folder}/small/zero; echo up > {folder}/up
+            while ! [ -e {folder}/go ]; do sleep 0.02; done; cat /etc/passwd > /dev/null; exit 8"""
+        script = f"""mount -t tmpfs -o size=700k none {folder}/small
+            code=0; "$@" || code=$?; cp -r {folder}/small/out {folder}/copy; exit $code"""
+        with open(folder / "stderr", "wb") as err:
+            outer = subprocess.Popen(
+                ["unshare", "--mount", "--propagation", "private", "sh", "-ec", script, "sh", SENSOR,
+                 "run", "--output", folder / "small/out", "--", "sh", "-c", job],
+                stdout=subprocess.DEVNULL, stderr=err)
+        wait_for((folder / "up").exists, 20, "the full disk")
+        front = next(pid for pid in children_of(outer.pid) if name_of(pid) == "cicd-sensor")
+        kill(next(pid for pid in children_of(front) if name_of(pid) == "cicd-engine"))
+        (folder / "go").touch()
+        assert outer.wait(20) == 8, (folder / "stderr").read_text()
+        events = [row["event"] for row in rows_of(folder / "copy/events.jsonl")]
+        gaps = {e["monitoring_gap"]["reason"] for e in events if e["type"] == "monitoring_gap"}
+        assert gaps == {"sensor_restarted", "journal_incomplete"}, gaps
+        assert any(e["type"] == "file_open" and e["file_open"]["path"] == "/etc/passwd"
+                   for e in events), "what came after the restart was not seen"
+
+
 def test_both_killed_and_the_next_run_cleans_up():
-    for _ in range(ROUNDS):
+    for round_ in range(ROUNDS):
         with start() as run:
-            wait_a_while(run, 0.7)
+            wait_a_while(run, 0.6, until_started=round_ % 2 == 0)
             kill(run.front.pid)
             for engine in run.engines:
                 kill(engine)
