@@ -28,6 +28,9 @@ void* counted(std::size_t bytes) {
 void* operator new(std::size_t bytes, std::align_val_t) {
   return operator new(bytes);  // nothing here asks for more than malloc gives
 }
+[[gnu::noinline]] void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {
+  return counted(bytes);
+}
 [[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
 [[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }

@@ -59,6 +59,7 @@ test_missing_file_and_wrong_usage() {
 
 test_full_disk_is_no_success() {
   [ -e /dev/full ] || skip "/dev/full is missing"
+  # shellcheck disable=SC2016  # expanded by the inner shell
   expect_code 1 sh -c '"$1" rule validate "$2" >/dev/full' sh "$ctl" "$source_root/rules"
 }
 
