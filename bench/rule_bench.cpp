@@ -102,4 +102,3 @@ BENCHMARK(BM_LoadBaseline)->Unit(benchmark::kMillisecond);
 
 }  // namespace
 
-BENCHMARK_MAIN();

@@ -164,6 +164,10 @@ void Scope::summarize(JobSummary& summary) const {
   summary.sensitive_files = observations_.sensitive_files();
   summary.observation_overflow = observations_.overflow();
   merge_losses(summary.losses, sink_losses());
+  if (evaluator_ && evaluator_->cut_evaluations() > 0) {
+    merge_losses(summary.losses,
+                 {.entries = {{"rule", "evaluation_cut", evaluator_->cut_evaluations()}}});
+  }
 
   std::vector<std::uint32_t> fired;
   for (std::uint32_t i = 0; i < hits_.size(); ++i) {

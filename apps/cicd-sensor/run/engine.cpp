@@ -16,6 +16,8 @@ using std::chrono::steady_clock;
 
 // Half of the Job's queue: more waits in the rings, where there is room as well.
 constexpr std::uint64_t kMaxBacklogRecords = 32'768;
+// One poll can bring more than the queue holds; it is handed on in parts.
+constexpr std::size_t kMaxBatchRecords = 8'192;
 constexpr milliseconds kWorkerPause{1};
 // A worker that hangs (a disk that does not answer) must not stop the pipeline for ever; the Job's
 // queue then drops and counts.
@@ -54,6 +56,9 @@ void Engine::handle(SampleBytes sample) {
   tracker_.handle(sample, [this](std::uint32_t slot) -> EventBatch* {
     return slot == settings_.slot ? batch_.get() : nullptr;
   });
+  if (batch_->records.size() < kMaxBatchRecords) return;
+  submit_batch();
+  wait_for_worker();
 }
 
 void Engine::look_for_command_exit() {

@@ -61,7 +61,7 @@ Result<Outputs> Outputs::open(const RunOptions& options, const std::string& run_
   outputs.owner_ = owner;
   outputs.files_.directory = options.output_dir;
   outputs.files_.identity.provider = "generic";
-  outputs.files_.identity.provider_host = "local";
+  outputs.files_.identity.provider_host = kLocalProviderHost;
   outputs.files_.identity.project_path = options.name;
   outputs.files_.identity.job_key = run_id;
   if (owner.is_switched) {

@@ -14,7 +14,7 @@
 #include "console.h"
 #include "exit_codes.h"
 #include "job/command_path.h"
-#include "run/baseline.h"
+#include "rule/baseline.h"
 
 namespace cicd {
 
@@ -104,10 +104,8 @@ Result<std::shared_ptr<const Program>> load_program(const RunOptions& options) {
   std::vector<RuleSet> rule_sets;
   std::vector<Diagnostic> diagnostics;
   if (options.has_baseline) {
-    for (const BaselineFile& file : baseline_files()) {
-      LoadedRules loaded = load_rules_from_text(std::string(file.text), std::string(file.name));
-      add_rules(rule_sets, loaded, diagnostics);
-    }
+    LoadedRules loaded = baseline_rules();
+    add_rules(rule_sets, loaded, diagnostics);
   }
   if (!options.rule_paths.empty()) {
     LoadedRules loaded = load_rules(options.rule_paths);
@@ -115,7 +113,7 @@ Result<std::shared_ptr<const Program>> load_program(const RunOptions& options) {
   }
   std::shared_ptr<const Program> program;
   if (!has_errors(diagnostics)) {
-    CompileResult compiled = compile(rule_sets);
+    CompileResult compiled = compile(rule_sets, {.scope = RuleScope{kLocalProviderHost, options.name}});
     program = std::move(compiled.program);
     std::ranges::move(compiled.diagnostics, std::back_inserter(diagnostics));
   }

@@ -11,6 +11,9 @@
 
 namespace cicd {
 
+// provider_host of every job of `run`, in its rows and for the targets of rules.
+inline constexpr const char* kLocalProviderHost = "local";
+
 enum class FailOn { kNever, kDetect, kTerminate };
 
 struct RunOptions {
