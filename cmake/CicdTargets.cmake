@@ -7,6 +7,8 @@ find_package(PkgConfig REQUIRED)
 
 # Everything below build/unit, for `cmake --build --target unit_tests`.
 add_custom_target(unit_tests)
+# Everything below build/fuzz/fuzzers.
+add_custom_target(fuzzers)
 
 # cicd_library(NAME DEPS...): static library `cicd_<NAME>` of all sources in this folder (tests,
 # x_test.cpp, make the program `<NAME>_test`, which links the library and GoogleTest).
@@ -57,6 +59,7 @@ function(cicd_fuzzer NAME)
   target_link_libraries(${NAME}_fuzz PRIVATE ${ARGN})
   target_link_options(${NAME}_fuzz PRIVATE -fsanitize=fuzzer)
   set_target_properties(${NAME}_fuzz PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzzers)
+  add_dependencies(fuzzers ${NAME}_fuzz)
 endfunction()
 
 # cicd_benchmark(NAME DEPS...): Google Benchmark program build/bench/<NAME>_bench of <NAME>_bench.cpp.

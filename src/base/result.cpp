@@ -34,10 +34,11 @@ ErrorCode code_of_errno(int sys_errno) {
 
 std::unexpected<Error> fail_errno(int sys_errno, std::string_view what) {
   char buffer[128];
-  return std::unexpected(Error{code_of_errno(sys_errno), sys_errno,
-                               std::string(what) + ": " +
-                                   ::strerror_r(sys_errno, buffer, sizeof(buffer)),
-                               {}});
+  return std::unexpected(
+      Error{code_of_errno(sys_errno),
+            sys_errno,
+            std::string(what) + ": " + ::strerror_r(sys_errno, buffer, sizeof(buffer)),
+            {}});
 }
 
 }  // namespace cicd

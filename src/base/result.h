@@ -17,22 +17,22 @@ namespace cicd {
 
 // What kind of failure it is, for callers that act on it and for exit codes.
 enum class ErrorCode {
-  kInternal,         // a bug of ours or an unexpected answer of a library
-  kUsage,            // bad flag or argument
-  kInvalidInput,     // malformed rules, recording, configuration, ...
-  kNotFound,         // a file, command or object that does not exist
-  kPermission,       // EPERM, EACCES, missing capability
-  kUnsupported,      // this kernel or host lacks what is needed
-  kIo,               // read or write failed
-  kResource,         // memory, disk, descriptors, map entries
+  kInternal,      // a bug of ours or an unexpected answer of a library
+  kUsage,         // bad flag or argument
+  kInvalidInput,  // malformed rules, recording, configuration, ...
+  kNotFound,      // a file, command or object that does not exist
+  kPermission,    // EPERM, EACCES, missing capability
+  kUnsupported,   // this kernel or host lacks what is needed
+  kIo,            // read or write failed
+  kResource,      // memory, disk, descriptors, map entries
   kTimeout,
 };
 
 struct Error {
   ErrorCode code = ErrorCode::kInternal;
-  int sys_errno = 0;   // errno at the time, or 0
-  std::string text;    // one line, no trailing period, no newline
-  std::string hint;    // what the user can do next, or empty
+  int sys_errno = 0;  // errno at the time, or 0
+  std::string text;   // one line, no trailing period, no newline
+  std::string hint;   // what the user can do next, or empty
 
   Error&& with_context(std::string_view context) && {
     text.insert(0, std::string(context) + ": ");
@@ -57,9 +57,9 @@ std::unexpected<Error> fail_errno(int sys_errno, std::string_view what);
 }  // namespace cicd
 
 // Return the error of `expr` (a Result<void> or Result<T> whose value is not needed) to the caller.
-#define CICD_TRY(expr)                                             \
-  do {                                                             \
-    auto cicd_try_result = (expr);                                 \
+#define CICD_TRY(expr)                                                                \
+  do {                                                                                \
+    auto cicd_try_result = (expr);                                                    \
     if (!cicd_try_result) return std::unexpected(std::move(cicd_try_result).error()); \
   } while (0)
 
@@ -67,7 +67,7 @@ std::unexpected<Error> fail_errno(int sys_errno, std::string_view what);
 #define CICD_CONCAT(a, b) CICD_CONCAT_INNER(a, b)
 // CICD_ASSIGN(auto x, expr): x is the value of the Result `expr`, or its error is returned.
 #define CICD_ASSIGN(decl, expr) CICD_ASSIGN_INNER(CICD_CONCAT(cicd_result_, __LINE__), decl, expr)
-#define CICD_ASSIGN_INNER(tmp, decl, expr)                         \
-  auto tmp = (expr);                                               \
-  if (!tmp) return std::unexpected(std::move(tmp).error());        \
+#define CICD_ASSIGN_INNER(tmp, decl, expr)                  \
+  auto tmp = (expr);                                        \
+  if (!tmp) return std::unexpected(std::move(tmp).error()); \
   decl = std::move(*tmp)

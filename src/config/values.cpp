@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 
 namespace cicd {
 
@@ -47,7 +48,7 @@ Result<std::chrono::milliseconds> parse_duration(std::string_view text) {
     total += term;
   } while (!rest.empty());
   if (!(total <= static_cast<double>(kLongest.count()))) return bad_duration(text);
-  return std::chrono::milliseconds(static_cast<std::int64_t>(total + 0.5));
+  return std::chrono::milliseconds(std::llround(total));
 }
 
 bool is_choice(std::string_view name, std::string_view choices) {

@@ -28,8 +28,8 @@ constexpr FieldInfo kNetworkConnectFields[] = {
     {"remote_port", "remote_port", kInt, kPlain, "Port, 0 to 65535."},
     {"protocol", "protocol", kString, kPlain, "`tcp`, `udp`, or the protocol's number."},
     {"family", "family", kString, kPlain, "`ipv4` or `ipv6`, as the socket was made."},
-    {"domain", "domain", kString, kPlain,
-     "Name the address was resolved from, where it is known.", false},
+    {"domain", "domain", kString, kPlain, "Name the address was resolved from, where it is known.",
+     false},
     {"domain_source", "domain_source", kString, kPlain,
      "Where `domain` comes from: `resolver`, `dns_answer`, `getaddrinfo` or `none`.", false},
 };
@@ -71,9 +71,7 @@ constexpr std::array<EventTypeInfo, kEventTypeCount> kEventTypes = {{
 
 std::span<const EventTypeInfo> event_types() { return kEventTypes; }
 
-const EventTypeInfo& info_of(EventType type) {
-  return kEventTypes[static_cast<std::size_t>(type)];
-}
+const EventTypeInfo& info_of(EventType type) { return kEventTypes[static_cast<std::size_t>(type)]; }
 
 std::optional<EventType> event_type_by_name(std::string_view name) {
   for (const EventTypeInfo& info : kEventTypes) {

@@ -31,9 +31,9 @@ enum class FieldType : std::uint8_t { kString, kBool, kInt };
 
 // How a number or string is written to JSON (proto3 JSON rules of the log format).
 enum class JsonForm : std::uint8_t {
-  kPlain,         // omitted at its zero value
-  kInt64String,   // 64-bit numbers are strings; omitted at zero
-  kAlways,        // written even at its zero value
+  kPlain,        // omitted at its zero value
+  kInt64String,  // 64-bit numbers are strings; omitted at zero
+  kAlways,       // written even at its zero value
 };
 
 struct FieldInfo {
@@ -59,14 +59,24 @@ std::optional<EventType> event_type_by_name(std::string_view name);
 
 // Positions of fields in EventRecord::fields, per type. event_type_test holds them to the table.
 namespace field {
-namespace process_exec { enum : std::uint8_t { kIsMemfd, kScriptPath, kFilename }; }
-namespace process_exit { enum : std::uint8_t { kExitCode, kSignal, kDurationMs }; }
+namespace process_exec {
+enum : std::uint8_t { kIsMemfd, kScriptPath, kFilename };
+}
+namespace process_exit {
+enum : std::uint8_t { kExitCode, kSignal, kDurationMs };
+}
 namespace network_connect {
 enum : std::uint8_t { kRemoteIp, kRemotePort, kProtocol, kFamily, kDomain, kDomainSource };
 }
-namespace file_open { enum : std::uint8_t { kPath, kIsRead, kIsWrite, kFlags, kError }; }
-namespace cgroup_escape { enum : std::uint8_t { kFrom, kTo }; }
-namespace monitoring_gap { enum : std::uint8_t { kReason, kDurationMs }; }
+namespace file_open {
+enum : std::uint8_t { kPath, kIsRead, kIsWrite, kFlags, kError };
+}
+namespace cgroup_escape {
+enum : std::uint8_t { kFrom, kTo };
+}
+namespace monitoring_gap {
+enum : std::uint8_t { kReason, kDurationMs };
+}
 }  // namespace field
 
 }  // namespace cicd

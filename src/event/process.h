@@ -21,25 +21,25 @@ inline constexpr int kMaxAncestorDepth = 64;
 
 // What one execve brought. Shared by forks of the process until they exec themselves.
 struct ExecImage {
-  std::string exec_path;    // empty: unknown (said by `is_known`)
+  std::string exec_path;  // empty: unknown (said by `is_known`)
   std::vector<std::string> argv;
   std::string cwd;
   std::string script_path;  // empty when it is no script
   bool is_memfd = false;
   bool argv_truncated = false;
   bool exec_path_truncated = false;
-  bool is_known = true;     // false: seen without its exec, filled from /proc as far as possible
+  bool is_known = true;  // false: seen without its exec, filled from /proc as far as possible
 };
 
 struct Process {
-  std::uint32_t pid = 0;              // in the initial pid namespace
+  std::uint32_t pid = 0;  // in the initial pid namespace
   std::uint32_t uid = 0;
-  std::uint64_t start_time_ns = 0;    // CLOCK_BOOTTIME; (pid, start time) is unique until reboot
-  std::uint32_t exec_id = 0;          // which of its images this is
-  int depth = 0;                      // length of the chain behind it
-  std::uint64_t id = 0;               // dense, unique in a tracker, in order of appearance
-  std::shared_ptr<const ExecImage> image;    // never null
-  std::shared_ptr<const Process> parent;     // picture of the parent at fork; null at the top
+  std::uint64_t start_time_ns = 0;  // CLOCK_BOOTTIME; (pid, start time) is unique until reboot
+  std::uint32_t exec_id = 0;        // which of its images this is
+  int depth = 0;                    // length of the chain behind it
+  std::uint64_t id = 0;             // dense, unique in a tracker, in order of appearance
+  std::shared_ptr<const ExecImage> image;  // never null
+  std::shared_ptr<const Process> parent;   // picture of the parent at fork; null at the top
 
   const std::string& exec_path() const { return image->exec_path; }
 };

@@ -49,7 +49,7 @@ Result<std::string> find_command(const std::string& name, const std::string& sea
   for (;;) {
     const std::size_t colon = rest.find(':');
     const std::string_view folder = rest.substr(0, colon);
-    const std::string path = (folder.empty() ? "." : std::string(folder)) + "/" + name;
+    std::string path = (folder.empty() ? "." : std::string(folder)) + "/" + name;
     const int error = executable_error(path);
     if (error == 0) return path;
     if (error != ENOENT && error != ENOTDIR && error != EISDIR && refused.empty()) {

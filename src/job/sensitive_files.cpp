@@ -162,10 +162,12 @@ bool matches(std::string_view pattern, std::string_view path) {
 class Index {
  public:
   Index() {
-    for (std::uint8_t i = 0; i < std::size(kPatterns); ++i) {
+    for (std::size_t i = 0; i < std::size(kPatterns); ++i) {
       const char first = base_of(kPatterns[i].pattern)[0];
       for (std::size_t c = 0; c < by_first_.size(); ++c) {
-        if (first == '*' || static_cast<unsigned char>(first) == c) by_first_[c].push_back(i);
+        if (first == '*' || static_cast<unsigned char>(first) == c) {
+          by_first_[c].push_back(static_cast<std::uint8_t>(i));
+        }
       }
     }
   }

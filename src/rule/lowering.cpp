@@ -188,7 +188,7 @@ std::uint32_t Lowering::negate(std::uint32_t child) {
 }
 
 // Nested && (or ||) become one, repeats go, and the cheap ones come first.
-std::uint32_t Lowering::join(Op op, std::vector<std::uint32_t> children) {
+std::uint32_t Lowering::join(Op op, const std::vector<std::uint32_t>& children) {
   std::vector<std::uint32_t> flat;
   for (const std::uint32_t child : children) {
     const Instruction& in = code_.instructions[child];

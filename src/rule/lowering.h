@@ -46,7 +46,7 @@ class Lowering {
                              const NamedLists& lists);
   std::uint32_t constant(bool value);
   std::uint32_t negate(std::uint32_t child);
-  std::uint32_t join(Op op, std::vector<std::uint32_t> children);
+  std::uint32_t join(Op op, const std::vector<std::uint32_t>& children);
   TextSource text_source(const CheckedNode& node, Facts& facts);
   IntSource int_source(const CheckedNode& node, Facts& facts);
   ListSource list_source(const CheckedNode& node, const NamedLists& lists, Facts& facts,

@@ -16,7 +16,7 @@ Tracker::Tracker(ClockInfo clock, TrackerOptions options)
 Tracker::~Tracker() = default;
 
 void Tracker::register_job(std::uint32_t slot, std::uint64_t root_cgroup_id,
-                           std::string root_path) {
+                           const std::string& root_path) {
   impl_->register_job(slot, root_cgroup_id, root_path);
 }
 

@@ -50,7 +50,7 @@ class Tracker {
   Tracker& operator=(const Tracker&) = delete;
 
   // `slot`: 1 .. CICD_SLOTS_MAX - 1; others are ignored. `root_path` is below the v2 root ("/a/b").
-  void register_job(std::uint32_t slot, std::uint64_t root_cgroup_id, std::string root_path);
+  void register_job(std::uint32_t slot, std::uint64_t root_cgroup_id, const std::string& root_path);
   void remove_job(std::uint32_t slot);
 
   // Bytes of one sample. Malformed bytes are counted (loss reason "malformed"), never fatal.

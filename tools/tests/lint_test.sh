@@ -67,7 +67,6 @@ test_layers_and_style() {
 
 test_shell() {
   repository
-  # shellcheck disable=SC2016 # the dollar is the point
   printf '#!/bin/bash\nrm -rf $1/x\n' >tools/bad
   expect_code 1 lint shell
   expect_output 'SC2086'
