@@ -5,18 +5,9 @@
 #include <array>
 #include <utility>
 
+#include "track/exec_image.h"
+
 namespace cicd {
-
-namespace {
-
-std::size_t weight_of(const ExecImage& image) {
-  std::size_t bytes = sizeof(ExecImage) + image.exec_path.capacity() + image.cwd.capacity() +
-                      image.script_path.capacity() + image.argv.capacity() * sizeof(std::string);
-  for (const std::string& argument : image.argv) bytes += argument.size();
-  return bytes;
-}
-
-}  // namespace
 
 ProcessTable::~ProcessTable() {
   // Chains of one pid are as long as the table lets them get: not by recursion.

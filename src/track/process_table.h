@@ -21,6 +21,9 @@ struct ProcessLimits {
   std::size_t max_live = 262'144;
   std::size_t max_ended = 32'768;
   std::size_t max_ended_bytes = 64 * 1024 * 1024;
+  // What all images there are may weigh, those that only a chain of parents or a record holds too;
+  // beyond it new ones are kept without their arguments (marked as cut) and cwd.
+  std::size_t max_image_bytes = 256 * 1024 * 1024;
   std::uint64_t exited_grace_ns = 5'000'000'000;  // in time of samples
 };
 

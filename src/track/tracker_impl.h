@@ -9,6 +9,7 @@
 #include <unordered_set>
 
 #include "track/cgroup_table.h"
+#include "track/exec_image.h"
 #include "track/tracker.h"
 #include "wire/decode.h"
 #include "wire/loss.h"
@@ -18,7 +19,10 @@ namespace cicd {
 struct Tracker::Impl {
  public:
   Impl(ClockInfo clock, TrackerOptions options)
-      : clock_(clock), proc_reader_(std::move(options.proc_reader)), processes_(options.limits) {}
+      : clock_(clock),
+        proc_reader_(std::move(options.proc_reader)),
+        image_budget_{options.limits.max_image_bytes},
+        processes_(options.limits) {}
 
   void register_job(std::uint32_t slot, std::uint64_t root_cgroup_id, std::string_view root_path);
   void remove_job(std::uint32_t slot);
@@ -91,6 +95,7 @@ struct Tracker::Impl {
 
   ClockInfo clock_;
   std::unique_ptr<ProcReader> proc_reader_;
+  ImageBudget image_budget_;
   ProcessTable processes_;
   CgroupTable cgroups_;
   std::array<std::unique_ptr<JobState>, CICD_SLOTS_MAX> jobs_;

@@ -97,7 +97,7 @@ ProcessEntry& Tracker::Impl::adopt(std::uint32_t pid, std::uint64_t start_time_n
   if (proc_reader_) {
     if (const std::optional<ProcFacts> facts = proc_reader_->read(pid, start_time_ns)) {
       picture->uid = facts->uid;
-      picture->image = make_image(*facts);
+      picture->image = make_image(*facts, image_budget_);
       ProcessEntry* parent = processes_.find_live(facts->parent_pid);
       if (parent != nullptr && parent->slot == context.header.slot && parent->pid != pid) {
         picture->parent = as_parent(*parent, parent->current);
@@ -131,7 +131,7 @@ const ProcessRef& Tracker::Impl::picture_of(ProcessEntry& entry, std::uint32_t e
   if (proc_reader_ && !entry.is_ended) {
     if (const auto facts = proc_reader_->read(entry.pid, entry.start_time_ns)) {
       picture->uid = facts->uid;
-      picture->image = make_image(*facts);
+      picture->image = make_image(*facts, image_budget_);
     }
   }
   processes_.replace(entry, std::move(picture));
@@ -192,7 +192,7 @@ void Tracker::Impl::on(const ForkSample& sample, const Context& context) {
 void Tracker::Impl::on(const ExecSample& sample, const Context& context) {
   const cicd_sample_header& header = context.header;
   scratch_.reset();
-  MadeImage made = make_image(sample, scratch_);
+  MadeImage made = make_image(sample, image_budget_, scratch_);
   auto picture = std::make_shared<Process>();
   picture->pid = header.pid;
   picture->start_time_ns = header.start_time_ns;

@@ -34,7 +34,8 @@ std::uint64_t check(const EventRecord& record, std::uint64_t sum) {
 
 std::uint64_t run(const std::uint8_t* data, std::size_t size) {
   TrackerOptions options;
-  options.limits = {.max_live = 12, .max_ended = 6, .max_ended_bytes = 8'000};
+  options.limits = {
+      .max_live = 12, .max_ended = 6, .max_ended_bytes = 8'000, .max_image_bytes = 4'000};
   Tracker tracker({.realtime_offset_ns = -1}, std::move(options));
   tracker.register_job(1, 40, "/one");
   tracker.register_job(2, 44, "/two");
