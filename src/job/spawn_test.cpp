@@ -155,7 +155,7 @@ TEST_F(SpawnTest, WithoutClone3ItIsMovedWhileItIsHeld) {
 }
 
 TEST_F(SpawnTest, WhatIsLeftIsMovedAndCgroupsBelowAreRemoved) {
-  auto command = SpawnedCommand::start(shell("sleep 30")).value();
+  auto command = SpawnedCommand::start(shell("exec sleep 30")).value();
   ASSERT_TRUE(command.release());
   const CgroupPlace inside{place_.mount_point, "", group_->dir()};
   auto below = JobCgroup::create(inside, "a").value();

@@ -86,11 +86,11 @@ struct ProgramSet::Loader {
   Result<> prepare(bpf_object* object, bool group_dead) const {
     bpf_map* map = nullptr;
     bpf_object__for_each_map(map, object) {
-      const std::string_view name = ::bpf_map__name(map);
+      const std::string name = ::bpf_map__name(map);  // reuse_fd lets the map's own go
       const int shared = set.map_fd(name);
       if (shared >= 0) {
         const int error = ::bpf_map__reuse_fd(map, shared);
-        if (error != 0) return fail_errno(-error, "share map " + std::string(name));
+        if (error != 0) return fail_errno(-error, "share map " + name);
       }
       if (group_dead && name.ends_with(".rodata")) {
         std::size_t size = 0;

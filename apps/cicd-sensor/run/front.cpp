@@ -90,7 +90,6 @@ class Front {
   bool is_done_ = false;
   bool has_struck_ = false;
   std::optional<Error> engine_error_;
-  int early_signal_ = 0;
   std::optional<JobCgroup> cgroup_;
   std::optional<SpawnedCommand> command_;
 };
