@@ -55,7 +55,9 @@ struct ProgramSet::Loader {
   Result<BpfObject> open(const ObjectBytes& source) const {
     std::size_t size = 0;
     const void* bytes = source.bytes(&size);
-    LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = source.name);
+    bpf_object_open_opts opts{};
+    opts.sz = sizeof(opts);
+    opts.object_name = source.name;
     if (!options.btf_path.empty()) opts.btf_custom_path = options.btf_path.c_str();
     bpf_object* object = ::bpf_object__open_mem(bytes, size, &opts);
     if (object == nullptr) return fail_errno(errno, std::string("open object ") + source.name);
