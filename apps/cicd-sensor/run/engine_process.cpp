@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -50,12 +51,15 @@ class EngineProcess {
 
  private:
   Result<void> open_outputs();
+  template <typename Open>
+  auto with_journal_rights(Open open) const;
   Result<void> open_journal();
   Result<void> resume(RecordingReader& journal);
   bool wait_for_begin();
   Result<void> watch();
   void take_messages(int wait_ms);
   void take(Message& message);
+  void name_command();
   void look_at_command();
   void look_at_journal();
   bool is_over();
@@ -107,6 +111,14 @@ void EngineProcess::take_messages(int wait_ms) {
   }
 }
 
+// Events have pids of the initial namespace; in another one the same number is another process.
+void EngineProcess::name_command() {
+  constexpr ino_t kInitialPidNamespace = 0xEFFFFFFC;
+  struct stat own{};
+  const bool is_known = ::stat("/proc/self/ns/pid", &own) == 0;
+  if (is_known && own.st_ino == kInitialPidNamespace) engine_->set_command(command_pid_);
+}
+
 void EngineProcess::take(Message& message) {
   switch (message.type) {
     case MessageType::kBegin:
@@ -116,7 +128,7 @@ void EngineProcess::take(Message& message) {
       command_pid_ = static_cast<pid_t>(message.number);
       received_pidfd_ = std::move(message.descriptor);
       command_pidfd_ = received_pidfd_.get();
-      if (engine_) engine_->set_command(command_pid_);
+      if (engine_) name_command();
       break;
     case MessageType::kEnded:
       status_ = static_cast<int>(message.number);
@@ -133,6 +145,17 @@ void EngineProcess::take(Message& message) {
   }
 }
 
+// A recording that the user named is opened with the user's rights and no others.
+template <typename Open>
+auto EngineProcess::with_journal_rights(Open open) const {
+  if (start_.names.keeps_journal) {
+    const ActAs as_owner(start_.owner);
+    return open();
+  }
+  const FolderRights rights(start_.names.journal, start_.owner);
+  return open();
+}
+
 Result<void> EngineProcess::open_journal() {
   const RunNames& names = start_.names;
   RecordingInfo info;
@@ -143,18 +166,9 @@ Result<void> EngineProcess::open_journal() {
   info.slot = kRunSlot;
   info.root_cgroup_id = cgroup_id_;
   info.job_name = start_.options->name;
-  const auto create = [&]() -> Result<void> {
-    CICD_ASSIGN(RecordingWriter journal, RecordingWriter::create(names.journal, info));
-    engine_->set_journal(std::move(journal));
-    return {};
-  };
-  auto made = [&] {
-    const ActAs as_owner(start_.owner);
-    return create();
-  }();
-  // A folder of root's own; the journal's name cannot be guessed, so nothing waits there for us.
-  if (!made && made.error().code == ErrorCode::kPermission && !names.keeps_journal) made = create();
-  if (!made) return std::unexpected(std::move(made.error()).with_context("recording"));
+  CICD_ASSIGN(RecordingWriter journal,
+              with_journal_rights([&] { return RecordingWriter::create(names.journal, info); }));
+  engine_->set_journal(std::move(journal));
   return {};
 }
 
@@ -168,7 +182,8 @@ Result<void> EngineProcess::resume(RecordingReader& journal) {
   // What the engine before read after that was in its outputs only, and they are made anew.
   if (start_.is_journal_lost) return {};
   start_.source->set_positions(journal.positions());
-  auto writer = RecordingWriter::resume(start_.names.journal, journal.good_bytes());
+  auto writer = with_journal_rights(
+      [&] { return RecordingWriter::resume(start_.names.journal, journal.good_bytes()); });
   if (!writer) return std::unexpected(std::move(writer.error()));
   engine_->set_journal(std::move(*writer));
   return {};
@@ -187,10 +202,10 @@ Result<void> EngineProcess::open_outputs() {
   settings.proc_reader = make_proc_reader();
   settings.positions = [source = start_.source] { return source->positions(); };
   engine_ = std::make_unique<Engine>(*start_.source, std::move(settings));
-  if (command_pid_ != 0) engine_->set_command(command_pid_);
+  if (command_pid_ != 0) name_command();
 
   if (!start_.is_restart) return open_journal();
-  auto journal = RecordingReader::open(start_.names.journal);
+  auto journal = with_journal_rights([&] { return RecordingReader::open(start_.names.journal); });
   if (!journal || start_.is_journal_lost) {
     engine_->add_gap({"journal_incomplete", start_.start_time_ns, now_realtime_ns()});
   }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "run/outputs.h"
 
-#include <sys/ioctl.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -45,13 +45,17 @@ bool has_struck(const JobSummary& summary, FailOn fail_on) {
   });
 }
 
+FolderRights::FolderRights(const std::string& file, const CommandUser& owner) {
+  const std::string folder = file.substr(0, file.rfind('/') + 1);
+  as_owner_.emplace(owner);
+  const bool may_write =
+      ::faccessat(AT_FDCWD, folder.empty() ? "." : folder.c_str(), W_OK, AT_EACCESS) == 0;
+  if (!may_write && errno == EACCES) as_owner_.reset();
+}
+
 void remove_file_of(const std::string& path, const CommandUser& owner) {
-  int error = 0;
-  {
-    const ActAs as_owner(owner);
-    error = ::unlink(path.c_str()) == 0 ? 0 : errno;
-  }
-  if (error == EACCES) ::unlink(path.c_str());
+  const FolderRights rights(path, owner);
+  ::unlink(path.c_str());
 }
 
 Result<Outputs> Outputs::open(const RunOptions& options, const std::string& run_id,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/result.h"
@@ -18,8 +19,16 @@ std::uint64_t now_realtime_ns();
 // Whether --fail-on asks for exit code 90.
 bool has_struck(const JobSummary& summary, FailOn fail_on);
 
-// Removes a file in a folder of the owner's with the owner's rights; with ours only where the owner
-// may not change the folder.
+// While it lives, the calling thread has the rights that are right for a file's folder: the owner's
+// where the owner may change the folder (and could put a link there), else our own.
+class FolderRights {
+ public:
+  FolderRights(const std::string& file, const CommandUser& owner);
+
+ private:
+  std::optional<ActAs> as_owner_;
+};
+
 void remove_file_of(const std::string& path, const CommandUser& owner);
 
 class Outputs {

@@ -113,14 +113,15 @@ Result<RunState> RunState::prepare(const std::string& directory, const RunNames&
   }
   RunState state;
   state.path_ = directory + "/" + names.id;
-  state.fd_.reset(::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
-  if (!state.fd_ && (errno == EOPNOTSUPP || errno == EISDIR)) {
+  int fd = ::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+  if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR)) {
     // A file system without nameless files (overlayfs of older kernels): named from the start.
-    state.fd_.reset(
-        ::open(state.path_.c_str(), O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0600));
+    constexpr int kNew = O_CREAT | O_EXCL | O_NOFOLLOW;
+    fd = ::open(state.path_.c_str(), kNew | O_RDWR | O_CLOEXEC, 0600);
     state.is_published_ = true;
   }
-  if (!state.fd_) return fail_errno(errno, "make a file in " + directory);
+  if (fd < 0) return fail_errno(errno, "make a file in " + directory);
+  state.fd_.reset(fd);
   if (::flock(state.fd_.get(), LOCK_EX | LOCK_NB) != 0) return fail_errno(errno, "lock a file");
   const std::string text = encode(names);
   if (::write(state.fd_.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {

@@ -145,6 +145,19 @@ def test_engine_killed_again_and_again():
         expect_all_seen(run, "command_exit", restarts=3)
 
 
+def test_engine_killed_when_everything_belongs_to_another_user():
+    nobody = {"SUDO_UID": "65534", "SUDO_GID": "65534"}
+    with start(env={**os.environ, **nobody}) as run:
+        wait_for(lambda: marks_of(run), 10, "the start of the command")
+        journal = next(run.output.glob(".cicd-sensor-*"))
+        assert journal.stat().st_uid == 65534 and journal.stat().st_mode & 0o777 == 0o600
+        kill(run.engine())
+        assert run.front.wait(20) == EXIT_CODE, run.stderr()
+        run.expect_nothing_left()
+        expect_all_seen(run, "command_exit", restarts=1)
+        assert {path.stat().st_uid for path in run.output.iterdir()} == {65534}
+
+
 def test_engine_killed_too_often_gives_up_but_not_the_command():
     with start() as run:
         wait_for(lambda: marks_of(run), 10, "the start of the command")

@@ -64,7 +64,7 @@ class LiveRun:
 
     def __init__(self, command, flags=(), **popen):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="cicd-run-"))
-        self.folder.chmod(0o755)
+        self.folder.chmod(0o777)  # some commands run as another user
         self.output = self.folder / "out"
         self.programs = set()
         self.engines = set()
