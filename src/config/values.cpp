@@ -19,8 +19,9 @@ std::unexpected<Error> bad_duration(std::string_view text) {
 // Takes one "<number><unit>" off the front of `rest`; a negative answer: not one.
 double take_term(std::string_view& rest) {
   double number = 0;
-  const char* end = rest.data() + rest.size();
-  const auto [next, error] = std::from_chars(rest.data(), end, number, std::chars_format::fixed);
+  const char* const begin = rest.data();
+  const char* const end = begin + rest.size();
+  const auto [next, error] = std::from_chars(begin, end, number, std::chars_format::fixed);
   if (error != std::errc{} || number < 0) return -1;
   std::string_view unit(next, static_cast<std::size_t>(end - next));
   unit = unit.substr(0, unit.find_first_not_of("hms"));
@@ -30,7 +31,7 @@ double take_term(std::string_view& rest) {
   } kUnits[] = {{"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}};
   for (const auto& known : kUnits) {
     if (unit != known.name) continue;
-    rest.remove_prefix(static_cast<std::size_t>(next - rest.data()) + unit.size());
+    rest.remove_prefix(static_cast<std::size_t>(next - begin) + unit.size());
     return number * known.milliseconds;
   }
   return -1;

@@ -106,9 +106,8 @@ void collect_processes(int dir_fd, int depth, std::vector<pid_t>& out) {
     const char* const end = at + text->size();
     while (at < end) {
       pid_t pid = 0;
-      at = std::from_chars(at, end, pid).ptr;
-      while (at < end && *at++ != '\n') {
-      }
+      at = std::find(std::from_chars(at, end, pid).ptr, end, '\n');
+      if (at < end) ++at;
       out.push_back(pid);
     }
   }
