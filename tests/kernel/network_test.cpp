@@ -39,9 +39,11 @@ class Socket {
   Socket(int family, int type, int protocol = 0)
       : fd_(::socket(family, type | SOCK_CLOEXEC, protocol)) {}
   ~Socket() { ::close(fd_); }
-  int connect(const Address& to) const { return ::connect(fd_, &to.any, size_of(to)); }
+  int connect(const Address& to) const {
+    return fd_ < 0 ? -1 : ::connect(fd_, &to.any, size_of(to));
+  }
   ssize_t send_to(const Address& to) const {
-    return ::sendto(fd_, "x", 1, MSG_NOSIGNAL, &to.any, size_of(to));
+    return fd_ < 0 ? -1 : ::sendto(fd_, "x", 1, MSG_NOSIGNAL, &to.any, size_of(to));
   }
   ssize_t send() const { return ::send(fd_, "x", 1, MSG_NOSIGNAL); }
 

@@ -96,6 +96,7 @@ TEST_F(OpenHooks, RelativeToADirectoryDescriptor) {
   const std::string dir = scratch() + "/dir";
   const SeenOpen seen = the_open("/dir/file", [&] {
     const int directory = ::open(dir.c_str(), O_PATH);
+    if (directory < 0) return 1;
     return close_all(::openat(directory, "file", O_RDONLY));
   });
   EXPECT_EQ(seen.path.path(), file());
