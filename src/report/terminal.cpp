@@ -169,7 +169,9 @@ void write_head(Page& page, const JobSummary& summary) {
                       Style::kBold);
   page.end_line();
   if (!summary.command.empty()) {
-    page.line(2, "command   " + joined(redact_argv(summary.command)));
+    std::vector<std::string> command = redact_argv(summary.command);
+    command.front() = summary.command.front();  // which program it was is no secret
+    page.line(2, "command   " + joined(command));
   }
   page.line(2, fmt::format("ended     {} after {} ({})", status_text(summary),
                            duration_text(summary.start_time_ns, summary.end_time_ns),
@@ -298,15 +300,15 @@ void write_destinations(Page& page, const JobSummary& summary) {
 
 void write_sensitive_files(Page& page, const JobSummary& summary) {
   if (summary.sensitive_files.empty()) return;
-  constexpr int kHow = 9;
-  constexpr int kKind = 25;
+  constexpr int kHow = 12;
+  constexpr int kKind = 23;
   page.title("SENSITIVE FILES", plural(summary.sensitive_files.size(), "file", "files"));
   const std::size_t shown = std::min(summary.sensitive_files.size(), kMaxSensitiveFiles);
   const int names = (page.width() - kHow - kKind) / 3;
   const int path = page.width() - kHow - kKind - names - 3;
   for (std::size_t i = 0; i < shown; ++i) {
     const SensitiveFileUse& use = summary.sensitive_files[i];
-    const std::string_view how = use.writes == 0 ? "read" : use.reads == 0 ? "written" : "changed";
+    const std::string_view how = use.writes == 0 ? "read" : use.reads == 0 ? "written" : "read+write";
     page.text("  ").text(fit_left(how, kHow)).text(fit_left(use.kind, kKind), Style::kYellow);
     page.text(fit_left(use.path, path)).text(" ").text(fit(names_of(use.exec_paths, 0), names));
     page.end_line();
