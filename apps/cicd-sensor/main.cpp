@@ -12,6 +12,7 @@
 #include "exit_codes.h"
 #include "run/front.h"
 #include "run/plan.h"
+#include "run/replay.h"
 
 namespace cicd {
 
@@ -52,6 +53,7 @@ int dispatch(const std::vector<std::string>& arguments) {
       break;
   }
   if (line->command->name == "run") return run(*line, arguments);
+  if (line->command->name == "replay") return run_replay(*line);
   return run_doctor(line->value("format") == "json");
 }
 

@@ -32,6 +32,7 @@ struct CommandSpec {
   std::span<const FlagSpec> flags;
   std::span<const NamedDoc> examples;  // command line, what it does
   bool takes_command = false;          // needs "-- COMMAND [ARG...]"
+  std::string_view operand = {};       // the one argument it needs besides flags ("FILE")
 };
 
 struct CommandTable {

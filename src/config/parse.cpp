@@ -84,6 +84,20 @@ std::unexpected<Error> stray_argument(const CommandTable& table, const CommandSp
       command.takes_command ? "put -- before the command to run" : help_hint(table, &command));
 }
 
+// What is left when the flags are read: the operand of a command that has one, and nothing else.
+Result<void> take_operand(const CommandTable& table, const CommandSpec& command,
+                          const std::vector<std::string>& rest, CommandLine& line) {
+  for (const std::string& arg : rest) {
+    const bool is_operand = !command.operand.empty() && line.operand.empty() && !arg.empty();
+    if (!is_operand || arg.starts_with("-")) return stray_argument(table, command, arg);
+    line.operand = arg;
+  }
+  if (command.operand.empty() || !line.operand.empty()) return {};
+  return fail(ErrorCode::kUsage, "no " + std::string(command.operand) + " given",
+              std::string(table.program) + " " + std::string(command.name) + " " +
+                  std::string(command.synopsis));
+}
+
 Result<void> read_flags(const CommandTable& table, const CommandSpec& command,
                         std::vector<std::string> args, CommandLine& line) {
   Reader reader(command);
@@ -95,9 +109,7 @@ Result<void> read_flags(const CommandTable& table, const CommandSpec& command,
     std::ranges::replace(text, '\n', ' ');
     return fail(ErrorCode::kUsage, text, help_hint(table, &command));
   }
-  if (const auto extras = reader.app.remaining(); !extras.empty()) {
-    return stray_argument(table, command, extras.front());
-  }
+  CICD_TRY(take_operand(table, command, reader.app.remaining(), line));
   for (auto& [flag, given] : reader.values) {
     if (flag->value.empty()) {
       if (reader.app.count("--" + std::string(flag->name)) > 0) {

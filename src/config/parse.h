@@ -21,6 +21,7 @@ struct CommandLine {
   const CommandSpec* command = nullptr;  // null with kVersion, and with the help of the program
   std::map<std::string, std::vector<std::string>, std::less<>> values;  // given or default
   std::vector<std::string> command_to_run;                              // what stands after `--`
+  std::string operand;                                                  // of CommandSpec::operand
 
   bool has(std::string_view flag) const { return values.contains(flag); }
   // The last value given, the default, or "".

@@ -78,6 +78,15 @@ TEST(ParseCommandLine, SaysWhatIsWrong) {
   EXPECT_THAT(error_of({"doctor", "--", "true"}), HasSubstr("takes no command"));
 }
 
+TEST(ParseCommandLine, TakesOneOperandWhereACommandHasOne) {
+  EXPECT_EQ(parse({"replay", "job.rec", "--quiet"})->operand, "job.rec");
+  EXPECT_EQ(parse({"replay", "--quiet", "job.rec"})->operand, "job.rec");
+  EXPECT_THAT(error_of({"replay"}), HasSubstr("no FILE given"));
+  EXPECT_THAT(error_of({"replay", ""}), HasSubstr("unexpected argument ''"));
+  EXPECT_THAT(error_of({"replay", "a", "b"}), HasSubstr("unexpected argument 'b'"));
+  EXPECT_THAT(error_of({"replay", "a", "--nope"}), HasSubstr("unknown flag --nope"));
+}
+
 TEST(ParseCommandLine, FindsHelpAndVersionAnywhereBeforeTheTwoDashes) {
   EXPECT_EQ(parse({"--help"})->wanted, CommandLine::Wanted::kHelp);
   EXPECT_EQ(parse({"--help"})->command, nullptr);

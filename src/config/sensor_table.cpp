@@ -5,36 +5,50 @@ namespace cicd {
 
 namespace {
 
+// Flags of every command that makes the outputs of a job.
+constexpr FlagSpec kRules = {
+    "rules", "PATH", "",
+    "Rule files, or folders of `.yaml` and `.yml` files, to evaluate on top of the baseline. May be "
+    "given again.",
+    "", true};
+constexpr FlagSpec kBaseline = {"baseline", "SWITCH", "on",
+                                "Whether the rules that come with the program are evaluated.",
+                                "on|off"};
+constexpr FlagSpec kOutput = {
+    "output", "DIR", "./cicd-sensor-out",
+    "Where the output files go; made when missing. Files of an earlier run there are replaced."};
+constexpr FlagSpec kReport = {
+    "report", "LIST", "terminal,json",
+    "Reports to make at the end, joined by commas: `terminal` prints one to standard error, `json` "
+    "writes `summary.json`."};
+constexpr FlagSpec kFailOn = {
+    "fail-on", "WHAT", "never",
+    "Exit with 90 when a rule with this action fired: `detect` counts detect and terminate, "
+    "`terminate` only terminate.",
+    "detect|terminate|never"};
+constexpr FlagSpec kQuiet = {
+    "quiet", "", "", "No progress line and no terminal report; errors are still printed."};
+
 constexpr FlagSpec kRunFlags[] = {
-    {"rules", "PATH", "",
-     "Rule files, or folders of `.yaml` and `.yml` files, to evaluate on top of the baseline. May "
-     "be given again.",
-     "", true},
-    {"baseline", "SWITCH", "on", "Whether the rules that come with the program are evaluated.",
-     "on|off"},
+    kRules,
+    kBaseline,
     {"mode", "MODE", "observe", "What the sensor may do to the job. `observe` only watches.",
      "observe"},
-    {"output", "DIR", "./cicd-sensor-out",
-     "Where the output files go; made when missing. Files of an earlier run there are replaced."},
-    {"report", "LIST", "terminal,json",
-     "Reports to make at the end, joined by commas: `terminal` prints one to standard error, "
-     "`json` writes `summary.json`."},
+    kOutput,
+    kReport,
     {"name", "NAME", "",
      "Name of the job in every row and report. Without it: the name of the current folder."},
-    {"fail-on", "WHAT", "never",
-     "Exit with 90 when a rule with this action fired: `detect` counts detect and terminate, "
-     "`terminate` only terminate.",
-     "detect|terminate|never"},
+    kFailOn,
     {"grace", "DURATION", "2s",
      "How long to go on watching what the command left running when it ended (`500ms`, `2s`, "
      "`1m30s`, `0`). What still runs then is left alone and reported."},
     {"record", "FILE", "",
-     "Keep the raw samples in this file, for replay. It can be large and holds arguments without "
-     "redaction."},
+     "Keep the raw samples in this file, for `cicd-sensor replay`. It can be large and holds "
+     "arguments without redaction."},
     {"user", "USER", "",
      "User, by name or number, that the command runs as. Without it: the user who called `sudo`, "
      "else the caller."},
-    {"quiet", "", "", "No progress line and no terminal report; errors are still printed."},
+    kQuiet,
 };
 constexpr NamedDoc kRunExamples[] = {
     {"sudo cicd-sensor run -- make test", "Watch a build, with the baseline rules."},
@@ -42,6 +56,22 @@ constexpr NamedDoc kRunExamples[] = {
      "Fail the step when an install script does what a rule forbids."},
     {"sudo cicd-sensor run --rules ./rules --baseline off --output out -- ./ci.sh",
      "Only rules of your own, output elsewhere."},
+};
+
+constexpr FlagSpec kReplayFlags[] = {
+    kRules,
+    kBaseline,
+    kOutput,
+    kReport,
+    {"name", "NAME", "", "Name of the job in every row and report. Without it: the recorded one."},
+    kFailOn,
+    kQuiet,
+};
+constexpr NamedDoc kReplayExamples[] = {
+    {"cicd-sensor replay job.rec --rules ./rules",
+     "What new rules would have said of a job that `run --record job.rec` watched."},
+    {"cicd-sensor replay job.rec --quiet --fail-on detect --output out",
+     "The same in a script: the exit code tells."},
 };
 
 constexpr FlagSpec kDoctorFlags[] = {
@@ -66,6 +96,11 @@ constexpr CommandSpec kCommands[] = {
      "called. "
      "A second Ctrl-C does not wait for what the command left running.",
      kRunFlags, kRunExamples, true},
+    {"replay", "Run rules over a recording.", "FILE [flags]",
+     "Makes the outputs of a recorded job anew, with the rules of now. FILE is what `run --record` "
+     "kept. Needs no rights but to read it. A recording that is cut or damaged gives the outputs of "
+     "its good part, says where it ends, and exits with 1.",
+     kReplayFlags, kReplayExamples, false, "FILE"},
     {"doctor", "Check whether this machine can be watched.", "[flags]",
      "Checks the kernel, its type information (BTF), the cgroup hierarchy and permissions, "
      "attaches "
@@ -83,10 +118,13 @@ constexpr CommandSpec kCommands[] = {
 
 constexpr NamedDoc kExitCodes[] = {
     {"N", "`run`: the command's own exit code; 128 + the signal's number when a signal ended it."},
-    {"1", "`doctor`: there are findings."},
-    {"2", "Usage: an unknown flag or value, rules with mistakes. Nothing was run."},
+    {"1", "`doctor`: there are findings. `replay`: the recording is cut or damaged."},
+    {"2",
+     "Usage: an unknown flag or value, rules with mistakes, a file that is no recording. Nothing "
+     "was run."},
     {"90",
-     "`run`: a rule named by `--fail-on` fired. The command's own code is in `summary.json`."},
+     "`run`, `replay`: a rule named by `--fail-on` fired. The command's own code is in "
+     "`summary.json`."},
     {"125", "The sensor could not start. Nothing was run."},
     {"126", "The command was found but cannot be run."},
     {"127", "The command was not found."},

@@ -61,6 +61,16 @@ void Engine::handle(SampleBytes sample) {
   wait_for_worker();
 }
 
+void Engine::look_for_command() {
+  if (!follows_first_ || !first_command_.empty()) return;
+  for (const EventRecord& record : batch_->records) {
+    if (record.type != EventType::kProcessExec) continue;
+    command_pid_ = static_cast<pid_t>(record.process->pid);
+    first_command_ = record.process->image->argv;
+    return;
+  }
+}
+
 void Engine::look_for_command_exit() {
   if (command_pid_ == 0 || command_status_) return;
   for (const EventRecord& record : batch_->records) {
@@ -75,7 +85,10 @@ void Engine::look_for_command_exit() {
 
 void Engine::submit_batch() {
   if (batch_->records.empty()) return;
+  look_for_command();
   look_for_command_exit();
+  if (first_time_ns_ == 0) first_time_ns_ = batch_->records.front().time_ns;
+  last_time_ns_ = batch_->records.back().time_ns;
   submitted_ += batch_->records.size();
   job_.submit(std::move(batch_));
   batch_ = job_.take_batch();

@@ -57,6 +57,9 @@ class Engine {
   // Whose exit is the end of the command.
   void set_command(pid_t pid) { command_pid_ = pid; }
 
+  // A replay does not know the command: it is the first process that shows.
+  void follow_first_process() { follows_first_ = true; }
+
   // Takes what is there, waiting up to `max_wait` when there is nothing; how many samples.
   Result<std::size_t> step(std::chrono::milliseconds max_wait);
   // Steps until nothing comes any more, at most `limit` long.
@@ -64,6 +67,11 @@ class Engine {
 
   // Wait status of the command, from its exit event.
   std::optional<int> command_status() const { return command_status_; }
+  // Arguments of the process that is followed; empty when it ran no program.
+  const std::vector<std::string>& first_command() const { return first_command_; }
+  // CLOCK_REALTIME of the first and the latest record; 0 before there is one.
+  std::uint64_t first_time_ns() const { return first_time_ns_; }
+  std::uint64_t last_time_ns() const { return last_time_ns_; }
   // Why the journal ended before the job, when it did; steps go on without it.
   const std::optional<Error>& journal_error() const { return journal_error_; }
   JobProgress progress() const { return job_.progress(); }
@@ -76,6 +84,7 @@ class Engine {
   void handle(SampleBytes sample);
   void submit_batch();
   void wait_for_worker() const;
+  void look_for_command();
   void look_for_command_exit();
 
   EventSource& source_;
@@ -88,6 +97,10 @@ class Engine {
   std::uint64_t submitted_ = 0;
   pid_t command_pid_ = 0;
   std::optional<int> command_status_;
+  bool follows_first_ = false;
+  std::vector<std::string> first_command_;
+  std::uint64_t first_time_ns_ = 0;
+  std::uint64_t last_time_ns_ = 0;
 };
 
 }  // namespace cicd

@@ -100,6 +100,10 @@ void add_rules(std::vector<RuleSet>& to, LoadedRules& from, std::vector<Diagnost
 
 }  // namespace
 
+Result<CommandUser> find_owner() {
+  return invoking_user(variable("SUDO_UID"), variable("SUDO_GID"));
+}
+
 Result<std::shared_ptr<const Program>> load_program(const RunOptions& options) {
   std::vector<RuleSet> rule_sets;
   std::vector<Diagnostic> diagnostics;
@@ -151,7 +155,7 @@ std::expected<RunPlan, PlanFailure> plan_run(RunOptions options) {
   };
   RunPlan plan;
   plan.options = std::move(options);
-  auto owner = invoking_user(variable("SUDO_UID"), variable("SUDO_GID"));
+  auto owner = find_owner();
   if (!owner) return failed(owner.error());
   plan.owner = std::move(*owner);
   plan.command_user = plan.owner;

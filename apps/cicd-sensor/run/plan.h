@@ -35,6 +35,9 @@ struct PlanFailure {
 // Prints the diagnostics of rules as it goes.
 std::expected<RunPlan, PlanFailure> plan_run(RunOptions options);
 
+// Who called, through sudo or not: whose files the outputs are.
+Result<CommandUser> find_owner();
+
 // Rules of the given files and, when wanted, the baseline. Prints diagnostics.
 Result<std::shared_ptr<const Program>> load_program(const RunOptions& options);
 

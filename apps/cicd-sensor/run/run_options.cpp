@@ -23,7 +23,7 @@ FailOn fail_on_of(std::string_view text) {
 
 }  // namespace
 
-Result<RunOptions> read_run_options(const CommandLine& line) {
+Result<RunOptions> read_replay_options(const CommandLine& line) {
   RunOptions options;
   if (line.has("rules")) options.rule_paths = line.values.at("rules");
   options.has_baseline = line.value("baseline") == "on";
@@ -33,14 +33,20 @@ Result<RunOptions> read_run_options(const CommandLine& line) {
   const std::vector<std::string>& reports = *listed;
   options.wants_terminal_report = std::ranges::find(reports, "terminal") != reports.end();
   options.wants_summary_file = std::ranges::find(reports, "json") != reports.end();
-  options.name = line.has("name") ? std::string(line.value("name")) : current_folder_name();
+  options.name = line.value("name");
   options.fail_on = fail_on_of(line.value("fail-on"));
+  options.is_quiet = line.has("quiet");
+  return options;
+}
+
+Result<RunOptions> read_run_options(const CommandLine& line) {
+  CICD_ASSIGN(RunOptions options, read_replay_options(line));
+  if (options.name.empty()) options.name = current_folder_name();
   auto grace = parse_duration(line.value("grace"));
   if (!grace) return std::unexpected(std::move(grace.error()).with_context("--grace"));
   options.grace = *grace;
   options.record_path = line.value("record");
   options.user = line.value("user");
-  options.is_quiet = line.has("quiet");
   options.command = line.command_to_run;
   return options;
 }

@@ -32,5 +32,7 @@ struct RunOptions {
 };
 
 Result<RunOptions> read_run_options(const CommandLine& line);
+// Only what `replay` has: rules, outputs, name (empty when not given), fail_on, is_quiet.
+Result<RunOptions> read_replay_options(const CommandLine& line);
 
 }  // namespace cicd
