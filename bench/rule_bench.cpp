@@ -101,4 +101,3 @@ void BM_LoadBaseline(benchmark::State& state) {
 BENCHMARK(BM_LoadBaseline)->Unit(benchmark::kMillisecond);
 
 }  // namespace
-

@@ -31,7 +31,7 @@ TEST(BoundedQueue, KeepsWhatItRefuses) {
   BoundedQueue<std::unique_ptr<int>> queue(1);
   auto item = std::make_unique<int>(5);
   EXPECT_FALSE(queue.push(std::move(item), 2));
-  ASSERT_NE(item, nullptr);
+  ASSERT_NE(item, nullptr);  // NOLINT(bugprone-use-after-move): that it stayed is the point
   EXPECT_EQ(*item, 5);
 }
 

@@ -6,11 +6,14 @@ namespace cicd {
 namespace {
 
 // Flags of every command that makes the outputs of a job.
-constexpr FlagSpec kRules = {
-    "rules", "PATH", "",
-    "Rule files, or folders of `.yaml` and `.yml` files, to evaluate on top of the baseline. May be "
-    "given again.",
-    "", true};
+constexpr FlagSpec kRules = {"rules",
+                             "PATH",
+                             "",
+                             "Rule files, or folders of `.yaml` and `.yml` files, to evaluate on "
+                             "top of the baseline. May be "
+                             "given again.",
+                             "",
+                             true};
 constexpr FlagSpec kBaseline = {"baseline", "SWITCH", "on",
                                 "Whether the rules that come with the program are evaluated.",
                                 "on|off"};
@@ -26,8 +29,8 @@ constexpr FlagSpec kFailOn = {
     "Exit with 90 when a rule with this action fired: `detect` counts detect and terminate, "
     "`terminate` only terminate.",
     "detect|terminate|never"};
-constexpr FlagSpec kQuiet = {
-    "quiet", "", "", "No progress line and no terminal report; errors are still printed."};
+constexpr FlagSpec kQuiet = {"quiet", "", "",
+                             "No progress line and no terminal report; errors are still printed."};
 
 constexpr FlagSpec kRunFlags[] = {
     kRules,
@@ -98,7 +101,8 @@ constexpr CommandSpec kCommands[] = {
      kRunFlags, kRunExamples, true},
     {"replay", "Run rules over a recording.", "FILE [flags]",
      "Makes the outputs of a recorded job anew, with the rules of now. FILE is what `run --record` "
-     "kept. Needs no rights but to read it. A recording that is cut or damaged gives the outputs of "
+     "kept. Needs no rights but to read it. A recording that is cut or damaged gives the outputs "
+     "of "
      "its good part, says where it ends, and exits with 1.",
      kReplayFlags, kReplayExamples, false, "FILE"},
     {"doctor", "Check whether this machine can be watched.", "[flags]",

@@ -24,7 +24,7 @@ class CountingSink final : public ScopeSink {
   struct Counts {
     std::uint64_t opens = 0, others = 0, detections = 0, flushes = 0;
   };
-  CountingSink(Counts& counts, std::latch* go = nullptr) : counts_(counts), go_(go) {}
+  explicit CountingSink(Counts& counts, std::latch* go = nullptr) : counts_(counts), go_(go) {}
   void on_event(const EventRecord& record) override {
     if (go_ != nullptr) go_->wait();
     ++(record.type == EventType::kFileOpen ? counts_.opens : counts_.others);
@@ -40,7 +40,7 @@ class CountingSink final : public ScopeSink {
   std::latch* go_;
 };
 
-void add(EventBatch& batch, EventRecord record, int count = 1) {
+void add(EventBatch& batch, const EventRecord& record, int count = 1) {
   for (int i = 0; i < count; ++i) batch.records.push_back(record);
 }
 

@@ -308,7 +308,9 @@ void write_sensitive_files(Page& page, const JobSummary& summary) {
   const int path = page.width() - kHow - kKind - names - 3;
   for (std::size_t i = 0; i < shown; ++i) {
     const SensitiveFileUse& use = summary.sensitive_files[i];
-    const std::string_view how = use.writes == 0 ? "read" : use.reads == 0 ? "written" : "read+write";
+    const std::string_view how = use.writes == 0  ? "read"
+                                 : use.reads == 0 ? "written"
+                                                  : "read+write";
     page.text("  ").text(fit_left(how, kHow)).text(fit_left(use.kind, kKind), Style::kYellow);
     page.text(fit_left(use.path, path)).text(" ").text(fit(names_of(use.exec_paths, 0), names));
     page.end_line();

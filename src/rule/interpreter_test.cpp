@@ -107,7 +107,8 @@ class Interpreter {
     if (text == "process") return {Value::Kind::kNode, 0, {}, {}, process_, {}};
     if (text == "list") return {Value::Kind::kListNames, 0, {}, {}, {}, {}};
     const auto fields = info_of(record_.type).fields;
-    for (std::uint8_t i = 0; i < fields.size(); ++i) {
+    for (std::size_t at = 0; at < fields.size(); ++at) {
+      const auto i = static_cast<std::uint8_t>(at);
       if (fields[i].name != text) continue;
       if (fields[i].type == FieldType::kString) return string(normalized(record_.text(i)));
       return {fields[i].type == FieldType::kBool ? Value::Kind::kBool : Value::Kind::kInt,

@@ -101,7 +101,7 @@ std::uint32_t Lowering::lower_logic(const Checked& checked, const CheckedNode& n
                                     const NamedLists& lists) {
   std::vector<std::uint32_t> children;
   for (const std::uint32_t child : node.children) children.push_back(lower(checked, child, lists));
-  return join(node.kind == CheckedKind::kAnd ? Op::kAnd : Op::kOr, std::move(children));
+  return join(node.kind == CheckedKind::kAnd ? Op::kAnd : Op::kOr, children);
 }
 
 std::uint32_t Lowering::lower_compare(const Checked& checked, const CheckedNode& node,

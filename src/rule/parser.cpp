@@ -249,7 +249,7 @@ std::uint32_t Parser::primary() {
       return integer(false);
     case TokenKind::kString: {
       const std::uint32_t node =
-          add({AstKind::kString, {}, 1, offset, 0, std::move(token_.text), {}});
+          add({AstKind::kString, {}, 1, offset, 0, std::exchange(token_.text, {}), {}});
       advance();
       return node;
     }

@@ -112,7 +112,7 @@ void RuleReader::read_rule_set(const YamlNode& node) {
     } else if (key == "rules") {
       rules = entry.value;
     } else if (key == "language") {
-      if (scalar(*entry.value, key).value_or("") != "") {
+      if (!scalar(*entry.value, key).value_or("").empty()) {
         error(*entry.value, "language is not supported by this version; leave it out");
       }
     } else if (!is_one_of(key, {"revision", "description"})) {

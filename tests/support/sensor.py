@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -87,6 +88,10 @@ def chain_of(event):
 
 
 def run_tests(functions):
+    # Whoever started us may ignore signals (a shell does for what it puts in the background).
+    for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     failed = False
     for name, function in functions.items():
         if not name.startswith("test_"):

@@ -117,7 +117,8 @@ Result<std::shared_ptr<const Program>> load_program(const RunOptions& options) {
   }
   std::shared_ptr<const Program> program;
   if (!has_errors(diagnostics)) {
-    CompileResult compiled = compile(rule_sets, {.scope = RuleScope{kLocalProviderHost, options.name}});
+    CompileResult compiled =
+        compile(rule_sets, {.scope = RuleScope{kLocalProviderHost, options.name}});
     program = std::move(compiled.program);
     std::ranges::move(compiled.diagnostics, std::back_inserter(diagnostics));
   }
