@@ -9,6 +9,7 @@
 #include <tuple>
 #include <utility>
 
+#include "rule/baseline.h"
 #include "rule/program.h"
 #include "rule/rule_set.h"
 
@@ -36,7 +37,8 @@ Examples:
   cicd-sensorctl rule validate my-rules.yaml team-rules.yaml
   cicd-sensorctl rule validate --format json rules/ | jq '.diagnostics[]'
 
-All files named together are checked together: a rule set id that stands twice is found.
+All files named together are checked together: a rule set id that stands twice is found, and a
+modifier that names a rule which is neither in these files nor in the baseline.
 docs/rules.md tells how rules are written.
 )";
 
@@ -89,18 +91,34 @@ std::optional<std::string> read_arguments(const std::vector<std::string>& argume
 struct Findings {
   std::size_t rule_sets = 0;
   std::size_t rules = 0;
+  std::size_t rule_modifiers = 0;
   std::size_t errors = 0;
   std::size_t warnings = 0;
   std::vector<Diagnostic> diagnostics;
 };
 
+// A modifier may be for the baseline, which a sensor has without naming its files.
+void add_baseline(std::vector<RuleSet>& rule_sets) {
+  LoadedRules baseline = baseline_rules();
+  for (RuleSet& set : baseline.rule_sets) {
+    const bool is_there = std::ranges::any_of(
+        rule_sets, [&](const RuleSet& other) { return other.ruleset_id == set.ruleset_id; });
+    if (!is_there) rule_sets.push_back(std::move(set));
+  }
+}
+
 Findings check(const std::vector<std::string>& paths) {
   LoadedRules loaded = load_rules(paths, {.strict = true});
-  CompileResult compiled = compile(loaded.rule_sets, {.scope = std::nullopt, .checks_only = true});
   Findings out;
   out.rule_sets = loaded.rule_sets.size();
+  out.rule_modifiers = loaded.rule_modifiers.size();
   for (const RuleSet& set : loaded.rule_sets) out.rules += set.rules.size();
   out.diagnostics = std::move(loaded.diagnostics);
+  if (!loaded.rule_modifiers.empty()) add_baseline(loaded.rule_sets);
+  CompileOptions options;
+  options.checks_only = true;
+  options.modifiers = std::move(loaded.rule_modifiers);
+  CompileResult compiled = compile(loaded.rule_sets, options);
   std::move(compiled.diagnostics.begin(), compiled.diagnostics.end(),
             std::back_inserter(out.diagnostics));
   // In the order of the files as they were named, from top to bottom in each.
@@ -124,8 +142,9 @@ void print_text(const Findings& findings) {
   for (const Diagnostic& diagnostic : findings.diagnostics) {
     std::printf("%s\n", diagnostic.format().c_str());
   }
-  std::printf("rule sets: %zu, rules: %zu, errors: %zu, warnings: %zu\n", findings.rule_sets,
-              findings.rules, findings.errors, findings.warnings);
+  std::printf("rule sets: %zu, rules: %zu, ", findings.rule_sets, findings.rules);
+  if (findings.rule_modifiers > 0) std::printf("modifiers: %zu, ", findings.rule_modifiers);
+  std::printf("errors: %zu, warnings: %zu\n", findings.errors, findings.warnings);
 }
 
 void print_json(const Findings& findings) {
@@ -133,6 +152,7 @@ void print_json(const Findings& findings) {
   out["valid"] = findings.errors == 0;
   out["rule_sets"] = findings.rule_sets;
   out["rules"] = findings.rules;
+  out["rule_modifiers"] = findings.rule_modifiers;
   out["errors"] = findings.errors;
   out["warnings"] = findings.warnings;
   out["diagnostics"] = nlohmann::ordered_json::array();

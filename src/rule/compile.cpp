@@ -7,6 +7,7 @@
 #include "rule/checked.h"
 #include "rule/code.h"
 #include "rule/lowering.h"
+#include "rule/modifiers.h"
 #include "rule/program.h"
 
 namespace cicd {
@@ -21,15 +22,18 @@ class Compiler {
         lowering_(program_->code) {}
 
   CompileResult run(const std::vector<RuleSet>& rule_sets) {
+    std::vector<RuleSet> used;
     for (const RuleSet& set : rule_sets) {
       if (seen_.insert(set.ruleset_id).second) {
-        add_set(set);
+        used.push_back(set);
       } else {
         report(Diagnostic::Severity::kWarning, set.place, "",
                "rule set \"" + shown(set.ruleset_id) +
                    "\" was there before; the first one is used and this one is not");
       }
     }
+    apply_modifiers(options_.modifiers, used, out_.diagnostics);
+    for (const RuleSet& set : used) add_set(set);
     lowering_.finish();
     if (!has_errors(out_.diagnostics)) out_.program = program_;
     return std::move(out_);
@@ -39,16 +43,29 @@ class Compiler {
   void add_set(const RuleSet& set) {
     for (const Rule& rule : set.rules) {
       const auto condition = check(rule, rule.condition, set.lists);
-      std::optional<Checked> exceptions;
-      if (rule.exceptions) exceptions = check(rule, *rule.exceptions, set.lists);
-      if (!condition || (rule.exceptions && !exceptions) || !is_meant(rule)) continue;
-      const std::uint32_t root =
-          lowering_.rule(*condition, exceptions ? &*exceptions : nullptr, set.lists);
+      const auto exceptions = check_exceptions(rule, set.lists);
+      if (!condition || !exceptions || rule.is_disabled || !is_meant(rule)) continue;
+      const std::uint32_t root = lowering_.rule(*condition, *exceptions, set.lists);
       const auto index = static_cast<std::uint32_t>(program_->rules_.size());
       const int max_alerts = rule.max_alerts == 0 ? kDefaultMaxAlerts : rule.max_alerts;
       program_->rules_.push_back({set.ruleset_id, set.revision, rule, max_alerts});
       program_->entries[static_cast<std::size_t>(rule.event_type)].push_back({index, root});
     }
+  }
+
+  // Nothing when one of them has a mistake.
+  std::optional<std::vector<Checked>> check_exceptions(const Rule& rule, const NamedLists& lists) {
+    std::vector<Checked> out;
+    bool is_good = true;
+    const auto add = [&](const SourceText& code) {
+      auto checked = check(rule, code, lists);
+      is_good &= checked.has_value();
+      if (checked) out.push_back(std::move(*checked));
+    };
+    if (rule.exceptions) add(*rule.exceptions);
+    std::ranges::for_each(rule.added_exceptions, add);
+    if (!is_good) return std::nullopt;
+    return out;
   }
 
   bool is_meant(const Rule& rule) {

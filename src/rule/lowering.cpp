@@ -54,11 +54,15 @@ std::uint8_t bit(std::uint8_t slot) { return static_cast<std::uint8_t>(1u << slo
 
 }  // namespace
 
-std::uint32_t Lowering::rule(const Checked& condition, const Checked* exceptions,
+std::uint32_t Lowering::rule(const Checked& condition, std::span<const Checked> exceptions,
                              const NamedLists& lists) {
   std::uint32_t root = lower(condition, condition.root, lists);
-  if (exceptions != nullptr) {
-    root = join(Op::kAnd, {root, negate(lower(*exceptions, exceptions->root, lists))});
+  if (!exceptions.empty()) {
+    std::vector<std::uint32_t> parts{root};
+    for (const Checked& exception : exceptions) {
+      parts.push_back(negate(lower(exception, exception.root, lists)));
+    }
+    root = join(Op::kAnd, parts);
   }
   ++facts_[root].users;
   return root;

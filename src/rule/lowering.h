@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <map>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -19,8 +20,9 @@ class Lowering {
  public:
   explicit Lowering(Code& code) : code_(code) {}
 
-  // The instruction that is true when the rule fires: `condition` and not `exceptions` (or null).
-  std::uint32_t rule(const Checked& condition, const Checked* exceptions, const NamedLists& lists);
+  // The instruction that is true when the rule fires: `condition` and none of `exceptions`.
+  std::uint32_t rule(const Checked& condition, std::span<const Checked> exceptions,
+                     const NamedLists& lists);
   // After the last rule: assigns memory for kept answers.
   void finish();
 

@@ -48,6 +48,9 @@ struct CompileOptions {
   // Without it every rule is in the program, and a rule with a target gives a warning.
   std::optional<RuleScope> scope;
   bool checks_only = false;  // the program will not run: no such warnings
+  // Applied in order, after duplicate sets are gone and before targets are looked at. Of two with
+  // one id the first is used, with a warning.
+  std::vector<RuleModifier> modifiers = {};
 };
 // Of two sets with one id the first wins, with a warning; so put the user's sets before or after
 // the baseline's as they should win or lose.

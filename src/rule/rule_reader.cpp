@@ -14,6 +14,8 @@ using Kind = YamlNode::Kind;
 // Twice what a file without aliases can hold: only aliases of aliases get there.
 constexpr std::size_t kMaxVisits = 2 * kMaxYamlNodes;
 constexpr int kMaxMergeDepth = 16;
+// Far more than a file holds: only aliases of long texts get there.
+constexpr std::size_t kMaxCopiedBytes = 8 * kMaxRuleFileBytes;
 
 const char* name_of_kind(Kind kind) {
   switch (kind) {
@@ -67,15 +69,15 @@ void RuleReader::read_document(const YamlNode& root) {
   const YamlNode* sets = nullptr;
   const YamlNode* modifiers = nullptr;
   for (const Entry& entry : entries_of(root)) {
-    if (entry.key->text == "rule_sets") {
-      sets = entry.value;
-    } else if (entry.key->text == "rule_modifiers") {
-      modifiers = entry.value;
-      refuse_modifiers(*entry.key);
-      if (sets != nullptr)
+    const bool is_sets = entry.key->text == "rule_sets";
+    if (is_sets || entry.key->text == "rule_modifiers") {
+      (is_sets ? sets : modifiers) = entry.value;
+      if (sets != nullptr && modifiers != nullptr) {
         error(*entry.key,
               "a document holds rule_sets or rule_modifiers, never both; part them with a line "
               "\"---\"");
+        return;
+      }
     } else {
       warn(*entry.key, "unknown key \"" + shown(entry.key->text) +
                            "\" is ignored; known here: rule_sets, rule_modifiers");
@@ -85,15 +87,14 @@ void RuleReader::read_document(const YamlNode& root) {
     error(root, "the document has neither rule_sets nor rule_modifiers");
     return;
   }
-  if (sets == nullptr || sets->kind == Kind::kNull) return;
-  if (!expect(*sets, Kind::kSequence, "rule_sets")) return;
-  for (const std::uint32_t item : sets->items) {
-    if (visit(tree_.nodes[item])) read_rule_set(tree_.nodes[item]);
+  const YamlNode& list = sets != nullptr ? *sets : *modifiers;
+  if (list.kind == Kind::kNull) return;
+  if (!expect(list, Kind::kSequence, sets != nullptr ? "rule_sets" : "rule_modifiers")) return;
+  for (const std::uint32_t item : list.items) {
+    const YamlNode& node = tree_.nodes[item];
+    if (!visit(node)) return;
+    sets != nullptr ? read_rule_set(node) : read_modifier(node);
   }
-}
-
-void RuleReader::refuse_modifiers(const YamlNode& key) {
-  error(key, "rule_modifiers are not supported by this version; change the rules themselves");
 }
 
 void RuleReader::read_rule_set(const YamlNode& node) {
@@ -224,7 +225,7 @@ bool RuleReader::read_rule_field(const Entry& entry, Rule& rule) {
       rule.exceptions = std::move(code);
     }
   } else if (key == "action") {
-    read_action(value, rule);
+    if (const auto action = read_action(value, key)) rule.action = *action;
   } else if (key == "max_alerts") {
     read_max_alerts(value, rule);
   } else if (key == "tags") {
@@ -237,17 +238,16 @@ bool RuleReader::read_rule_field(const Entry& entry, Rule& rule) {
   return true;
 }
 
-void RuleReader::read_action(const YamlNode& node, Rule& rule) {
-  const auto word = scalar(node, "action");
-  if (!word) return;
+std::optional<RuleAction> RuleReader::read_action(const YamlNode& node, std::string_view key) {
+  const auto word = scalar(node, key);
+  if (!word) return std::nullopt;
   for (const RuleAction action :
        {RuleAction::kDetect, RuleAction::kCollect, RuleAction::kTerminate}) {
-    if (*word == name_of(action)) {
-      rule.action = action;
-      return;
-    }
+    if (*word == name_of(action)) return action;
   }
-  error(node, "unknown action \"" + shown(*word) + "\"; allowed: detect, collect, terminate");
+  error(node, "unknown " + std::string(key) + " \"" + shown(*word) +
+                  "\"; allowed: detect, collect, terminate");
+  return std::nullopt;
 }
 
 void RuleReader::read_event_type(const YamlNode& node, Rule& rule) {
@@ -334,15 +334,24 @@ void RuleReader::read_target_entries(const YamlNode& node, std::vector<TargetEnt
 std::optional<SourceText> RuleReader::read_code(const YamlNode& node, std::string_view key) {
   if (node.kind == Kind::kNull)
     return SourceText{"", file_, place(node).line, place(node).column, {}};
-  if (!expect(node, Kind::kScalar, key)) return std::nullopt;
+  if (!expect(node, Kind::kScalar, key) || !may_copy(node)) return std::nullopt;
   return place_scalar(text_, lines_, node, file_);
 }
 
 bool RuleReader::visit(const YamlNode& node) {
-  if (++visits_ <= kMaxVisits) return true;
+  if (++visits_ > kMaxVisits) give_up(node);
+  return visits_ <= kMaxVisits;
+}
+
+bool RuleReader::may_copy(const YamlNode& node) {
+  copied_bytes_ += node.text.size();
+  if (copied_bytes_ > kMaxCopiedBytes) give_up(node);
+  return copied_bytes_ <= kMaxCopiedBytes;
+}
+
+void RuleReader::give_up(const YamlNode& node) {
   if (!gave_up_) error(node, "aliases (*name) make this file too large when they are followed");
   gave_up_ = true;
-  return false;
 }
 
 RuleReader::Entries RuleReader::entries_of(const YamlNode& map) {
@@ -389,7 +398,7 @@ bool RuleReader::expect(const YamlNode& node, Kind kind, std::string_view what) 
 
 std::optional<std::string> RuleReader::scalar(const YamlNode& node, std::string_view key) {
   if (node.kind == Kind::kNull) return std::string();
-  if (!expect(node, Kind::kScalar, key)) return std::nullopt;
+  if (!expect(node, Kind::kScalar, key) || !may_copy(node)) return std::nullopt;
   return node.text;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// RuleReader: the nodes of one rule file -> RuleSets, with a diagnostic for every mistake.
-// Used by load_rules() only. One use per object; any thread.
+// RuleReader: the nodes of one rule file -> RuleSets and RuleModifiers, with a diagnostic for every
+// mistake. Used by load_rules() only. One use per object; any thread.
 #pragma once
 
 #include <cstdint>
@@ -37,17 +37,28 @@ class RuleReader {
   void read_rules(const YamlNode& node, RuleSet& set);
   void read_rule(const YamlNode& node, RuleSet& set, std::unordered_set<std::string>& ids);
   bool read_rule_field(const Entry& entry, Rule& rule);
-  void read_action(const YamlNode& node, Rule& rule);
+  std::optional<RuleAction> read_action(const YamlNode& node, std::string_view key);
   void read_event_type(const YamlNode& node, Rule& rule);
   void read_max_alerts(const YamlNode& node, Rule& rule);
   void read_tags(const YamlNode& node, Rule& rule);
   void read_target(const YamlNode& node, Rule& rule);
   void read_target_entries(const YamlNode& node, std::vector<TargetEntry>& out);
   std::optional<SourceText> read_code(const YamlNode& node, std::string_view key);
-  void refuse_modifiers(const YamlNode& key);
+
+  // modifier_reader.cpp
+  void read_modifier(const YamlNode& node);
+  bool read_modifier_field(const Entry& entry, RuleModifier& modifier);
+  void read_modifier_targets(const YamlNode& node, RuleModifier& modifier);
+  void read_modifier_target(const YamlNode& node, RuleModifier& modifier);
+  void read_override_max_alerts(const YamlNode& node, RuleModifier& modifier);
+  void read_added_exceptions(const YamlNode& node, RuleModifier& modifier);
+  bool read_bool(const YamlNode& node, std::string_view key);
 
   // Counts a visit; false when the file was walked too long (aliases of aliases).
   bool visit(const YamlNode& node);
+  // The same for the text of a scalar, which an alias copies.
+  bool may_copy(const YamlNode& node);
+  void give_up(const YamlNode& node);
   Entries entries_of(const YamlNode& map);
   void collect(const YamlNode& map, int depth, Entries& out,
                std::unordered_set<std::string_view>& seen);
@@ -71,6 +82,7 @@ class RuleReader {
   YamlTree tree_;
   std::string rule_id_;  // of the rule being read, for diagnostics
   std::size_t visits_ = 0;
+  std::size_t copied_bytes_ = 0;
   bool gave_up_ = false;
 };
 

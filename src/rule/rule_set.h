@@ -67,6 +67,10 @@ struct Rule {
   std::map<std::string, std::string> tags;
   std::optional<RuleTarget> target;
   SourcePlace place;  // of the rule_id
+
+  // What modifiers did to it; a reader of files leaves these alone.
+  std::vector<SourceText> added_exceptions;  // each by itself keeps the rule from firing
+  bool is_disabled = false;
 };
 
 struct RuleSet {
@@ -77,8 +81,28 @@ struct RuleSet {
   SourcePlace place;  // of the ruleset_id
 };
 
+// Whom a modifier changes: one rule, or every rule of a set when rule_id is empty.
+struct ModifierTarget {
+  std::string ruleset_id;
+  std::string rule_id;
+  SourcePlace place;
+};
+
+// Changes rules without touching their file. What is absent stays as it was.
+struct RuleModifier {
+  std::string modifier_id;
+  std::vector<ModifierTarget> targets;
+  bool disable = false;
+  std::optional<RuleAction> override_action;
+  std::optional<int> override_max_alerts;  // 1 to 100
+  std::vector<SourceText> add_exceptions;
+  std::vector<TargetEntry> add_target_exclude;
+  SourcePlace place;  // of the modifier_id
+};
+
 struct LoadedRules {
   std::vector<RuleSet> rule_sets;
+  std::vector<RuleModifier> rule_modifiers;  // in the order they apply
   std::vector<Diagnostic> diagnostics;
 };
 

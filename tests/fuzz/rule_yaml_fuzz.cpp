@@ -15,7 +15,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (const cicd::Diagnostic& diagnostic : loaded.diagnostics) {
     if (diagnostic.format().find('\n') != std::string::npos) std::abort();  // one line each
   }
-  const cicd::CompileResult compiled = cicd::compile(loaded.rule_sets);
+  cicd::CompileOptions options;
+  options.modifiers = loaded.rule_modifiers;
+  const cicd::CompileResult compiled = cicd::compile(loaded.rule_sets, options);
   if ((compiled.program == nullptr) != cicd::has_errors(compiled.diagnostics)) std::abort();
   if (compiled.program == nullptr) return 0;
   static const cicd::test::Event event =

@@ -93,9 +93,10 @@ bool has_capability(int capability) {
   return (sets[capability / 32].effective & (1u << (capability % 32))) != 0;
 }
 
-void add_rules(std::vector<RuleSet>& to, LoadedRules& from, std::vector<Diagnostic>& diagnostics) {
-  std::ranges::move(from.rule_sets, std::back_inserter(to));
-  std::ranges::move(from.diagnostics, std::back_inserter(diagnostics));
+void add_rules(LoadedRules& to, LoadedRules from) {
+  std::ranges::move(from.rule_sets, std::back_inserter(to.rule_sets));
+  std::ranges::move(from.rule_modifiers, std::back_inserter(to.rule_modifiers));
+  std::ranges::move(from.diagnostics, std::back_inserter(to.diagnostics));
 }
 
 }  // namespace
@@ -105,20 +106,16 @@ Result<CommandUser> find_owner() {
 }
 
 Result<std::shared_ptr<const Program>> load_program(const RunOptions& options) {
-  std::vector<RuleSet> rule_sets;
-  std::vector<Diagnostic> diagnostics;
-  if (options.has_baseline) {
-    LoadedRules loaded = baseline_rules();
-    add_rules(rule_sets, loaded, diagnostics);
-  }
-  if (!options.rule_paths.empty()) {
-    LoadedRules loaded = load_rules(options.rule_paths);
-    add_rules(rule_sets, loaded, diagnostics);
-  }
+  LoadedRules rules;
+  if (options.has_baseline) add_rules(rules, baseline_rules());
+  if (!options.rule_paths.empty()) add_rules(rules, load_rules(options.rule_paths));
+  std::vector<Diagnostic>& diagnostics = rules.diagnostics;
   std::shared_ptr<const Program> program;
   if (!has_errors(diagnostics)) {
-    CompileResult compiled =
-        compile(rule_sets, {.scope = RuleScope{kLocalProviderHost, options.name}});
+    CompileOptions compile_options;
+    compile_options.scope = RuleScope{kLocalProviderHost, options.name};
+    compile_options.modifiers = std::move(rules.rule_modifiers);
+    CompileResult compiled = compile(rules.rule_sets, compile_options);
     program = std::move(compiled.program);
     std::ranges::move(compiled.diagnostics, std::back_inserter(diagnostics));
   }

@@ -23,6 +23,19 @@ test_example_of_the_docs() {
   expect_output "$shown"
 }
 
+# The second example is a modifier for the baseline: every rule it names must be there.
+test_modifier_of_the_docs() {
+  awk '/^```$/ { inside = 0 } /^rule_modifiers:$/ { inside = 1 } inside' \
+    "$source_root/docs/rules.md" >"$scratch/modifiers.yaml"
+  expect_code 0 "$ctl" rule validate "$scratch/modifiers.yaml"
+  expect_output "rule sets: 0, rules: 0, modifiers: 1, errors: 0, warnings: 0"
+  sed -i 's/rule_id: cloud_/rule_id: sky_/' "$scratch/modifiers.yaml"
+  expect_code 0 "$ctl" rule validate "$scratch/modifiers.yaml"
+  expect_output "so this target changes nothing"
+  expect_code 0 "$ctl" rule validate "$source_root/rules" "$scratch/modifiers.yaml"
+  expect_output "modifiers: 1, errors: 0, warnings: 1"
+}
+
 test_findings_as_json() {
   printf 'rule_sets: [{rules: []}]\n' >"$scratch/bad.yaml"
   expect_code 1 "$ctl" rule validate --format json "$scratch/bad.yaml"
