@@ -122,6 +122,7 @@ Scope::Scope(std::shared_ptr<const Program> program, std::unique_ptr<Evaluator> 
              std::unique_ptr<ScopeSink> sink)
     : program_(std::move(program)),
       evaluator_(std::move(evaluator)),
+      correlations_(program_),
       sink_(std::move(sink)),
       hits_(program_ ? program_->rules().size() : 0),
       events_by_type_(kEventTypeCount) {}
@@ -132,7 +133,9 @@ void Scope::handle(const EventRecord& record) {
   observations_.add(record);
   if (sink_) sink_->on_event(record);
   if (!evaluator_) return;
-  for (std::uint32_t index : evaluator_->evaluate(record)) hit(record, index);
+  const std::span<const std::uint32_t> fired = evaluator_->evaluate(record);
+  for (std::uint32_t index : fired) hit(record, index);
+  for (std::uint32_t index : correlations_.count(fired)) hit(record, index);
 }
 
 void Scope::hit(const EventRecord& record, std::uint32_t rule_index) {

@@ -3,7 +3,8 @@
 // scope is all there is here; the host scope comes with the agent and shares nothing with it.
 //
 // Thread: the job's worker; summarize() once the worker has ended. Order per record: observations,
-// the event's row, then its hits, in the order of the rules. Steady state: no allocation.
+// the event's row, then its hits, in the order of the rules, then correlations they make true.
+// Steady state: no allocation.
 #pragma once
 
 #include <cstdint>
@@ -45,6 +46,7 @@ class Scope {
 
   std::shared_ptr<const Program> program_;
   std::unique_ptr<Evaluator> evaluator_;
+  CorrelationState correlations_;
   std::unique_ptr<ScopeSink> sink_;
   Observations observations_;
   std::vector<Hits> hits_;  // indexed as Program::rules()

@@ -62,6 +62,32 @@ TEST(Scope, EventFirstThenItsHitsInOrderOfTheRules) {
   EXPECT_THAT(f.calls, ElementsAre("file_open", "a", "b", "process_exec", "a", "flush"));
 }
 
+TEST(Scope, CorrelationsFireOnceBehindTheHitThatMakesThemTrue) {
+  const LoadedRules loaded = load_rules_from_text(
+      "rule_sets:\n- ruleset_id: s\n  rules:\n"
+      "  - {rule_id: both, type: correlation, action: detect, condition: 'rule.a.total_count > "
+      "1'}\n"
+      "  - {rule_id: a, event_type: file_open, action: collect, condition: is_read, max_alerts: "
+      "1}\n",
+      "t.yaml");
+  const CompileResult compiled = compile(loaded.rule_sets);
+  ASSERT_NE(compiled.program, nullptr);
+  std::vector<std::string> calls;
+  Scope scope(compiled.program, make_evaluator(compiled.program),
+              std::make_unique<ListSink>(calls));
+  for (int i = 0; i < 3; ++i) scope.handle(make_open(make_process(1, "/bin/cat", {}), "/x"));
+  // Counted beyond the cap of alerts.
+  EXPECT_THAT(calls, ElementsAre("file_open", "a last", "file_open", "both", "file_open"));
+  JobSummary summary;
+  scope.summarize(summary);
+  ASSERT_EQ(summary.detections.size(), 2u);
+  EXPECT_EQ(summary.detections[0].rule.rule.rule_id, "both");
+  EXPECT_EQ(summary.detections[0].count, 1u);
+  ASSERT_EQ(summary.detections[0].alerts.size(), 1u);
+  EXPECT_EQ(summary.detections[0].alerts[0].subject, "/x");
+  EXPECT_EQ(summary.result, JobResult::kDetected);
+}
+
 TEST(Scope, AlertsEndAtTheCapAndHitsAreCountedOn) {
   auto program = std::make_shared<FunctionProgram>();
   program->add("a", RuleAction::kDetect, 2, always);

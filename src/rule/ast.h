@@ -28,6 +28,12 @@ enum class AstKind : std::uint8_t {
   kAnd,      // two children or more
   kOr,       // two children or more
   kCompare,  // child 0 <compare> child 1
+
+  // In correlations only.
+  kIndex,     // child 0 [ child 1 ]
+  kAdd,       // child 0 + child 1
+  kSubtract,  // child 0 - child 1
+  kChoose,    // child 0 ? child 1 : child 2
 };
 
 enum class CompareOp : std::uint8_t {
@@ -64,7 +70,9 @@ struct Ast {
   const AstNode& operator[](std::uint32_t index) const { return nodes[index]; }
 };
 
+enum class ConditionKind : std::uint8_t { kEvent, kCorrelation };
+
 // Reads a condition. Never throws; every input ends.
-Ast parse_condition(const std::string& text);
+Ast parse_condition(const std::string& text, ConditionKind kind = ConditionKind::kEvent);
 
 }  // namespace cicd

@@ -138,7 +138,11 @@ std::uint32_t Checker::check(std::uint32_t index) {
   const AstNode& node = ast_[index];
   switch (node.kind) {
     case AstKind::kError:
-      return error_node();
+    case AstKind::kIndex:
+    case AstKind::kAdd:
+    case AstKind::kSubtract:
+    case AstKind::kChoose:
+      return error_node();  // the parser reported it
     case AstKind::kBool:
     case AstKind::kInt: {
       CheckedNode out = make(CheckedKind::kLiteral,

@@ -105,7 +105,10 @@ class CompiledProgram : public Program {
 
   std::span<const CompiledRule> rules() const override { return rules_; }
 
+  std::span<const Correlation> correlations() const override { return correlations_; }
+
   std::vector<CompiledRule> rules_;
+  std::vector<Correlation> correlations_;
   Code code;
   std::array<std::vector<Entry>, kEventTypeCount> entries;  // by event type, in order of rules()
 };

@@ -41,16 +41,54 @@ class Compiler {
 
  private:
   void add_set(const RuleSet& set) {
+    CountedRules counted;
     for (const Rule& rule : set.rules) {
-      const auto condition = check(rule, rule.condition, set.lists);
-      const auto exceptions = check_exceptions(rule, set.lists);
-      if (!condition || !exceptions || rule.is_disabled || !is_meant(rule)) continue;
-      const std::uint32_t root = lowering_.rule(*condition, *exceptions, set.lists);
-      const auto index = static_cast<std::uint32_t>(program_->rules_.size());
-      const int max_alerts = rule.max_alerts == 0 ? kDefaultMaxAlerts : rule.max_alerts;
-      program_->rules_.push_back({set.ruleset_id, set.revision, rule, max_alerts});
-      program_->entries[static_cast<std::size_t>(rule.event_type)].push_back({index, root});
+      std::optional<std::uint32_t>& index = counted[rule.rule_id].index;
+      if (rule.is_correlation) {
+        counted[rule.rule_id].is_correlation = true;
+      } else if (const auto root = lower_rule(rule, set)) {
+        index = add_rule(rule, set);
+        const auto type = static_cast<std::size_t>(rule.event_type);
+        program_->entries[type].push_back({*index, *root});
+      }
     }
+    for (const Rule& rule : set.rules) {
+      if (rule.is_correlation) add_correlation(rule, set, counted);
+    }
+  }
+
+  std::uint32_t add_rule(const Rule& rule, const RuleSet& set) {
+    const int max_alerts = rule.max_alerts == 0 ? kDefaultMaxAlerts : rule.max_alerts;
+    program_->rules_.push_back({set.ruleset_id, set.revision, rule, max_alerts});
+    return static_cast<std::uint32_t>(program_->rules_.size() - 1);
+  }
+
+  // Nothing when the rule has mistakes or is not in the program.
+  std::optional<std::uint32_t> lower_rule(const Rule& rule, const RuleSet& set) {
+    const auto condition = check(rule, rule.condition, set.lists);
+    const auto exceptions = check_exceptions(rule, set.lists);
+    if (!condition || !exceptions || rule.is_disabled || !is_meant(rule)) return std::nullopt;
+    return lowering_.rule(*condition, *exceptions, set.lists);
+  }
+
+  void add_correlation(const Rule& rule, const RuleSet& set, const CountedRules& counted) {
+    Correlation out;
+    bool is_good = true;
+    const auto code_of = [&](const SourceText& code) {
+      const Ast ast = parse_condition(code.text, ConditionKind::kCorrelation);
+      std::vector<CodeMistake> mistakes = ast.mistakes;
+      CorrelationCode result;
+      if (ast.is_complete) result = check_correlation(ast, counted, mistakes);
+      is_good &= mistakes.empty();
+      report_mistakes(rule, code, std::move(mistakes));
+      return result;
+    };
+    out.condition = code_of(rule.condition);
+    if (rule.exceptions) out.exceptions.push_back(code_of(*rule.exceptions));
+    for (const SourceText& code : rule.added_exceptions) out.exceptions.push_back(code_of(code));
+    if (!is_good || rule.is_disabled || !is_meant(rule)) return;
+    out.rule = add_rule(rule, set);
+    program_->correlations_.push_back(std::move(out));
   }
 
   // Nothing when one of them has a mistake.
@@ -85,6 +123,14 @@ class Compiler {
     std::vector<CodeMistake> mistakes = ast.mistakes;
     std::optional<Checked> checked;
     if (ast.is_complete) checked = check_condition(ast, rule.event_type, lists, mistakes);
+    const bool is_good = mistakes.empty();
+    report_mistakes(rule, code, std::move(mistakes));
+    if (!is_good) return std::nullopt;
+    return checked;
+  }
+
+  void report_mistakes(const Rule& rule, const SourceText& code,
+                       std::vector<CodeMistake> mistakes) {
     std::stable_sort(
         mistakes.begin(), mistakes.end(),
         [](const CodeMistake& a, const CodeMistake& b) { return a.offset < b.offset; });
@@ -92,8 +138,6 @@ class Compiler {
       report(Diagnostic::Severity::kError, code.place_of(mistake.offset), rule.rule_id,
              mistake.text);
     }
-    if (!mistakes.empty()) return std::nullopt;
-    return checked;
   }
 
   void report(Diagnostic::Severity severity, const SourcePlace& place, const std::string& rule_id,

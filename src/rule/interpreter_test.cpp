@@ -93,6 +93,10 @@ class Interpreter {
         const auto ip = parse_ip(eval(node.children[0]).text);
         return boolean(ip && parse_cidr(ast_[node.children[1]].text)->contains(*ip));
       }
+      case AstKind::kIndex:
+      case AstKind::kAdd:
+      case AstKind::kSubtract:
+      case AstKind::kChoose:
       case AstKind::kError:
         break;
     }

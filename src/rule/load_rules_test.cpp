@@ -108,10 +108,6 @@ TEST(LoadRules, EmptyFilesAndDocumentsAreSkipped) {
 }
 
 TEST(LoadRules, WhatIsNotSupportedIsAnErrorAndNeverSilent) {
-  EXPECT_EQ(only("rule_sets:\n- ruleset_id: s\n  rules:\n  - rule_id: c\n    type: correlation\n"
-                 "    condition: rule.a.total_count > 1\n    action: detect\n"),
-            "t.yaml:5:11: error: type: correlation is not supported by this version; use event "
-            "rules (rule c)");
   EXPECT_THAT(only("rule_sets: [{ruleset_id: s, language: extended}]\n"),
               HasSubstr("1:39: error: language is not supported by this version"));
 }

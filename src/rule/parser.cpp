@@ -15,6 +15,8 @@ namespace {
 
 constexpr const char* kArithmetic =
     "arithmetic (+ - * / %) is not allowed in event rules; write the value itself";
+constexpr const char* kMultiplication =
+    "* / % are not allowed in correlations; counts are added and subtracted only";
 constexpr const char* kTernary =
     "the conditional operator ?: is not supported by this version; write (a && b) || (!a && c)";
 constexpr const char* kIn =
@@ -32,7 +34,10 @@ constexpr std::string_view kReserved[] = {
 
 class Parser {
  public:
-  explicit Parser(const std::string& text) : lexer_(text) { advance(); }
+  Parser(const std::string& text, ConditionKind kind)
+      : lexer_(text), correlates_(kind == ConditionKind::kCorrelation) {
+    advance();
+  }
 
   Ast run() {
     const std::uint32_t root = expression();
@@ -82,6 +87,7 @@ class Parser {
   void unexpected(const std::string& wanted);
 
   Lexer lexer_;
+  const bool correlates_;
   Token token_;
   Ast ast_;
   int depth_ = 0;
@@ -117,12 +123,14 @@ std::uint32_t Parser::expression() {
   ++depth_;
   std::uint32_t node = disjunction();
   if (!failed_ && token_.is("?")) {
-    refuse(token_.offset, kTernary);
+    const std::uint32_t offset = token_.offset;
+    if (!correlates_) refuse(offset, kTernary);
     advance();
-    disjunction();
+    const std::uint32_t yes = disjunction();
     expect(":");
-    if (!failed_) expression();
-    node = error_node();
+    const std::uint32_t no = failed_ ? 0 : expression();
+    node =
+        correlates_ ? add({AstKind::kChoose, {}, 1, offset, 0, {}, {node, yes, no}}) : error_node();
   }
   --depth_;
   return node;
@@ -169,17 +177,26 @@ std::uint32_t Parser::relation() {
 }
 
 std::uint32_t Parser::addition() {
-  const std::uint32_t first = multiplication();
-  if (failed_ || !(token_.is("+") || token_.is("-"))) return first;
-  refuse(token_.offset, kArithmetic);
-  while (accept("+") || accept("-")) multiplication();
-  return error_node();
+  std::uint32_t left = multiplication();
+  if (!correlates_ && !failed_ && (token_.is("+") || token_.is("-"))) {
+    refuse(token_.offset, kArithmetic);
+    while (accept("+") || accept("-")) multiplication();
+    return error_node();
+  }
+  while (!failed_ && (token_.is("+") || token_.is("-"))) {
+    const AstKind kind = token_.is("+") ? AstKind::kAdd : AstKind::kSubtract;
+    const std::uint32_t offset = token_.offset;
+    advance();
+    const std::uint32_t right = multiplication();
+    left = add({kind, {}, 1, offset, 0, {}, {left, right}});
+  }
+  return left;
 }
 
 std::uint32_t Parser::multiplication() {
   const std::uint32_t first = unary();
   if (failed_ || !(token_.is("*") || token_.is("/") || token_.is("%"))) return first;
-  refuse(token_.offset, kArithmetic);
+  refuse(token_.offset, correlates_ ? kMultiplication : kArithmetic);
   while (accept("*") || accept("/") || accept("%")) unary();
   return error_node();
 }
@@ -200,6 +217,12 @@ std::uint32_t Parser::negative_number(std::uint32_t offset) {
   bool negative = false;
   while (accept("-")) negative = !negative;
   if (!failed_ && token_.kind == TokenKind::kInt) return integer(negative);
+  if (!failed_ && correlates_) {
+    const std::uint32_t zero = add({AstKind::kInt, {}, 1, offset, 0, {}, {}});
+    const std::uint32_t value = member();
+    if (!negative) return value;
+    return add({AstKind::kSubtract, {}, 1, offset, 0, {}, {zero, value}});
+  }
   if (!failed_) refuse(offset, "a minus sign is allowed before a number only");
   member();
   return error_node();
@@ -212,10 +235,10 @@ std::uint32_t Parser::member() {
     if (accept(".")) {
       node = select(node);
     } else if (accept("[")) {
-      refuse(offset, kIndex);
-      if (!failed_) expression();
+      if (!correlates_) refuse(offset, kIndex);
+      const std::uint32_t key = failed_ ? 0 : expression();
       expect("]");
-      node = error_node();
+      node = correlates_ ? add({AstKind::kIndex, {}, 1, offset, 0, {}, {node, key}}) : error_node();
     } else if (token_.is("{")) {
       advance();
       node = refused_brackets("}", kMapLiteral);
@@ -327,6 +350,8 @@ std::uint32_t Parser::refused_brackets(std::string_view close, const char* why) 
 
 }  // namespace
 
-Ast parse_condition(const std::string& text) { return Parser(text).run(); }
+Ast parse_condition(const std::string& text, ConditionKind kind) {
+  return Parser(text, kind).run();
+}
 
 }  // namespace cicd

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "event/event_record.h"
+#include "rule/correlation.h"
 #include "rule/rule_set.h"
 
 namespace cicd {
@@ -32,6 +33,9 @@ class Program {
  public:
   virtual ~Program() = default;
   virtual std::span<const CompiledRule> rules() const = 0;
+  // Rules over the counts of other rules. They never come out of an Evaluator: whoever counts its
+  // hits feeds them to a CorrelationState (correlation.h).
+  virtual std::span<const Correlation> correlations() const { return {}; }
 };
 
 struct CompileResult {

@@ -174,13 +174,10 @@ void RuleReader::read_rule(const YamlNode& node, RuleSet& set,
       error(*entry.value, "rule_id stands twice in this rule set");
     }
   }
-  bool has_action = false, has_event_type = false, has_condition = false, correlates = false;
+  bool has_action = false, has_event_type = false, has_condition = false;
   for (const Entry& entry : entries) {
     const std::string& key = entry.key->text;
-    if (key == "type" && scalar(*entry.value, key) == "correlation") {
-      correlates = true;
-      error(*entry.value, "type: correlation is not supported by this version; use event rules");
-    } else if (!read_rule_field(entry, rule)) {
+    if (!read_rule_field(entry, rule)) {
       warn(*entry.key,
            "unknown key \"" + shown(key) +
                "\" is ignored; known in a rule: rule_id, rule_name, description, type, event_type, "
@@ -192,8 +189,7 @@ void RuleReader::read_rule(const YamlNode& node, RuleSet& set,
   }
   if (rule.rule_id.empty()) error(node, "the rule has no rule_id");
   if (!has_action) error(node, "the rule has no action (detect, collect or terminate)");
-  if (correlates) return;
-  if (!has_event_type) error(node, "the rule has no event_type");
+  if (!has_event_type && !rule.is_correlation) error(node, "the rule has no event_type");
   if (!has_condition) error(node, "the rule has no condition");
   set.rules.push_back(std::move(rule));
 }
@@ -207,7 +203,8 @@ bool RuleReader::read_rule_field(const Entry& entry, Rule& rule) {
     rule.description = scalar(value, key).value_or("");
   } else if (key == "type") {
     const std::string type = scalar(value, key).value_or("");
-    if (!type.empty() && type != "event") {
+    rule.is_correlation = type == "correlation";
+    if (!type.empty() && type != "event" && !rule.is_correlation) {
       error(value, "unknown type \"" + shown(type) + "\"; allowed: event, correlation");
     }
   } else if (key == "event_type") {

@@ -59,6 +59,7 @@ struct Rule {
   std::string rule_id;
   std::string rule_name;
   std::string description;
+  bool is_correlation = false;  // over the counts of other rules; event_type means nothing then
   EventType event_type = EventType::kProcessExec;
   SourceText condition;
   std::optional<SourceText> exceptions;

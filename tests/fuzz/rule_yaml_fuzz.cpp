@@ -22,6 +22,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (compiled.program == nullptr) return 0;
   static const cicd::test::Event event =
       cicd::test::open("/etc/Shadow", {{"/bin/cat", {"cat"}}, {"/bin/sh", {"sh", "-c", "x"}}});
-  cicd::make_evaluator(compiled.program)->evaluate(event.record());
+  const auto evaluator = cicd::make_evaluator(compiled.program);
+  cicd::CorrelationState(compiled.program).count(evaluator->evaluate(event.record()));
   return 0;
 }
