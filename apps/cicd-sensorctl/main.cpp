@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "rule_docs.h"
 #include "rule_validate.h"
 
 namespace {
@@ -13,6 +14,7 @@ constexpr const char* kHelp =
 
 Commands:
   rule validate PATH...   Check rule files
+  rule docs [PATH...]     Rules as a Markdown table
 
 Options:
   -h, --help              This help; each command has its own
@@ -41,7 +43,9 @@ int main(int argc, char** argv) {
     return cicd::ctl::kExitOk;
   }
   if (words[0] != "rule") return usage_error("unknown command " + words[0]);
-  if (words.size() < 2) return usage_error("rule needs a command: validate");
-  if (words[1] != "validate") return usage_error("unknown command rule " + words[1]);
-  return cicd::ctl::rule_validate({words.begin() + 2, words.end()});
+  if (words.size() < 2) return usage_error("rule needs a command: validate, docs");
+  const std::vector<std::string> arguments(words.begin() + 2, words.end());
+  if (words[1] == "validate") return cicd::ctl::rule_validate(arguments);
+  if (words[1] == "docs") return cicd::ctl::rule_docs(arguments);
+  return usage_error("unknown command rule " + words[1]);
 }

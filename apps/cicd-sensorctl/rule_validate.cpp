@@ -9,6 +9,7 @@
 #include <tuple>
 #include <utility>
 
+#include "path_arguments.h"
 #include "rule/baseline.h"
 #include "rule/program.h"
 #include "rule/rule_set.h"
@@ -42,50 +43,11 @@ modifier that names a rule which is neither in these files nor in the baseline.
 docs/rules.md tells how rules are written.
 )";
 
-struct Options {
-  bool help = false;
-  bool json = false;
-  std::vector<std::string> paths;
-};
-
 int usage_error(const std::string& what) {
   std::fprintf(stderr,
                "cicd-sensorctl rule validate: %s\nTry: cicd-sensorctl rule validate --help\n",
                what.c_str());
   return kExitUsage;
-}
-
-// What is wrong with the arguments, or nothing.
-std::optional<std::string> read_arguments(const std::vector<std::string>& arguments,
-                                          Options& options) {
-  bool only_paths = false;
-  for (std::size_t i = 0; i < arguments.size(); ++i) {
-    const std::string& argument = arguments[i];
-    if (only_paths || argument.empty() || argument[0] != '-') {
-      options.paths.push_back(argument);
-      continue;
-    }
-    // -format is accepted like --format: the commands users know take both.
-    const std::string name = argument.starts_with("--") ? argument : "-" + argument;
-    if (argument == "--") {
-      only_paths = true;
-    } else if (argument == "-h" || name == "--help") {
-      options.help = true;
-    } else if (name == "--format" || name.starts_with("--format=")) {
-      std::string value;
-      if (name != "--format") {
-        value = name.substr(name.find('=') + 1);
-      } else if (i + 1 < arguments.size()) {
-        value = arguments[++i];
-      }
-      if (value != "text" && value != "json") return "--format takes text or json";
-      options.json = value == "json";
-    } else {
-      return "unknown flag " + argument;
-    }
-  }
-  if (!options.help && options.paths.empty()) return "no PATH given";
-  return std::nullopt;
 }
 
 struct Findings {
@@ -173,8 +135,9 @@ void print_json(const Findings& findings) {
 }  // namespace
 
 int rule_validate(const std::vector<std::string>& arguments) {
-  Options options;
-  if (const auto mistake = read_arguments(arguments, options)) return usage_error(*mistake);
+  PathArguments options;
+  if (const auto mistake = read_path_arguments(arguments, options)) return usage_error(*mistake);
+  if (!options.help && options.paths.empty()) return usage_error("no PATH given");
   if (options.help) {
     std::fputs(kHelp, stdout);
     return kExitOk;
