@@ -88,7 +88,8 @@ TEST(Allocation, SteadyStateOfAScopeWithFilesIsZero) {
 #else
 
 TEST(Allocation, IsCountedInBuildsWithoutSanitizers) {
-  GTEST_SKIP() << "optional: allocations are counted in builds without sanitizers; here: " << allocations;
+  GTEST_SKIP() << "optional: allocations are counted in builds without sanitizers; here: "
+               << allocations;
 }
 
 #endif
