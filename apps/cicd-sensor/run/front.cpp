@@ -6,9 +6,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "console.h"
 #include "exit_codes.h"
@@ -51,6 +54,25 @@ Result<void> check_coverage(const LiveSource& source) {
     print_line("cicd-sensor: " + name + " is not watched: " + shortened(coverage.reason));
   }
   return {};
+}
+
+// What is watched, a line a backend; doctor tells what each cannot see.
+void print_coverage(const LiveSource& source) {
+  std::vector<std::pair<std::string, std::string>> groups;  // backend, its types
+  for (const Coverage& coverage : source.coverage()) {
+    if (!coverage.available || coverage.type == EventType::kMonitoringGap) continue;
+    const std::string name(info_of(coverage.type).name);
+    const auto group = std::ranges::find_if(
+        groups, [&](const auto& other) { return other.first == coverage.backend; });
+    if (group == groups.end()) {
+      groups.emplace_back(coverage.backend, name);
+    } else {
+      group->second += ", " + name;
+    }
+  }
+  for (const auto& [backend, types] : groups) {
+    print_line("cicd-sensor: watching " + types + " (" + backend + ")");
+  }
 }
 
 class Front {
@@ -199,6 +221,7 @@ Result<void> Front::start_command() {
   start_.command_pid = command_->pid();
   start_.command_pidfd = command_->pidfd();
   tell(MessageType::kStarted, command_->pid());
+  if (!plan_.options.is_quiet) print_coverage(*source_);
   return command_->release();
 }
 

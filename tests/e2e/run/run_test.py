@@ -111,6 +111,15 @@ def test_quiet_says_nothing_and_a_pipe_gets_no_progress():
         assert "summary.json" in run.stderr, run.stderr
 
 
+def test_coverage_is_said_at_the_start():
+    with Run(["sh", "-c", "echo started >&2"]) as run:
+        said = run.stderr.splitlines()
+        said = said[:said.index("started")]
+        assert said and all(line.startswith("cicd-sensor: watching ") for line in said), run.stderr
+        for what in ("process_exec", "network_connect (cgroup)", "file_open ("):
+            assert any(what in line for line in said), said
+
+
 def test_signals_sent_to_the_front_reach_the_command():
     for number in [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1,
                    signal.SIGUSR2]:
@@ -183,7 +192,7 @@ def in_terminal(command, body, shell=()):
 
 def test_ctrl_c_ends_the_job_and_writes_every_output():
     def body(terminal):
-        terminal.read_until("up")
+        terminal.read_until("up\r\n")
         terminal.type(b"\x03")
         assert terminal.wait() == 130, terminal.text
         files = sorted(path.name for path in terminal.output.iterdir())
@@ -199,7 +208,7 @@ def test_ctrl_c_reaches_the_command_once():
              "raise SystemExit(len(n))"
 
     def body(terminal):
-        terminal.read_until("up")
+        terminal.read_until("up\r\n")
         terminal.type(b"\x03")
         assert terminal.wait() == 1, terminal.text
     in_terminal(["/usr/bin/python3", "-c", script], body)
@@ -207,7 +216,7 @@ def test_ctrl_c_reaches_the_command_once():
 
 def test_second_ctrl_c_does_not_wait_for_what_is_left():
     def body(terminal):
-        terminal.read_until("up")
+        terminal.read_until("up\r\n")
         terminal.type(b"\x03")
         time.sleep(0.3)
         started = time.monotonic()
@@ -237,7 +246,7 @@ print("ended", os.waitstatus_to_exitcode(os.waitpid(job, 0)[1]), flush=True)
 
 def test_ctrl_z_stops_and_fg_goes_on():
     def body(terminal):
-        terminal.read_until("up")
+        terminal.read_until("up\r\n")
         terminal.type(b"\x1a")
         terminal.read_until("stopped")
         terminal.read_until("ended 4")
