@@ -31,8 +31,10 @@ TEST(BoundedQueue, KeepsWhatItRefuses) {
   BoundedQueue<std::unique_ptr<int>> queue(1);
   auto item = std::make_unique<int>(5);
   EXPECT_FALSE(queue.push(std::move(item), 2));
-  ASSERT_NE(item, nullptr);  // NOLINT(bugprone-use-after-move): that it stayed is the point
+  // NOLINTBEGIN(bugprone-use-after-move): that it stayed is the point
+  ASSERT_NE(item, nullptr);
   EXPECT_EQ(*item, 5);
+  // NOLINTEND(bugprone-use-after-move)
 }
 
 TEST(BoundedQueue, HandsOutTheRestAfterClose) {
