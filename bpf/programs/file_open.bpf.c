@@ -133,7 +133,10 @@ int open_returned(struct trace_event_raw_sys_exit *ctx) {
     return 0;
   }
   struct request request = {};
-  if (!read_request((int)ctx->id, &request)) return 0;
+  if (!read_request((int)ctx->id, &request)) {
+    count_loss(slot, CICD_LOSS_SCRATCH);
+    return 0;
+  }
   long result = ctx->ret;
   struct task_struct *task = (void *)bpf_get_current_task();
   struct cicd_sample_open *sample = (void *)scratch->data;
@@ -157,7 +160,10 @@ int open_returned(struct trace_event_raw_sys_exit *ctx) {
     describe_request(scratch, sample, &request, task);
   }
   __u32 size = scratch->position;
-  if (size > CICD_SCRATCH_BYTES) return 0;
+  if (size > CICD_SCRATCH_BYTES) {
+    count_loss(slot, CICD_LOSS_SCRATCH);
+    return 0;
+  }
   sample->header.size = size;
   emit_bulk(sample, size, slot, CICD_SAMPLE_OPEN);
   return 0;

@@ -145,7 +145,10 @@ int BPF_PROG(process_exec, struct task_struct *task, pid_t old_pid, struct linux
   append_argv(scratch, mm, &sample->argv);
 
   __u32 size = scratch->position;
-  if (size > CICD_SCRATCH_BYTES) return 0;
+  if (size > CICD_SCRATCH_BYTES) {
+    count_loss(slot, CICD_LOSS_SCRATCH);
+    return 0;
+  }
   sample->header.size = size;
   emit_control(sample, size, slot, CICD_SAMPLE_EXEC);
   return 0;

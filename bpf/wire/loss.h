@@ -16,7 +16,7 @@
 enum cicd_loss_reason {
   CICD_LOSS_TRACKED_FULL = 32, /* tracked_cgroups has no room: a child cgroup is not tracked */
   CICD_LOSS_ESCAPED_FULL = 33, /* a task that left the job could not be remembered */
-  CICD_LOSS_SCRATCH = 34,      /* no scratch memory (cannot happen; counted all the same) */
+  CICD_LOSS_SCRATCH = 34,      /* a sample could not be built (should not happen) */
   CICD_LOSS_MEMBERS_FULL = 35, /* the process map has no room: an escape may not be recognised */
   /* Not a loss: datagrams to the destination this socket sent to last; the first was reported. */
   CICD_LOSS_REPEATED_SENDMSG = 48,
