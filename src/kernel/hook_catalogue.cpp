@@ -14,6 +14,7 @@ using enum AttachKind;
 // arm64 has neither open nor creat; what a kernel does not have is left out when attaching.
 constexpr std::string_view kOpenCalls[] = {"sys_exit_openat", "sys_exit_openat2", "sys_exit_open",
                                            "sys_exit_creat", "sys_exit_open_by_handle_at"};
+constexpr std::string_view kMapCalls[] = {"sys_exit_mmap"};
 
 constexpr HookInfo kHooks[] = {
     {"process_fork", HookFamily::kProcess, kTracing, "process_fork"},
@@ -27,11 +28,25 @@ constexpr HookInfo kHooks[] = {
     {"sendmsg4", HookFamily::kNetwork, kCgroup, "network_connect", {}, BPF_CGROUP_UDP4_SENDMSG},
     {"sendmsg6", HookFamily::kNetwork, kCgroup, "network_connect", {}, BPF_CGROUP_UDP6_SENDMSG},
     {"open_returned", HookFamily::kFileOpen, kSyscall, "file_open", kOpenCalls},
+    {"http_connect4", HookFamily::kHttp, kCgroup, "http_request", {}, BPF_CGROUP_INET4_CONNECT},
+    {"http_connect6", HookFamily::kHttp, kCgroup, "http_request", {}, BPF_CGROUP_INET6_CONNECT},
+    {"http_egress", HookFamily::kHttp, kCgroup, "http_request", {}, BPF_CGROUP_INET_EGRESS},
+    {"library_mapped", HookFamily::kLibrary, kSyscall, "library", kMapCalls},
+    {"getaddrinfo_called", HookFamily::kResolver, kUprobe, "getaddrinfo"},
+    {"getaddrinfo_returned", HookFamily::kResolver, kUprobe, "getaddrinfo"},
+    {"gethostbyname_called", HookFamily::kResolver, kUprobe, "getaddrinfo"},
+    {"gethostbyname_returned", HookFamily::kResolver, kUprobe, "getaddrinfo"},
+    {"openssl_write_called", HookFamily::kTls, kUprobe, "http_request"},
+    {"openssl_write_ex_called", HookFamily::kTls, kUprobe, "http_request"},
+    {"openssl_write_returned", HookFamily::kTls, kUprobe, "http_request"},
+    {"gnutls_send_called", HookFamily::kTls, kUprobe, "http_request"},
+    {"gnutls_send_returned", HookFamily::kTls, kUprobe, "http_request"},
 };
 
 constexpr std::string_view kExecPrograms[] = {"process_exec", "process_fork"};
 constexpr std::string_view kExitPrograms[] = {"process_exit", "process_fork"};
 constexpr std::string_view kConnectPrograms[] = {"connect4", "connect6", "sendmsg4", "sendmsg6"};
+constexpr std::string_view kHttpPrograms[] = {"http_connect4", "http_connect6", "http_egress"};
 constexpr std::string_view kOpenPrograms[] = {"open_returned"};
 constexpr std::string_view kEscapePrograms[] = {"cgroup_attached", "cgroup_made", "process_fork"};
 
@@ -52,7 +67,10 @@ constexpr std::array<EventBackend, kEventTypeCount> kBackends = {{
     {EventType::kFileLink, kNoBackend, {}, ""},
     {EventType::kMount, kNoBackend, {}, ""},
     {EventType::kDomain, kNoBackend, {}, ""},
-    {EventType::kHttpRequest, kNoBackend, {}, ""},
+    {EventType::kHttpRequest, "cgroup", kHttpPrograms,
+     "HTTP/1.x in the clear whose first segment begins with the request; TLS only with "
+     "--tls-capture (OpenSSL and GnuTLS as shared libraries); HTTP/2 and HTTP/3 are not looked "
+     "into."},
     {EventType::kPtrace, kNoBackend, {}, ""},
     {EventType::kMemoryRead, kNoBackend, {}, ""},
     {EventType::kPrivilegeChange, kNoBackend, {}, ""},

@@ -13,13 +13,14 @@
 namespace cicd {
 
 // One compiled object per family; a family that fails to load costs only itself.
-enum class HookFamily : std::uint8_t { kProcess, kCgroup, kNetwork, kFileOpen };
-inline constexpr std::size_t kHookFamilyCount = 4;
+enum class HookFamily : std::uint8_t { kProcess, kCgroup, kNetwork, kFileOpen, kHttp, kLibrary, kResolver, kTls };
+inline constexpr std::size_t kHookFamilyCount = 8;
 
 enum class AttachKind : std::uint8_t {
   kTracing,  // BTF raw tracepoint, at start
   kCgroup,   // cgroup program at the root of the v2 hierarchy, at start
   kSyscall,  // syscall tracepoints, only while a job runs
+  kUprobe,   // in libraries, while a job runs (library_prober.h)
 };
 
 struct HookInfo {

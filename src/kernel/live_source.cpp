@@ -18,6 +18,7 @@
 #include "kernel/hook_catalogue.h"
 #include "kernel/job_map.h"
 #include "kernel/kernel_losses.h"
+#include "kernel/library_prober.h"
 #include "kernel/link_pins.h"
 #include "kernel/preconditions.h"
 #include "kernel/program_set.h"
@@ -93,13 +94,21 @@ class SharedMemory {
   std::size_t bytes_ = 0;
 };
 
+// Several programs may sit at one tracepoint. A bpffs takes no dots in a name.
+std::string pin_name(const HookInfo& hook, std::string_view tracepoint) {
+  return std::string(hook.program) + "-" + std::string(tracepoint);
+}
+
 class KernelSource final : public LiveSource {
  public:
-  KernelSource(ProgramSet programs, RingConsumer rings, SharedMemory shared, UniqueFd cgroup_root)
+  KernelSource(ProgramSet programs, RingConsumer rings, SharedMemory shared, UniqueFd cgroup_root,
+               bool tls_capture)
       : programs_(std::move(programs)),
         rings_(std::move(rings)),
         shared_(std::move(shared)),
-        cgroup_root_(std::move(cgroup_root)) {}
+        cgroup_root_(std::move(cgroup_root)),
+        prober_(programs_, tls_capture),
+        tls_capture_(tls_capture) {}
   ~KernelSource() override = default;
 
   Result<> watch_rings();
@@ -109,9 +118,7 @@ class KernelSource final : public LiveSource {
   Result<std::size_t> poll(milliseconds max_wait, SampleSink sink) override;
   void commit() override { rings_.commit(); }
   bool at_end() const override { return false; }
-  Result<LossReport> losses(std::uint32_t slot) override {
-    return read_kernel_losses(programs_, slot);
-  }
+  Result<LossReport> losses(std::uint32_t slot) override;
   std::vector<Coverage> coverage() const override;
   ClockInfo clock() const override { return clock_; }
 
@@ -126,6 +133,7 @@ class KernelSource final : public LiveSource {
  private:
   Result<> attach(const HookInfo& hook);
   Result<> attach_syscalls(const HookInfo& hook, const SyscallTracepoints& tracepoints);
+  void add_tls(Coverage& coverage) const;
   void sleep(cicd_consumer_state state, milliseconds time);
 
   ProgramSet programs_;
@@ -134,6 +142,8 @@ class KernelSource final : public LiveSource {
   UniqueFd cgroup_root_;
   UniqueFd epoll_;
   LinkPins pins_;
+  LibraryProber prober_;  // after programs_, which it uses
+  bool tls_capture_;
   std::map<std::string, std::string, std::less<>> attach_errors_;  // by program
   std::bitset<CICD_SLOTS_MAX> used_slots_;
   bool job_hooks_ = false;
@@ -175,8 +185,9 @@ Result<> KernelSource::attach(const HookInfo& hook) {
 
 void KernelSource::attach_cheap_hooks() {
   for (const HookInfo& hook : hooks()) {
-    if (hook.attach == AttachKind::kSyscall) {
-      if (programs_.program_fd(hook.program) < 0) {
+    if (hook.attach == AttachKind::kSyscall || hook.attach == AttachKind::kUprobe) {
+      const bool is_wanted = hook.family != HookFamily::kTls || tls_capture_;
+      if (is_wanted && programs_.program_fd(hook.program) < 0) {
         attach_errors_[std::string(hook.program)] = programs_.program_error(hook.program);
       }
     } else if (Result<> attached = attach(hook); !attached) {
@@ -193,7 +204,7 @@ Result<> KernelSource::attach_syscalls(const HookInfo& hook,
   for (const std::string_view name : hook.tracepoints) {
     Result<UniqueFd> link = tracepoints.attach(name, program);
     if (link) {
-      pins_.keep(name, std::move(*link));
+      pins_.keep(pin_name(hook, name), std::move(*link));
       any = true;
     } else if (link.error().code != ErrorCode::kNotFound) {
       return std::unexpected(std::move(link).error());
@@ -213,13 +224,29 @@ Result<void> KernelSource::start_job_hooks() {
                                     : Result<>(std::unexpected(tracepoints.error()));
     if (!attached) attach_errors_[std::string(hook.program)] = attached.error().text;
   }
+  if (Result<> started = prober_.start(); !started) {
+    for (const HookInfo& hook : hooks()) {
+      const bool is_wanted = hook.family != HookFamily::kTls || tls_capture_;
+      if (hook.attach != AttachKind::kUprobe || !is_wanted) continue;
+      attach_errors_[std::string(hook.program)] = started.error().text;
+    }
+  }
   return {};
+}
+
+Result<LossReport> KernelSource::losses(std::uint32_t slot) {
+  Result<LossReport> report = read_kernel_losses(programs_, slot);
+  if (!report) return report;
+  const std::uint64_t libraries = prober_.not_probed(slot);
+  if (libraries > 0) report->entries.push_back({"library", "not_probed", libraries});
+  return report;
 }
 
 void KernelSource::stop_job_hooks() {
   for (const HookInfo& hook : hooks()) {
-    for (const std::string_view name : hook.tracepoints) pins_.drop(name);
+    for (const std::string_view name : hook.tracepoints) pins_.drop(pin_name(hook, name));
   }
+  prober_.stop();
   job_hooks_ = false;
 }
 
@@ -242,7 +269,11 @@ void KernelSource::sleep(cicd_consumer_state state, milliseconds time) {
   __atomic_store_n(consumer, CICD_CONSUMER_AWAKE, __ATOMIC_SEQ_CST);
 }
 
-Result<std::size_t> KernelSource::poll(milliseconds max_wait, SampleSink sink) {
+Result<std::size_t> KernelSource::poll(milliseconds max_wait, SampleSink out) {
+  const auto sink = [&](SampleBytes sample) {
+    prober_.note(sample);
+    out(sample);
+  };
   const steady_clock::time_point begin = steady_clock::now();
   const auto since_last = std::chrono::duration_cast<milliseconds>(begin - last_drain_);
   if (max_wait.count() > 0 && since_last < kPace) {
@@ -275,6 +306,19 @@ void KernelSource::untrack_slot(std::uint32_t slot) {
   used_slots_.reset(slot);
 }
 
+// What --tls-capture adds, and what is missing of it.
+void KernelSource::add_tls(Coverage& coverage) const {
+  for (const HookInfo& hook : hooks()) {
+    if (hook.family != HookFamily::kTls) continue;
+    const auto error = attach_errors_.find(hook.program);
+    if (error == attach_errors_.end()) continue;
+    coverage.reason += (coverage.reason.empty() ? "" : "; ") + error->first + ": " + error->second;
+    return;
+  }
+  coverage.backend = coverage.available ? coverage.backend + ", uprobe" : "uprobe";
+  coverage.available = true;
+}
+
 std::vector<Coverage> KernelSource::coverage() const {
   std::vector<Coverage> out;
   for (const EventBackend& backend : event_backends()) {
@@ -291,6 +335,7 @@ std::vector<Coverage> KernelSource::coverage() const {
     }
     coverage.backend = coverage.available ? backend.backend : "none";
     if (coverage.available) coverage.limits = backend.limits;
+    if (backend.type == EventType::kHttpRequest && tls_capture_) add_tls(coverage);
     out.push_back(std::move(coverage));
   }
   return out;
@@ -315,7 +360,8 @@ Result<std::unique_ptr<LiveSource>> LiveSource::open(const LiveOptions& options)
       ring_bytes(options.control_ring_bytes, kControlBytesPerCpu, kLargestControl);
   const std::size_t bulk_bytes =
       ring_bytes(options.bulk_ring_bytes, kBulkBytesPerCpu, kLargestBulk);
-  Result<ProgramSet> programs = ProgramSet::load({control_bytes, bulk_bytes, options.btf_path});
+  Result<ProgramSet> programs = ProgramSet::load(
+      {control_bytes, bulk_bytes, options.btf_path, options.tls_capture});
   if (!programs) return std::unexpected(std::move(programs).error());
   Result<SharedMemory> shared = SharedMemory::map(programs->map_fd("shared"));
   if (!shared) return std::unexpected(std::move(shared).error());
@@ -326,7 +372,8 @@ Result<std::unique_ptr<LiveSource>> LiveSource::open(const LiveOptions& options)
 
   auto source = std::make_unique<KernelSource>(std::move(*programs),
                                                RingConsumer(std::move(*control), std::move(*bulk)),
-                                               std::move(*shared), std::move(*root));
+                                               std::move(*shared), std::move(*root),
+                                               options.tls_capture);
   source->set_wake_thresholds(control_bytes, bulk_bytes);
   if (Result<> watched = source->watch_rings(); !watched) {
     return std::unexpected(std::move(watched).error());

@@ -12,12 +12,16 @@
 
 #include "cgroup.skel.h"
 #include "file_open.skel.h"
+#include "http.skel.h"
 #include "kernel/hook_catalogue.h"
 #include "kernel/kernel_release.h"
 #include "kernel/libbpf_log.h"
+#include "library.skel.h"
 #include "maps.skel.h"
 #include "network.skel.h"
 #include "process.skel.h"
+#include "resolver.skel.h"
+#include "tls.skel.h"
 
 namespace cicd {
 
@@ -39,10 +43,17 @@ constexpr std::array<ObjectBytes, kHookFamilyCount> kFamilies = {{
     {"cgroup", cgroup_bpf__elf_bytes},
     {"network", network_bpf__elf_bytes},
     {"file_open", file_open_bpf__elf_bytes},
+    {"http", http_bpf__elf_bytes},
+    {"library", library_bpf__elf_bytes},
+    {"resolver", resolver_bpf__elf_bytes},
+    {"tls", tls_bpf__elf_bytes},
 }};
 
 // sched_process_exit says since this release whether the last thread has gone.
 constexpr KernelRelease kGroupDeadSince{6, 16};
+
+// The one map of a single object that user space has business with.
+constexpr const char* kKnownLibraries = "known_libraries";
 
 UniqueFd duplicate(int fd) { return UniqueFd(::fcntl(fd, F_DUPFD_CLOEXEC, 3)); }
 
@@ -123,6 +134,9 @@ struct ProgramSet::Loader {
       const int fd = ::bpf_program__fd(program);
       if (fd >= 0) set.programs_[::bpf_program__name(program)] = duplicate(fd);
     }
+    if (bpf_map* map = ::bpf_object__find_map_by_name(object->get(), kKnownLibraries)) {
+      set.maps_[kKnownLibraries] = duplicate(::bpf_map__fd(map));
+    }
     return {};
   }
 
@@ -146,7 +160,8 @@ Result<ProgramSet> ProgramSet::load(const ProgramSetOptions& options) {
   const Loader loader{options, set};
   if (Result<> maps = loader.load_maps(); !maps) return std::unexpected(std::move(maps).error());
   for (std::size_t i = 0; i < kHookFamilyCount; ++i) {
-    loader.load_family(static_cast<HookFamily>(i));
+    const auto family = static_cast<HookFamily>(i);
+    if (family != HookFamily::kTls || options.tls_capture) loader.load_family(family);
   }
   if (set.programs_.empty()) {
     return std::unexpected(set.explain_nothing_loaded(options.btf_path).error());

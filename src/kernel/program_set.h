@@ -19,6 +19,7 @@ struct ProgramSetOptions {
   std::size_t control_ring_bytes = 0;
   std::size_t bulk_ring_bytes = 0;
   std::string btf_path;  // empty: the kernel's own
+  bool tls_capture = false;  // without it those programs are not loaded
 };
 
 class ProgramSet {

@@ -125,7 +125,7 @@ Result<void> Front::prepare() {
       text += "; its rows stay in " + run.output_dir + ", without a summary";
     print_line(text);
   }
-  CICD_ASSIGN(source_, LiveSource::open({}));
+  CICD_ASSIGN(source_, LiveSource::open({.tls_capture = plan_.options.captures_tls}));
   CICD_TRY(source_->start_job_hooks());
   CICD_TRY(check_coverage(*source_));
   CICD_ASSIGN(FrontSignals signals, FrontSignals::open());

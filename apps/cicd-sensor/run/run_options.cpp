@@ -36,6 +36,7 @@ Result<RunOptions> read_replay_options(const CommandLine& line) {
   options.name = line.value("name");
   options.fail_on = fail_on_of(line.value("fail-on"));
   options.is_quiet = line.has("quiet");
+  options.captures_tls = line.has("tls-capture");
   return options;
 }
 

@@ -28,6 +28,7 @@ struct RunOptions {
   std::string record_path;  // empty: no recording is kept
   std::string user;         // empty: the invoking user
   bool is_quiet = false;
+  bool captures_tls = false;
   std::vector<std::string> command;
 };
 
