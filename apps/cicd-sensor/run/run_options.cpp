@@ -36,7 +36,6 @@ Result<RunOptions> read_replay_options(const CommandLine& line) {
   options.name = line.value("name");
   options.fail_on = fail_on_of(line.value("fail-on"));
   options.is_quiet = line.has("quiet");
-  options.captures_tls = line.has("tls-capture");
   return options;
 }
 
@@ -48,6 +47,7 @@ Result<RunOptions> read_run_options(const CommandLine& line) {
   options.grace = *grace;
   options.record_path = line.value("record");
   options.user = line.value("user");
+  options.captures_tls = line.has("tls-capture");
   options.command = line.command_to_run;
   return options;
 }
