@@ -61,9 +61,9 @@ struct SensitiveFileUse {
 
 // How a rule with the action `terminate` ended the job.
 struct TerminationSummary {
-  std::string ruleset_id;     // of the rule that fired first; empty when that is not known any more
+  std::string ruleset_id;  // of the rule that fired first; empty when that is not known any more
   std::string rule_id;
-  std::uint64_t time_ns = 0;  // CLOCK_REALTIME, of the decision
+  std::uint64_t time_ns = 0;            // CLOCK_REALTIME, of the decision
   std::uint64_t duration_us = 0;        // from the decision to the end of the last process
   std::uint64_t processes = 0;          // ended in the job's cgroup
   std::uint64_t escaped_processes = 0;  // ended outside of it

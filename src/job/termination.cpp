@@ -24,12 +24,10 @@ using std::chrono::milliseconds;
 
 constexpr std::uint64_t kNsPerSecond = 1'000'000'000;
 constexpr milliseconds kPause{1};
-// What cgroup.kill was meant for and still lives after this is signalled one by one as well.
-constexpr milliseconds kPatience{100};
+// How often those in the cgroup are signalled again: what died of the first time is left to die.
+constexpr milliseconds kSweepPause{100};
 
-auto key_of(const TrackedProcess& process) {
-  return std::pair(process.pid, process.start_time_ns);
-}
+auto key_of(const TrackedProcess& process) { return std::pair(process.pid, process.start_time_ns); }
 
 bool is_in(const std::vector<pid_t>& sorted, std::uint32_t pid) {
   return std::ranges::binary_search(sorted, static_cast<pid_t>(pid));
@@ -116,7 +114,8 @@ void raise_priority() {
 void move_to(const std::string& dir, pid_t pid) {
   const UniqueFd procs(::open((dir + "/cgroup.procs").c_str(), O_WRONLY | O_CLOEXEC));
   const std::string text = std::to_string(pid);
-  if (procs) [[maybe_unused]] const ssize_t written = ::write(procs.get(), text.data(), text.size());
+  if (procs) [[maybe_unused]]
+    const ssize_t written = ::write(procs.get(), text.data(), text.size());
 }
 
 }  // namespace
@@ -206,14 +205,13 @@ void Terminator::begin() {
   const std::vector<TrackedProcess> tracked = target_.tracked();
   const TerminationPlan plan = plan_termination(in_cgroup, tracked, target_);
   report_.processes = plan.inside.size();
-  target_.cgroup.freeze(plan.kills_cgroup);
-  if (plan.kills_cgroup && target_.may_use_kill_file && target_.cgroup.kill()) {
-    report_.used_kill_file = true;
-    frozen_ = in_cgroup;
-  } else {
-    kill_inside(plan);
-  }
+  is_whole_ = plan.kills_cgroup;
+  target_.cgroup.freeze(is_whole_);
+  frozen_ = in_cgroup;
+  report_.used_kill_file = is_whole_ && target_.may_use_kill_file && target_.cgroup.kill();
+  if (!report_.used_kill_file) kill_inside(plan);
   kill_escaped(plan.escaped);
+  next_sweep_ = Clock::now() + kSweepPause;
 }
 
 void Terminator::kill_inside(const TerminationPlan& plan) {
@@ -233,26 +231,27 @@ void Terminator::kill_escaped(const std::vector<TrackedProcess>& escaped) {
 
 // True: nothing of the job lives.
 bool Terminator::round() {
-  const bool is_late = Clock::now() - struck_at_ > kPatience;
-  const bool is_left_to_kernel = report_.used_kill_file && !is_late;
   const bool is_populated = target_.cgroup.is_populated().value_or(true);
+  const bool sweeps = is_populated && (!is_whole_ || Clock::now() >= next_sweep_);
   const std::vector<TrackedProcess> tracked = target_.tracked();
-  const TerminationPlan plan = plan_termination(
-      is_left_to_kernel ? frozen_ : target_.cgroup.processes(), tracked, target_);
-  if (is_populated && !is_left_to_kernel) {
-    if (plan.kills_cgroup && report_.used_kill_file) target_.cgroup.kill();
+  const TerminationPlan plan =
+      plan_termination(sweeps ? target_.cgroup.processes() : frozen_, tracked, target_);
+  if (sweeps) {
+    next_sweep_ = Clock::now() + kSweepPause;
+    if (report_.used_kill_file && plan.kills_cgroup) target_.cgroup.kill();
     kill_inside(plan);
   }
   kill_escaped(plan.escaped);
   // Who is spared populates the cgroup too.
-  if (plan.kills_cgroup ? is_populated : !plan.inside.empty()) return false;
-  return std::ranges::none_of(plan.escaped, is_alive);
+  const bool is_inside = is_whole_ ? is_populated : is_populated && !plan.inside.empty();
+  return !is_inside && std::ranges::none_of(plan.escaped, is_alive);
 }
 
 std::size_t Terminator::count_alive() const {
   const std::vector<pid_t> in_cgroup = target_.cgroup.processes();
   const TerminationPlan plan = plan_termination(in_cgroup, target_.tracked(), target_);
-  return plan.inside.size() + static_cast<std::size_t>(std::ranges::count_if(plan.escaped, is_alive));
+  return plan.inside.size() +
+         static_cast<std::size_t>(std::ranges::count_if(plan.escaped, is_alive));
 }
 
 }  // namespace cicd

@@ -50,9 +50,9 @@ struct TerminationTarget {
 
 // What is in the cgroup at one moment, and what is to be done about it.
 struct TerminationPlan {
-  bool kills_cgroup = false;             // freeze and cgroup.kill: only the job's are in it
-  std::vector<pid_t> inside;             // to be signalled one by one
-  std::vector<TrackedProcess> escaped;   // tracked, not in the cgroup
+  bool kills_cgroup = false;            // freeze and cgroup.kill: only the job's are in it
+  std::vector<pid_t> inside;            // to be signalled one by one
+  std::vector<TrackedProcess> escaped;  // tracked, not in the cgroup
 };
 // `in_cgroup` sorted; a 0 in it is a process that this pid namespace does not show.
 TerminationPlan plan_termination(const std::vector<pid_t>& in_cgroup,
@@ -102,8 +102,10 @@ class Terminator {
   std::condition_variable wake_;
   bool is_closed_ = false;
   Clock::time_point struck_at_{};
-  std::vector<pid_t> frozen_;               // what cgroup.kill was for, sorted
-  std::vector<TrackedProcess> signalled_;   // outside, sorted
+  bool is_whole_ = false;                  // nobody in the cgroup is spared
+  std::vector<pid_t> frozen_;              // who was in the cgroup at the beginning, sorted
+  std::vector<TrackedProcess> signalled_;  // outside, sorted
+  Clock::time_point next_sweep_{};
   TerminationReport report_;
   Worker worker_;  // last: it uses all of the above
 };

@@ -330,13 +330,12 @@ void write_termination(Page& page, const JobSummary& summary) {
   page.text(fit(ended.rule_id.empty() ? "(not known any more)" : ended.rule_id, page.width() - 32),
             Style::kBold);
   page.end_line();
-  page.line(2, fmt::format("{} ended within {}, {} of them outside of the job's cgroup",
-                           plural(ended.processes + ended.escaped_processes, "process", "processes"),
-                           milliseconds_text(ended.duration_us),
-                           with_separators(ended.escaped_processes)));
+  page.line(2, fmt::format(
+                   "{} ended within {}, {} of them outside of the job's cgroup",
+                   plural(ended.processes + ended.escaped_processes, "process", "processes"),
+                   milliseconds_text(ended.duration_us), with_separators(ended.escaped_processes)));
   if (ended.processes_left == 0) return;
-  page.line(2,
-            plural(ended.processes_left, "process", "processes") + " could not be ended in time",
+  page.line(2, plural(ended.processes_left, "process", "processes") + " could not be ended in time",
             Style::kRed);
 }
 

@@ -36,7 +36,8 @@ Result<void> make_directories(const std::string& directory) {
 // One "key value" a line; values hold no newline.
 std::string encode(const RunNames& names) {
   return "cicd-sensor-run 1\nid " + names.id + "\ncgroup " + names.cgroup_dir + "\npath " +
-         names.cgroup_path + "\nparent " + names.parent_dir + "\njournal " + (names.keeps_journal ? "" : names.journal) + "\n";
+         names.cgroup_path + "\nparent " + names.parent_dir + "\njournal " +
+         (names.keeps_journal ? "" : names.journal) + "\n";
 }
 
 std::optional<RunNames> decode(std::string_view text) {
@@ -64,7 +65,8 @@ std::optional<RunNames> decode(std::string_view text) {
 std::string last_part(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
 bool can_be_named(const RunNames& names) {
-  return (names.cgroup_dir + names.cgroup_path + names.parent_dir + names.journal).find('\n') == std::string::npos;
+  return (names.cgroup_dir + names.cgroup_path + names.parent_dir + names.journal).find('\n') ==
+         std::string::npos;
 }
 
 std::string read_state(int fd) {
