@@ -79,7 +79,9 @@ class World:
                 threading.Thread(target=self._help, args=(server.accept()[0],), daemon=True).start()
 
     def _connected(self, port):
-        return self.closing.enter_context(socket.create_connection(("127.0.0.1", port), 5))
+        connection = socket.create_connection(("127.0.0.1", port), 5)
+        connection.settimeout(None)  # what is passed on must block
+        return self.closing.enter_context(connection)
 
     @staticmethod
     def _pass(connection, number):
