@@ -69,8 +69,7 @@ int run_program(const std::string& path, const std::vector<std::string>& argv) {
 
 bool write_file(const std::string& path, std::string_view text, int mode) {
   const UniqueFd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode));
-  return fd &&
-         write(fd.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size());
+  return fd && write(fd.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size());
 }
 
 bool copy_file(const std::string& from, const std::string& to) {

@@ -77,8 +77,7 @@ int openat2_with(const Place& place, const char* name, std::uint64_t resolve) {
   open_how how{};
   how.flags = O_RDONLY | O_CLOEXEC;
   how.resolve = resolve;
-  const UniqueFd fd(
-      static_cast<int>(syscall(SYS_openat2, folder.get(), name, &how, sizeof(how))));
+  const UniqueFd fd(static_cast<int>(syscall(SYS_openat2, folder.get(), name, &how, sizeof(how))));
   return fd ? read_secret(fd.get()) : fail("openat2");
 }
 int openat2_beneath(const Place& p) { return openat2_with(p, "sub/../secret", RESOLVE_BENEATH); }
@@ -114,7 +113,9 @@ int open_renamed_to(const Place& place, const std::string& name) {
 }
 int name_newline(const Place& place) { return open_renamed_to(place, "a\nb\r\x1b[2K"); }
 int name_quotes(const Place& place) { return open_renamed_to(place, "\"},\\\"{'`$(x)"); }
-int name_invalid_utf8(const Place& place) { return open_renamed_to(place, "\xff\xc3(\xed\xa0\x80"); }
+int name_invalid_utf8(const Place& place) {
+  return open_renamed_to(place, "\xff\xc3(\xed\xa0\x80");
+}
 
 // Goes down `depth` folders with names of `length` bytes and opens a file there.
 int open_down_below(const Place& place, int depth, std::size_t length) {

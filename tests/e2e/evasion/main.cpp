@@ -21,9 +21,8 @@ namespace {
 constexpr unsigned kActSeconds = 20;
 
 const Act* find_act(std::string_view id) {
-  for (const auto acts :
-       {compat_acts(), exec_acts(), file_acts(), mount_acts(), network_acts(), outside_acts(),
-        process_acts(), uring_acts()}) {
+  for (const auto acts : {compat_acts(), exec_acts(), file_acts(), mount_acts(), network_acts(),
+                          outside_acts(), process_acts(), uring_acts()}) {
     const auto found = std::ranges::find(acts, id, &Act::id);
     if (found != acts.end()) return &*found;
   }

@@ -52,8 +52,10 @@ int overlay_mount(const Place& place) {
   const std::string upper = place.at("ram/upper");
   const std::string work = place.at("ram/work");
   if (mkdir(upper.c_str(), 0755) != 0 || mkdir(work.c_str(), 0755) != 0) return fail("mkdir");
-  const std::string options = "lowerdir=" + place.folder + ",upperdir=" + upper + ",workdir=" + work;
-  if (mount("overlay", merged.c_str(), "overlay", 0, options.c_str()) != 0) return cannot("overlay");
+  const std::string options =
+      "lowerdir=" + place.folder + ",upperdir=" + upper + ",workdir=" + work;
+  if (mount("overlay", merged.c_str(), "overlay", 0, options.c_str()) != 0)
+    return cannot("overlay");
   return open_secret(merged + "/secret");
 }
 

@@ -67,8 +67,8 @@ int tcp_connect_mapped(const Place& place) {
 int tcp_fastopen(const Place& place) {
   const UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const sockaddr_in address = echo_address(place);
-  if (sendto(fd.get(), kWord, kWordBytes, MSG_FASTOPEN,
-             reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != kWordBytes) {
+  if (sendto(fd.get(), kWord, kWordBytes, MSG_FASTOPEN, reinterpret_cast<const sockaddr*>(&address),
+             sizeof(address)) != kWordBytes) {
     return fail("sendto MSG_FASTOPEN");
   }
   return expect_answer(fd.get());

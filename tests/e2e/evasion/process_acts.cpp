@@ -39,8 +39,8 @@ int open_in_clone(void* place) { return open_secret(static_cast<const Place*>(pl
 int clone_vm(const Place& place) {
   std::vector<char> stack(kStackBytes);
   const int flags = CLONE_VM | CLONE_FILES | CLONE_FS | SIGCHLD;
-  const pid_t pid = clone(open_in_clone, stack.data() + kStackBytes, flags,
-                          const_cast<Place*>(&place));
+  const pid_t pid =
+      clone(open_in_clone, stack.data() + kStackBytes, flags, const_cast<Place*>(&place));
   return wait_for(pid);
 }
 
