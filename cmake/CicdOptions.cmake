@@ -7,7 +7,8 @@ if(CICD_CCACHE)
   set(CMAKE_C_COMPILER_LAUNCHER ${CICD_CCACHE})
 endif()
 
-add_compile_options(-Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Werror
+# Designated initializers leave out what is zero on purpose.
+add_compile_options(-Wall -Wextra -Wno-missing-field-initializers -Wshadow -Wconversion -Wno-sign-conversion -Werror
                     -fno-omit-frame-pointer)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   # LIBBPF_OPTS leaves members to their zero value, and says so only in C.

@@ -14,7 +14,7 @@
 
 #include <linux/types.h>
 
-#define CICD_WIRE_VERSION 1
+#define CICD_WIRE_VERSION 2
 
 #ifdef __cplusplus
 #define CICD_STATIC_ASSERT static_assert
@@ -26,6 +26,9 @@
 #define CICD_PATH_MAX 4096
 #define CICD_ARGV_MAX 8192
 #define CICD_CGROUP_PATH_MAX 1024
+#define CICD_DNS_PAYLOAD_MAX 4096
+#define CICD_NAME_MAX 256 /* host names, methods, names of modules */
+#define CICD_URL_PATH_MAX 1024
 /* Most components of one path that the kernel side walks. */
 #define CICD_PATH_COMPONENTS_MAX 200
 
@@ -38,6 +41,24 @@ enum cicd_sample_type {
   CICD_SAMPLE_CGROUP_ATTACH = 6, /* also a task that left the job: CICD_ATTACH_ESCAPE */
   CICD_SAMPLE_CONNECT = 7,
   CICD_SAMPLE_OPEN = 8,
+  CICD_SAMPLE_REMOVE = 9,
+  CICD_SAMPLE_MOVE = 10,
+  CICD_SAMPLE_LINK = 11,
+  CICD_SAMPLE_MOUNT = 12,
+  CICD_SAMPLE_UNIX_CONNECT = 13,
+  CICD_SAMPLE_DNS = 14,
+  CICD_SAMPLE_GETADDRINFO = 15,
+  CICD_SAMPLE_HTTP = 16,
+  CICD_SAMPLE_LIBRARY = 17,
+  CICD_SAMPLE_PTRACE = 18,
+  CICD_SAMPLE_MEMORY = 19,
+  CICD_SAMPLE_SIGNAL = 20,
+  CICD_SAMPLE_PRIVILEGE = 21,
+  CICD_SAMPLE_NAMESPACE = 22,
+  CICD_SAMPLE_MODULE = 23,
+  CICD_SAMPLE_BPF = 24,
+  CICD_SAMPLE_IO_URING = 25,
+  CICD_SAMPLE_EXEC_MEMORY = 26,
   CICD_SAMPLE_TYPES = 32, /* room; an index into the loss counters is below this */
 };
 
@@ -153,6 +174,8 @@ enum cicd_open_call {
   CICD_OPEN_OPENAT2 = 3,
   CICD_OPEN_CREAT = 4,
   CICD_OPEN_BY_HANDLE_AT = 5,
+  CICD_OPEN_TRUNCATE = 6, /* truncate(2): a file was emptied or cut without an open */
+  CICD_OPEN_COMPAT = 7,   /* a 32-bit call; only with --strict */
 };
 
 enum cicd_open_flags {
@@ -178,5 +201,230 @@ struct cicd_sample_open {
   struct cicd_string base; /* failure and relative: cwd or directory fd, walked; else empty */
 };
 CICD_STATIC_ASSERT(sizeof(struct cicd_sample_open) == 88, "wire: open");
+
+/*
+ * Names of files. Each comes as in cicd_sample_open: walked (flag COMPONENTS, base empty), or as
+ * the caller gave it, with the place where it starts when it is relative.
+ */
+enum cicd_paths_flags {
+  CICD_PATHS_FOLDER = 1 << 0,  /* remove: a directory */
+  CICD_PATHS_SYMLINK = 1 << 1, /* link: `path` is a new symbolic link; else a hard link */
+  CICD_PATHS_COMPAT = 1 << 2,  /* a 32-bit call; only with --strict */
+  CICD_PATHS_IO_URING = 1 << 3,
+};
+
+enum cicd_mount_operation {
+  CICD_MOUNT_NEW = 1,
+  CICD_MOUNT_BIND = 2,
+  CICD_MOUNT_MOVE = 3, /* also move_mount(2): the last step of the new mount API */
+  CICD_MOUNT_REMOUNT = 4,
+  CICD_MOUNT_PROPAGATION = 5,
+  CICD_MOUNT_UMOUNT = 6,
+  CICD_MOUNT_PIVOT_ROOT = 7,
+};
+
+/*
+ * remove: `path`. move: from `path` to `other`. link: `path` is made, `other` is what it leads to
+ * (a symbolic link: its text, without base). mount: `path` is the target, `other` the source.
+ * Only what succeeded.
+ */
+struct cicd_sample_paths {
+  struct cicd_sample_header header;
+  __u64 mount_flags; /* MS_* of mount(2), or those of the call that was made */
+  __u32 operation;   /* enum cicd_mount_operation; else 0 */
+  __u32 pad0;
+  struct cicd_string path;
+  struct cicd_string base;
+  struct cicd_string other;
+  struct cicd_string other_base;
+};
+CICD_STATIC_ASSERT(sizeof(struct cicd_sample_paths) == 96, "wire: paths");
+
+enum cicd_unix_flags {
+  CICD_UNIX_ABSTRACT = 1 << 0, /* `path` is an abstract name, without its leading NUL */
+  CICD_UNIX_SENDMSG = 1 << 1,  /* a datagram on an unconnected socket */
+};
+
+/* Tried, whether or not it succeeded. */
+struct cicd_sample_unix_connect {
+  struct cicd_sample_header header;
+  __u64 socket_cookie; /* 0: not known */
+  __u16 socket_type;   /* SOCK_* */
+  __u16 pad0;
+  __u32 pad1;
+  struct cicd_string path; /* as the caller gave it */
+  struct cicd_string base; /* cwd, when the path is relative */
+};
+CICD_STATIC_ASSERT(sizeof(struct cicd_sample_unix_connect) == 80, "wire: unix connect");
+
+enum cicd_dns_flags {
+  CICD_DNS_INGRESS = 1 << 0,       /* came to the job; else it was sent by it */
+  CICD_DNS_UNKNOWN_OWNER = 1 << 1, /* who owns the socket is not known: pid 0 */
+};
+
+/*
+ * One packet to or from port 53. Header: the process that owns the socket. TCP: the payload is a
+ * piece of the stream, with the length prefixes of its messages.
+ */
+struct cicd_sample_dns {
+  struct cicd_sample_header header;
+  __u64 socket_cookie;
+  __u8 remote_ip[16]; /* as in connect */
+  __u16 remote_port;
+  __u16 local_port;
+  __u16 family;
+  __u16 protocol;
+  __u32 tcp_sequence;
+  __u32 payload_bytes; /* on the wire; more than `payload` holds when that is cut */
+  struct cicd_string payload;
+};
+CICD_STATIC_ASSERT(sizeof(struct cicd_sample_dns) == 96, "wire: dns");
+
+#define CICD_ADDRESSES_MAX 16
+struct cicd_address {
+  __u8 ip[16]; /* as in connect */
+  __u16 family;
+  __u16 pad0;
+  __u32 pad1;
+};
+
+/* A name was resolved by the C library. */
+struct cicd_sample_getaddrinfo {
+  struct cicd_sample_header header;
+  __s32 result;        /* 0, or EAI_* as the library has it */
+  __u32 address_count; /* as found; at most ADDRESSES_MAX of them are here */
+  struct cicd_address addresses[CICD_ADDRESSES_MAX];
+  struct cicd_string name;
+};
+CICD_STATIC_ASSERT(sizeof(struct cicd_sample_getaddrinfo) == 448, "wire: getaddrinfo");
+
+enum cicd_http_source {
+  CICD_HTTP_CLEARTEXT = 1,
+  CICD_HTTP_OPENSSL = 2,
+  CICD_HTTP_GNUTLS = 3,
+};
+
+struct cicd_sample_http {
+  struct cicd_sample_header header;
+  __u64 socket_cookie; /* 0: not known */
+  __u32 source;        /* enum cicd_http_source */
+  __u32 pad0;
+  struct cicd_string method;
+  struct cicd_string path; /* ends before the query */
+  struct cicd_string host;
+};
+CICD_STATIC_ASSERT(sizeof(struct cicd_sample_http) == 88, "wire: http");
+
+/* A file whose name looks like a library we know was mapped executable. */
+struct cicd_sample_library {
+  struct cicd_sample_header header;
+  __u64 inode;
+  __u32 device;
+  __u32 pad0;
+  struct cicd_string path; /* walked */
+};
+CICD_STATIC_ASSERT(sizeof(struct cicd_sample_library) == 72, "wire: library");
+
+enum cicd_memory_method {
+  CICD_MEMORY_PROC_MEM = 1,
+  CICD_MEMORY_VM_READV = 2,
+  CICD_MEMORY_VM_WRITEV = 3,
+  CICD_MEMORY_PROC_ENVIRON = 4,
+  CICD_MEMORY_PROC_MAPS = 5,
+};
+
+/* ptrace, memory, signal: what one process did to another. Never to itself. */
+struct cicd_sample_target {
+  struct cicd_sample_header header;
+  __u64 target_start_time_ns;
+  __u64 value;        /* ptrace: the request; memory: enum cicd_memory_method; signal: number */
+  __u32 target_pid;   /* process id in the initial pid namespace; 0: not found */
+  __u32 target_slot;  /* job of the target; 0: none */
+  __u32 target_named; /* the pid as the caller gave it; 0: the call had none */
+  __u32 error;        /* errno, 0 on success */
+  struct cicd_string target_exec_path; /* walked */
+};
+CICD_STATIC_ASSERT(sizeof(struct cicd_sample_target) == 88, "wire: target");
+
+enum cicd_privilege_kind {
+  CICD_PRIVILEGE_SETUID = 1, /* setuid, setreuid, setresuid, setfsuid */
+  CICD_PRIVILEGE_SETGID = 2, /* setgid, setregid, setresgid, setfsgid, setgroups */
+  CICD_PRIVILEGE_CAPSET = 3,
+  CICD_PRIVILEGE_EXEC = 4, /* a program with setuid, setgid or file capabilities */
+};
+
+/* Only what succeeded and changed something. */
+struct cicd_sample_privilege {
+  struct cicd_sample_header header;
+  __u64 capabilities_from; /* effective */
+  __u64 capabilities_to;
+  __u32 uid_from; /* effective, in the initial user namespace */
+  __u32 uid_to;
+  __u32 gid_from;
+  __u32 gid_to;
+  __u32 kind; /* enum cicd_privilege_kind */
+  __u32 pad0;
+};
+CICD_STATIC_ASSERT(sizeof(struct cicd_sample_privilege) == 88, "wire: privilege");
+
+enum cicd_namespace_operation {
+  CICD_NAMESPACE_UNSHARE = 1,
+  CICD_NAMESPACE_SETNS = 2,
+  CICD_NAMESPACE_CLONE = 3, /* header: the parent */
+};
+
+struct cicd_sample_namespace {
+  struct cicd_sample_header header;
+  __u64 flags; /* CLONE_NEW*; setns on a namespace file: its type, 0 when not known */
+  __u32 operation;
+  __u32 error; /* errno, 0 on success */
+};
+CICD_STATIC_ASSERT(sizeof(struct cicd_sample_namespace) == 64, "wire: namespace");
+
+struct cicd_sample_module {
+  struct cicd_sample_header header;
+  __u32 error; /* errno, 0 on success */
+  __u32 pad0;
+  struct cicd_string name; /* of the module, or walked path of its file when it failed */
+};
+CICD_STATIC_ASSERT(sizeof(struct cicd_sample_module) == 64, "wire: module");
+
+struct cicd_sample_bpf {
+  struct cicd_sample_header header;
+  __u32 command;      /* BPF_* of enum bpf_cmd */
+  __u32 program_type; /* BPF_PROG_LOAD: enum bpf_prog_type; else 0 */
+  __u32 error;        /* errno, 0 on success */
+  __u32 pad0;
+};
+CICD_STATIC_ASSERT(sizeof(struct cicd_sample_bpf) == 64, "wire: bpf");
+
+/* Submitted; whether it succeeded is not known then. Header: who submitted, or owns the ring. */
+struct cicd_sample_io_uring {
+  struct cicd_sample_header header;
+  __u64 open_flags;
+  __u8 remote_ip[16]; /* connect: as in cicd_sample_connect */
+  __u16 remote_port;
+  __u16 family; /* 0: no address */
+  __u32 opcode; /* IORING_OP_* */
+  struct cicd_string path;
+  struct cicd_string base;
+};
+CICD_STATIC_ASSERT(sizeof(struct cicd_sample_io_uring) == 96, "wire: io_uring");
+
+enum cicd_exec_memory_kind {
+  CICD_EXEC_MEMORY_MMAP = 1,
+  CICD_EXEC_MEMORY_MPROTECT = 2, /* also pkey_mprotect */
+};
+
+/* Anonymous memory became executable. A process's later ones are counted, not all reported. */
+struct cicd_sample_exec_memory {
+  struct cicd_sample_header header;
+  __u64 address;
+  __u64 size_bytes;
+  __u64 count; /* of this process and program until now, this one included */
+  __u32 kind;
+  __u32 protection; /* PROT_* */
+};
+CICD_STATIC_ASSERT(sizeof(struct cicd_sample_exec_memory) == 80, "wire: exec memory");
 
 #endif

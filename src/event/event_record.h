@@ -18,8 +18,6 @@
 
 namespace cicd {
 
-inline constexpr std::size_t kMaxEventFields = 8;
-
 // A payload field. Which member counts is FieldInfo::type's matter.
 struct FieldValue {
   std::string_view text;
@@ -27,20 +25,24 @@ struct FieldValue {
 };
 
 // What a reader must know to trust a record. Written as tags "<mark>:<what>" in log rows.
-enum EventMark : std::uint16_t {
-  kMarkTruncatedPath = 1 << 0,   // truncated:path
-  kMarkUnresolvedPath = 1 << 1,  // unresolved:path  joined from cwd or directory fd, not walked
-  kMarkDeletedPath = 1 << 2,     // deleted:path     the name was unlinked already
-  kMarkTruncatedArgv = 1 << 3,   // truncated:argv
-  kMarkUnknownProcess = 1 << 4,  // unknown:process  the start of the process was not seen
-  kMarkSendmsg = 1 << 5,         // via:sendmsg      a datagram without connect
-  kMarkEscaped = 1 << 6,         // escaped:cgroup   the process is outside the job's cgroups
-  kMarkFaultPath = 1 << 7,       // fault:path       memory of the name could not be read
+enum EventMark : std::uint32_t {
+  kMarkTruncatedPath = 1 << 0,    // truncated:path
+  kMarkUnresolvedPath = 1 << 1,   // unresolved:path  joined from cwd or directory fd, not walked
+  kMarkDeletedPath = 1 << 2,      // deleted:path     the name was unlinked already
+  kMarkTruncatedArgv = 1 << 3,    // truncated:argv
+  kMarkUnknownProcess = 1 << 4,   // unknown:process  the start of the process was not seen
+  kMarkSendmsg = 1 << 5,          // via:sendmsg      a datagram without connect
+  kMarkEscaped = 1 << 6,          // escaped:cgroup   the process is outside the job's cgroups
+  kMarkFaultPath = 1 << 7,        // fault:path       memory of the name could not be read
+  kMarkAmbiguousDomain = 1 << 8,  // ambiguous:domain several names lead to the address
+  kMarkIoUring = 1 << 9,          // via:io_uring     past the system calls
+  kMark32Bit = 1 << 10,           // via:32bit        a 32-bit system call
+  kMarkTruncate = 1 << 11,        // via:truncate     truncate(2), no open
 };
 
 struct EventRecord {
   EventType type = EventType::kProcessExec;
-  std::uint16_t marks = 0;         // EventMark bits
+  std::uint32_t marks = 0;         // EventMark bits
   std::uint32_t tid = 0;           // thread that acted
   std::uint64_t time_ns = 0;       // CLOCK_REALTIME, ns since the epoch
   std::uint64_t boot_time_ns = 0;  // CLOCK_BOOTTIME

@@ -51,6 +51,104 @@ constexpr FieldInfo kMonitoringGapFields[] = {
     {"duration_ms", "duration_ms", kInt, kInt64String, "Milliseconds the gap lasted."},
 };
 
+constexpr FieldInfo kUnixSocketConnectFields[] = {
+    {"path", "path", kString, kPlain,
+     "Path of the socket, joined with the working directory when it is relative; an abstract name "
+     "starts with `@`."},
+    {"socket_type", "socket_type", kString, kPlain, "`stream`, `dgram` or `seqpacket`."},
+    {"is_abstract", "is_abstract", kBool, kPlain, "It is an abstract name, no file."},
+};
+constexpr FieldInfo kFileRemoveFields[] = {
+    {"path", "path", kString, kPlain, "What was removed."},
+    {"is_folder", "is_folder", kBool, kPlain, "It was a directory."},
+};
+constexpr FieldInfo kFileMoveFields[] = {
+    {"from_path", "from_path", kString, kPlain, "The old name."},
+    {"to_path", "to_path", kString, kPlain, "The new name."},
+};
+constexpr FieldInfo kFileLinkFields[] = {
+    {"created_path", "created_path", kString, kPlain, "The new name."},
+    {"existing_path", "existing_path", kString, kPlain,
+     "What it leads to; for a symbolic link the text of the link."},
+    {"is_hardlink", "is_hardlink", kBool, kPlain, "A hard link."},
+    {"is_symlink", "is_symlink", kBool, kPlain, "A symbolic link."},
+};
+constexpr FieldInfo kMountFields[] = {
+    {"source_path", "source_path", kString, kPlain, "What was mounted or moved."},
+    {"target_path", "target_path", kString, kPlain, "Where."},
+    {"operation", "operation", kString, kPlain,
+     "`new`, `bind`, `move`, `remount`, `propagation`, `umount` or `pivot_root`.", false},
+};
+constexpr FieldInfo kDomainFields[] = {
+    {"domain", "name", kString, kPlain, "The name that was asked for, without the last dot."},
+    {"source", "source", kString, kPlain, "`dns`."},
+    {"query_type", "query_type", kString, kPlain, "`A`, `AAAA`, `HTTPS`, ... or `TYPE<n>`.", false},
+    {"answers", "answers", kString, kPlain, "Addresses and names of the answer, if there was one.",
+     false},
+    {"result", "result", kString, kPlain, "`NOERROR`, `NXDOMAIN`, ... of the answer.", false},
+};
+constexpr FieldInfo kHttpRequestFields[] = {
+    {"method", "method", kString, kPlain, "`GET`, `POST`, ..."},
+    {"path", "path", kString, kPlain, "Path without its query."},
+    {"host", "host", kString, kPlain, "The `Host` header."},
+    {"source", "source", kString, kPlain, "`http`, or `openssl`, `gnutls` with `--tls-capture`."},
+};
+constexpr FieldInfo kPtraceFields[] = {
+    {"request", "request", kString, kPlain, "`PTRACE_ATTACH`, `PTRACE_SEIZE`, ..."},
+    {"target_pid", "target_pid", kInt, kPlain, "Process it was done to; 0 when it was not found."},
+    {"target_exec_path", "target_exec_path", kString, kPlain, "Its program."},
+    {"error", "error", kString, kPlain, "Name of the error when it failed.", false},
+};
+constexpr FieldInfo kMemoryReadFields[] = {
+    {"method", "method", kString, kPlain,
+     "`proc_mem`, `process_vm_readv`, `process_vm_writev`, `proc_environ` or `proc_maps`."},
+    {"target_pid", "target_pid", kInt, kPlain, "Process it was done to; 0 when it was not found."},
+    {"target_exec_path", "target_exec_path", kString, kPlain, "Its program."},
+    {"error", "error", kString, kPlain, "Name of the error when it failed.", false},
+};
+constexpr FieldInfo kPrivilegeChangeFields[] = {
+    {"kind", "kind", kString, kPlain, "`setuid`, `setgid`, `capset` or `exec`."},
+    {"uid_from", "uid_from", kInt, kAlways, "Effective user before."},
+    {"uid_to", "uid_to", kInt, kAlways, "Effective user after."},
+    {"capabilities", "capabilities", kString, kPlain,
+     "Effective capabilities that were gained, by name, or `all`."},
+    {"gid_from", "gid_from", kInt, kAlways, "Effective group before.", false},
+    {"gid_to", "gid_to", kInt, kAlways, "Effective group after.", false},
+};
+constexpr FieldInfo kNamespaceChangeFields[] = {
+    {"operation", "operation", kString, kPlain, "`unshare`, `setns` or `clone`."},
+    {"flags", "flags", kString, kPlain,
+     "Kinds of namespaces: `user,mnt,pid,net,uts,ipc,cgroup,time`."},
+    {"error", "error", kString, kPlain, "Name of the error when it failed.", false},
+};
+constexpr FieldInfo kModuleLoadFields[] = {
+    {"name", "name", kString, kPlain, "Name of the module, or its file when loading failed."},
+    {"error", "error", kString, kPlain, "Name of the error when it failed.", false},
+};
+constexpr FieldInfo kBpfUseFields[] = {
+    {"command", "command", kString, kPlain, "`BPF_PROG_LOAD`, `BPF_MAP_CREATE`, ..."},
+    {"program_type", "program_type", kString, kPlain, "`kprobe`, `tracing`, ... of a program."},
+    {"error", "error", kString, kPlain, "Name of the error when it failed.", false},
+};
+constexpr FieldInfo kIoUringOpFields[] = {
+    {"operation", "operation", kString, kPlain, "`openat`, `connect`, `sendmsg`, ..."},
+    {"path", "path", kString, kPlain, "Path, where the operation has one."},
+    {"remote_ip", "remote_ip", kString, kPlain, "Address, where the operation has one."},
+    {"remote_port", "remote_port", kInt, kPlain, "Its port."},
+};
+constexpr FieldInfo kSignalFields[] = {
+    {"signal", "signal", kInt, kPlain, "Number of the signal."},
+    {"target_pid", "target_pid", kInt, kPlain, "Process it was sent to."},
+    {"target_exec_path", "target_exec_path", kString, kPlain, "Its program."},
+    {"error", "error", kString, kPlain, "Name of the error when it failed.", false},
+};
+constexpr FieldInfo kExecMemoryFields[] = {
+    {"kind", "kind", kString, kPlain, "`mmap` or `mprotect`."},
+    {"size_bytes", "size_bytes", kInt, kInt64String, "Bytes that became executable."},
+    {"count", "count", kInt, kInt64String,
+     "How often this program did it so far, this time included.", false},
+};
+
 constexpr std::array<EventTypeInfo, kEventTypeCount> kEventTypes = {{
     {EventType::kProcessExec, "process_exec", kProcessExecFields,
      "A process ran a program (`execve`, `execveat`)."},
@@ -65,7 +163,44 @@ constexpr std::array<EventTypeInfo, kEventTypeCount> kEventTypes = {{
      "A process of the job left the job's cgroups. It stays under observation."},
     {EventType::kMonitoringGap, "monitoring_gap", kMonitoringGapFields,
      "The sensor was not watching, or not completely, for a while."},
+    {EventType::kUnixSocketConnect, "unix_socket_connect", kUnixSocketConnectFields,
+     "A `connect` on a Unix socket, or the first datagram to one. It is reported when it is "
+     "tried."},
+    {EventType::kFileRemove, "file_remove", kFileRemoveFields,
+     "A file or directory was removed (`unlink`, `rmdir`)."},
+    {EventType::kFileMove, "file_move", kFileMoveFields, "A file or directory was renamed."},
+    {EventType::kFileLink, "file_link", kFileLinkFields, "A hard or symbolic link was made."},
+    {EventType::kMount, "mount", kMountFields, "The tree of mounts was changed."},
+    {EventType::kDomain, "domain", kDomainFields, "A name was asked for over DNS."},
+    {EventType::kHttpRequest, "http_request", kHttpRequestFields,
+     "The head of an HTTP/1.x request was sent."},
+    {EventType::kPtrace, "ptrace", kPtraceFields,
+     "A process took control of another one, or tried to (`ptrace`)."},
+    {EventType::kMemoryRead, "memory_read", kMemoryReadFields,
+     "A process read or wrote the memory, environment or memory map of another one."},
+    {EventType::kPrivilegeChange, "privilege_change", kPrivilegeChangeFields,
+     "A process changed its user, group or capabilities."},
+    {EventType::kNamespaceChange, "namespace_change", kNamespaceChangeFields,
+     "A process made or entered namespaces, or tried to."},
+    {EventType::kModuleLoad, "module_load", kModuleLoadFields,
+     "A kernel module was loaded, or that was tried."},
+    {EventType::kBpfUse, "bpf_use", kBpfUseFields, "The `bpf` system call was used."},
+    {EventType::kIoUringOp, "io_uring_op", kIoUringOpFields,
+     "A file was opened or the network used through io_uring, past the system calls."},
+    {EventType::kSignal, "signal", kSignalFields,
+     "A process of the job signalled a process outside of it."},
+    {EventType::kExecMemory, "exec_memory", kExecMemoryFields,
+     "Anonymous memory was made executable."},
 }};
+
+constexpr bool is_table_in_order() {
+  for (std::size_t i = 0; i < kEventTypes.size(); ++i) {
+    if (kEventTypes[i].type != static_cast<EventType>(i)) return false;
+    if (kEventTypes[i].fields.size() > kMaxEventFields) return false;
+  }
+  return true;
+}
+static_assert(is_table_in_order());
 
 }  // namespace
 

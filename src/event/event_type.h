@@ -23,8 +23,26 @@ enum class EventType : std::uint8_t {
   kFileOpen,
   kCgroupEscape,
   kMonitoringGap,
+  kUnixSocketConnect,
+  kFileRemove,
+  kFileMove,
+  kFileLink,
+  kMount,
+  kDomain,
+  kHttpRequest,
+  kPtrace,
+  kMemoryRead,
+  kPrivilegeChange,
+  kNamespaceChange,
+  kModuleLoad,
+  kBpfUse,
+  kIoUringOp,
+  kSignal,
+  kExecMemory,
   kCount,
 };
+// Room for the fields of one event.
+inline constexpr std::size_t kMaxEventFields = 8;
 inline constexpr std::size_t kEventTypeCount = static_cast<std::size_t>(EventType::kCount);
 
 enum class FieldType : std::uint8_t { kString, kBool, kInt };
@@ -76,6 +94,54 @@ enum : std::uint8_t { kFrom, kTo };
 }
 namespace monitoring_gap {
 enum : std::uint8_t { kReason, kDurationMs };
+}
+namespace unix_socket_connect {
+enum : std::uint8_t { kPath, kSocketType, kIsAbstract };
+}
+namespace file_remove {
+enum : std::uint8_t { kPath, kIsFolder };
+}
+namespace file_move {
+enum : std::uint8_t { kFromPath, kToPath };
+}
+namespace file_link {
+enum : std::uint8_t { kCreatedPath, kExistingPath, kIsHardlink, kIsSymlink };
+}
+namespace mount {
+enum : std::uint8_t { kSourcePath, kTargetPath, kOperation };
+}
+namespace domain {
+enum : std::uint8_t { kDomain, kSource, kQueryType, kAnswers, kResult };
+}
+namespace http_request {
+enum : std::uint8_t { kMethod, kPath, kHost, kSource };
+}
+namespace ptrace {
+enum : std::uint8_t { kRequest, kTargetPid, kTargetExecPath, kError };
+}
+namespace memory_read {
+enum : std::uint8_t { kMethod, kTargetPid, kTargetExecPath, kError };
+}
+namespace privilege_change {
+enum : std::uint8_t { kKind, kUidFrom, kUidTo, kCapabilities, kGidFrom, kGidTo };
+}
+namespace namespace_change {
+enum : std::uint8_t { kOperation, kFlags, kError };
+}
+namespace module_load {
+enum : std::uint8_t { kName, kError };
+}
+namespace bpf_use {
+enum : std::uint8_t { kCommand, kProgramType, kError };
+}
+namespace io_uring_op {
+enum : std::uint8_t { kOperation, kPath, kRemoteIp, kRemotePort };
+}
+namespace signal {
+enum : std::uint8_t { kSignal, kTargetPid, kTargetExecPath, kError };
+}
+namespace exec_memory {
+enum : std::uint8_t { kKind, kSizeBytes, kCount };
 }
 }  // namespace field
 

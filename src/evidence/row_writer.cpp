@@ -19,10 +19,11 @@ struct MarkTag {
 };
 
 // Not an EventMark: it follows from the process.
-constexpr std::uint32_t kMarkTruncatedExecPath = 1 << 16;
+constexpr std::uint32_t kMarkTruncatedExecPath = std::uint32_t{1} << 31;
 
 // In the order they are written: sorted.
 constexpr MarkTag kMarkTags[] = {
+    {kMarkAmbiguousDomain, "ambiguous:domain"},
     {kMarkDeletedPath, "deleted:path"},
     {kMarkEscaped, "escaped:cgroup"},
     {kMarkFaultPath, "fault:path"},
@@ -31,7 +32,10 @@ constexpr MarkTag kMarkTags[] = {
     {kMarkTruncatedPath, "truncated:path"},
     {kMarkUnknownProcess, "unknown:process"},
     {kMarkUnresolvedPath, "unresolved:path"},
+    {kMark32Bit, "via:32bit"},
+    {kMarkIoUring, "via:io_uring"},
     {kMarkSendmsg, "via:sendmsg"},
+    {kMarkTruncate, "via:truncate"},
 };
 
 void append_tags(JsonWriter& json, const EventRecord& record) {

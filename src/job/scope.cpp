@@ -68,6 +68,25 @@ int severity(RuleAction action) {
   return 0;
 }
 
+// Whatever the table has: texts as they are, numbers with their names.
+void append_fields(const EventRecord& record, std::string& out) {
+  const EventTypeInfo& info = info_of(record.type);
+  for (std::size_t i = 0; i < info.fields.size(); ++i) {
+    const FieldInfo& field = info.fields[i];
+    const FieldValue& value = record.fields[i];
+    const bool is_text = field.type == FieldType::kString;
+    if (is_text ? value.text.empty() : value.number == 0) continue;
+    if (!out.empty()) out.push_back(' ');
+    if (is_text) {
+      out.append(value.text);
+    } else if (field.type == FieldType::kBool) {
+      out.append(field.name);
+    } else {
+      out.append(field.name).append("=").append(std::to_string(value.number));
+    }
+  }
+}
+
 }  // namespace
 
 std::string subject_of(const EventRecord& record) {
@@ -96,7 +115,8 @@ std::string subject_of(const EventRecord& record) {
     case EventType::kMonitoringGap:
       out = record.text(field::monitoring_gap::kReason);
       break;
-    case EventType::kCount:
+    default:
+      append_fields(record, out);
       break;
   }
   out.resize(cut_utf8(out, kMaxSubjectBytes).size());

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernel/hook_catalogue.h"
 
+#include <linux/bpf.h>
+
 #include <array>
 
 namespace cicd {
@@ -20,11 +22,11 @@ constexpr HookInfo kHooks[] = {
     {"cgroup_made", HookFamily::kCgroup, kTracing, "cgroup"},
     {"cgroup_removed", HookFamily::kCgroup, kTracing, "cgroup"},
     {"cgroup_attached", HookFamily::kCgroup, kTracing, "cgroup"},
-    {"connect4", HookFamily::kNetwork, kCgroup, "network_connect"},
-    {"connect6", HookFamily::kNetwork, kCgroup, "network_connect"},
-    {"sendmsg4", HookFamily::kNetwork, kCgroup, "network_connect"},
-    {"sendmsg6", HookFamily::kNetwork, kCgroup, "network_connect"},
-    {"open_returned", HookFamily::kFileOpen, kSyscallExit, "file_open", kOpenCalls},
+    {"connect4", HookFamily::kNetwork, kCgroup, "network_connect", {}, BPF_CGROUP_INET4_CONNECT},
+    {"connect6", HookFamily::kNetwork, kCgroup, "network_connect", {}, BPF_CGROUP_INET6_CONNECT},
+    {"sendmsg4", HookFamily::kNetwork, kCgroup, "network_connect", {}, BPF_CGROUP_UDP4_SENDMSG},
+    {"sendmsg6", HookFamily::kNetwork, kCgroup, "network_connect", {}, BPF_CGROUP_UDP6_SENDMSG},
+    {"open_returned", HookFamily::kFileOpen, kSyscall, "file_open", kOpenCalls},
 };
 
 constexpr std::string_view kExecPrograms[] = {"process_exec", "process_fork"};
@@ -44,6 +46,22 @@ constexpr std::array<EventBackend, kEventTypeCount> kBackends = {{
      "(the program of an exec is a process_exec)."},
     {EventType::kCgroupEscape, "tp_btf", kEscapePrograms, ""},
     {EventType::kMonitoringGap, "sensor", {}, ""},
+    {EventType::kUnixSocketConnect, kNoBackend, {}, ""},
+    {EventType::kFileRemove, kNoBackend, {}, ""},
+    {EventType::kFileMove, kNoBackend, {}, ""},
+    {EventType::kFileLink, kNoBackend, {}, ""},
+    {EventType::kMount, kNoBackend, {}, ""},
+    {EventType::kDomain, kNoBackend, {}, ""},
+    {EventType::kHttpRequest, kNoBackend, {}, ""},
+    {EventType::kPtrace, kNoBackend, {}, ""},
+    {EventType::kMemoryRead, kNoBackend, {}, ""},
+    {EventType::kPrivilegeChange, kNoBackend, {}, ""},
+    {EventType::kNamespaceChange, kNoBackend, {}, ""},
+    {EventType::kModuleLoad, kNoBackend, {}, ""},
+    {EventType::kBpfUse, kNoBackend, {}, ""},
+    {EventType::kIoUringOp, kNoBackend, {}, ""},
+    {EventType::kSignal, kNoBackend, {}, ""},
+    {EventType::kExecMemory, kNoBackend, {}, ""},
 }};
 
 }  // namespace

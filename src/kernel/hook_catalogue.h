@@ -17,9 +17,9 @@ enum class HookFamily : std::uint8_t { kProcess, kCgroup, kNetwork, kFileOpen };
 inline constexpr std::size_t kHookFamilyCount = 4;
 
 enum class AttachKind : std::uint8_t {
-  kTracing,      // BTF raw tracepoint, at start
-  kCgroup,       // cgroup program at the root of the v2 hierarchy, at start
-  kSyscallExit,  // syscall tracepoints, only while a job runs
+  kTracing,  // BTF raw tracepoint, at start
+  kCgroup,   // cgroup program at the root of the v2 hierarchy, at start
+  kSyscall,  // syscall tracepoints, only while a job runs
 };
 
 struct HookInfo {
@@ -27,7 +27,8 @@ struct HookInfo {
   HookFamily family;
   AttachKind attach;
   std::string_view loss_name;  // LossEntry::what of samples this hook could not make
-  std::span<const std::string_view> tracepoints = {};  // kSyscallExit: below events/syscalls
+  std::span<const std::string_view> tracepoints = {};  // kSyscall: below events/syscalls
+  int cgroup_type = 0;                                 // kCgroup: enum bpf_attach_type
 };
 std::span<const HookInfo> hooks();
 
@@ -38,6 +39,8 @@ struct EventBackend {
   std::span<const std::string_view> programs;
   std::string_view limits;
 };
+inline constexpr std::string_view kNoBackend = "none";
+// One for each event type, in their order.
 std::span<const EventBackend> event_backends();
 
 }  // namespace cicd

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "kernel/hook_catalogue.h"
+#include "wire/decode.h"
 #include "wire/loss.h"
 
 namespace cicd {
@@ -20,15 +21,8 @@ struct ReasonInfo {
   const char* what;
   const char* text;
 };
+// Besides "ring_full" of every sample type.
 constexpr ReasonInfo kReasons[] = {
-    {CICD_SAMPLE_FORK, "process_fork", "ring_full"},
-    {CICD_SAMPLE_EXEC, "process_exec", "ring_full"},
-    {CICD_SAMPLE_EXIT, "process_exit", "ring_full"},
-    {CICD_SAMPLE_CGROUP_MKDIR, "cgroup", "ring_full"},
-    {CICD_SAMPLE_CGROUP_RMDIR, "cgroup", "ring_full"},
-    {CICD_SAMPLE_CGROUP_ATTACH, "cgroup", "ring_full"},
-    {CICD_SAMPLE_CONNECT, "network_connect", "ring_full"},
-    {CICD_SAMPLE_OPEN, "file_open", "ring_full"},
     {CICD_LOSS_TRACKED_FULL, "tracked_cgroups", "map_full"},
     {CICD_LOSS_ESCAPED_FULL, "escaped", "map_full"},
     {CICD_LOSS_SCRATCH, "scratch", "no_memory"},
@@ -89,10 +83,21 @@ void add(LossReport& report, std::string_view what, const char* reason, std::uin
 Result<LossReport> read_kernel_losses(const ProgramSet& programs, std::uint32_t slot) {
   LossReport report;
   LossMap map(programs);
-  for (const ReasonInfo& reason : kReasons) {
-    Result<std::uint64_t> count = map.read(slot, reason.reason);
+  const auto read = [&](std::uint32_t reason, std::string_view what, const char* text) -> Result<> {
+    Result<std::uint64_t> count = map.read(slot, reason);
     if (!count) return std::unexpected(std::move(count).error());
-    add(report, reason.what, reason.text, *count);
+    add(report, what, text, *count);
+    return {};
+  };
+  for (std::uint32_t type = 1; type < CICD_SAMPLE_TYPES; ++type) {
+    if (Result<> done = read(type, name_of_sample_type(type), "ring_full"); !done) {
+      return std::unexpected(std::move(done).error());
+    }
+  }
+  for (const ReasonInfo& reason : kReasons) {
+    if (Result<> done = read(reason.reason, reason.what, reason.text); !done) {
+      return std::unexpected(std::move(done).error());
+    }
   }
   Result<std::uint64_t> repeated = map.read(slot, CICD_LOSS_REPEATED_SENDMSG);
   if (!repeated) return std::unexpected(std::move(repeated).error());

@@ -165,10 +165,9 @@ Result<> KernelSource::attach(const HookInfo& hook) {
   if (program < 0) {
     return fail(ErrorCode::kUnsupported, programs_.program_error(hook.program));
   }
-  Result<UniqueFd> link =
-      hook.attach == AttachKind::kCgroup
-          ? attach_cgroup(program, cgroup_root_.get(), ProgramSet::attach_type(hook.program))
-          : attach_tracing(program);
+  Result<UniqueFd> link = hook.attach == AttachKind::kCgroup
+                              ? attach_cgroup(program, cgroup_root_.get(), hook.cgroup_type)
+                              : attach_tracing(program);
   if (!link) return std::unexpected(std::move(link).error());
   pins_.keep(hook.program, std::move(*link));
   return {};
@@ -176,7 +175,7 @@ Result<> KernelSource::attach(const HookInfo& hook) {
 
 void KernelSource::attach_cheap_hooks() {
   for (const HookInfo& hook : hooks()) {
-    if (hook.attach == AttachKind::kSyscallExit) {
+    if (hook.attach == AttachKind::kSyscall) {
       if (programs_.program_fd(hook.program) < 0) {
         attach_errors_[std::string(hook.program)] = programs_.program_error(hook.program);
       }
@@ -209,7 +208,7 @@ Result<void> KernelSource::start_job_hooks() {
   job_hooks_ = true;
   Result<SyscallTracepoints> tracepoints = SyscallTracepoints::open();
   for (const HookInfo& hook : hooks()) {
-    if (hook.attach != AttachKind::kSyscallExit) continue;
+    if (hook.attach != AttachKind::kSyscall) continue;
     Result<> attached = tracepoints ? attach_syscalls(hook, *tracepoints)
                                     : Result<>(std::unexpected(tracepoints.error()));
     if (!attached) attach_errors_[std::string(hook.program)] = attached.error().text;
@@ -281,7 +280,8 @@ std::vector<Coverage> KernelSource::coverage() const {
   for (const EventBackend& backend : event_backends()) {
     Coverage coverage;
     coverage.type = backend.type;
-    coverage.available = true;
+    coverage.available = backend.backend != kNoBackend;
+    if (!coverage.available) coverage.reason = "this version has no hook for it";
     for (const std::string_view program : backend.programs) {
       const auto error = attach_errors_.find(program);
       if (error == attach_errors_.end()) continue;

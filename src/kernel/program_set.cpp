@@ -169,12 +169,4 @@ Result<> ProgramSet::explain_nothing_loaded(const std::string& btf_path) const {
   return std::unexpected(std::move(error));
 }
 
-int ProgramSet::attach_type(std::string_view program) {
-  if (program == "connect4") return BPF_CGROUP_INET4_CONNECT;
-  if (program == "connect6") return BPF_CGROUP_INET6_CONNECT;
-  if (program == "sendmsg4") return BPF_CGROUP_UDP4_SENDMSG;
-  if (program == "sendmsg6") return BPF_CGROUP_UDP6_SENDMSG;
-  return -1;
-}
-
 }  // namespace cicd

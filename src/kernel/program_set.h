@@ -34,8 +34,6 @@ class ProgramSet {
     const auto found = errors_.find(name);
     return found == errors_.end() ? std::string() : found->second.text;
   }
-  // enum bpf_attach_type that the object's section asks for.
-  static int attach_type(std::string_view program);
 
  private:
   using Fds = std::map<std::string, UniqueFd, std::less<>>;

@@ -29,7 +29,7 @@ std::size_t weight_of(const ExecImage& image);
 
 struct MadeImage {
   std::shared_ptr<const ExecImage> image;
-  std::uint16_t marks = 0;  // EventMark bits of its exec
+  std::uint32_t marks = 0;  // EventMark bits of its exec
 };
 MadeImage make_image(const ExecSample& sample, const ImageBudget& budget, Arena& scratch);
 

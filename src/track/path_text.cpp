@@ -17,8 +17,8 @@ constexpr std::uint32_t kOutsideEveryPath = CICD_STRING_PIPE | CICD_STRING_SOCKE
                                             CICD_STRING_NAMESPACE | CICD_STRING_ANON_INODE |
                                             CICD_STRING_MEMFD;
 
-std::uint16_t marks_of(const WireString& path) {
-  std::uint16_t marks = 0;
+std::uint32_t marks_of(const WireString& path) {
+  std::uint32_t marks = 0;
   if (path.has(CICD_STRING_TRUNCATED)) marks |= kMarkTruncatedPath;
   if (path.has(CICD_STRING_FAULT)) marks |= kMarkFaultPath;
   if (path.has(CICD_STRING_DELETED)) marks |= kMarkDeletedPath;
@@ -115,10 +115,10 @@ std::string_view raw_text(const WireString& string) {
 }
 
 PathText path_text(const WireString& path, std::uint64_t inode, Arena& arena) {
-  const std::uint16_t marks = marks_of(path);
+  const std::uint32_t marks = marks_of(path);
   if (path.has(kOutsideEveryPath)) {
     // A memfd never had a name to lose: "(deleted)" is how d_path writes it, not a fact to mark.
-    return {pseudo_path(path, inode, arena), static_cast<std::uint16_t>(marks & ~kMarkDeletedPath)};
+    return {pseudo_path(path, inode, arena), marks & ~std::uint32_t{kMarkDeletedPath}};
   }
   const std::string_view suffix = path.has(CICD_STRING_DELETED) ? kDeleted : std::string_view{};
   if (!path.has(CICD_STRING_COMPONENTS)) {
@@ -142,7 +142,7 @@ std::string_view join_path(std::string_view base, std::string_view path, Arena& 
 }
 
 PathText unresolved_path_text(const WireString& path, const WireString& base, Arena& arena) {
-  auto marks = static_cast<std::uint16_t>(marks_of(path) | kMarkUnresolvedPath);
+  std::uint32_t marks = marks_of(path) | kMarkUnresolvedPath;
   const std::string_view text = raw_text(path);
   if (text.empty()) return {{}, marks};
   if (text.front() == '/') return {join_path({}, text, arena), marks};

@@ -20,7 +20,7 @@ namespace cicd {
 
 struct PathText {
   std::string_view text;    // in the arena, or a view of the sample or a literal: copy to keep
-  std::uint16_t marks = 0;  // EventMark bits
+  std::uint32_t marks = 0;  // EventMark bits
 };
 
 // `inode` names files without a path ("pipe:[7]").

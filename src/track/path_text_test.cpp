@@ -15,7 +15,7 @@ std::string text_of(const StringPart& part, std::uint64_t inode = 0) {
   Arena arena;
   return std::string(path_text(view(part), inode, arena).text);
 }
-std::uint16_t marks_of(const StringPart& part) {
+std::uint32_t marks_of(const StringPart& part) {
   Arena arena;
   return path_text(view(part), 0, arena).marks;
 }

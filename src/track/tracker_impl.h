@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Inside of the Tracker, shared by tracker.cpp (jobs, decoding, counting), tracker_process.cpp
-// (who a sample belongs to; fork, exec, exit) and tracker_events.cpp (connect, open, cgroups).
+// (who a sample belongs to; fork, exec, exit) and tracker_events.cpp (connect, open,
+// cgroups), tracker_files.cpp (names of files), tracker_names.cpp (names of hosts),
+// tracker_acts.cpp (what attackers do).
 #pragma once
 
 #include <array>
@@ -92,6 +94,25 @@ struct Tracker::Impl {
   void on(const CgroupSample& sample, const Context& context);
   void on_escape(const CgroupSample& sample, const Context& context);
   std::string_view cgroup_text(std::uint64_t id, std::string_view path, Arena& arena) const;
+
+  // tracker_files.cpp
+  void on(const PathsSample& sample, const Context& context);
+  void on(const UnixConnectSample& sample, const Context& context);
+
+  // tracker_names.cpp
+  void on(const DnsSample& sample, const Context& context);
+  void on(const GetaddrinfoSample& sample, const Context& context);
+  void on(const HttpSample& sample, const Context& context);
+  void on(const LibrarySample& sample, const Context& context);
+
+  // tracker_acts.cpp
+  void on(const TargetSample& sample, const Context& context);
+  void on(const PrivilegeSample& sample, const Context& context);
+  void on(const NamespaceSample& sample, const Context& context);
+  void on(const ModuleSample& sample, const Context& context);
+  void on(const BpfSample& sample, const Context& context);
+  void on(const IoUringSample& sample, const Context& context);
+  void on(const ExecMemorySample& sample, const Context& context);
 
   ClockInfo clock_;
   std::unique_ptr<ProcReader> proc_reader_;

@@ -3,7 +3,10 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
+#include <array>
 #include <cstring>
+#include <initializer_list>
 
 #include "wire/loss.h"
 
@@ -57,43 +60,130 @@ Decoded decode_plain(Bytes bytes) {
   return typed;
 }
 
-Decoded decode_exec(Bytes bytes) {
-  ExecSample typed;
+// A string of a sample: where its length stands, where its view goes, and its longest.
+template <typename Typed>
+struct StringMember {
+  cicd_string decltype(Typed::fixed)::* from;
+  WireString Typed::* to;
+  std::size_t limit;
+};
+
+// Samples with strings, in the order of `members`.
+template <typename Typed>
+Decoded decode_strings(Bytes bytes, std::initializer_list<StringMember<Typed>> members) {
+  Typed typed;
   if (!read_fixed(bytes, typed.fixed)) return error(DecodeError::kTooShort);
   StringReader strings(bytes.subspan(sizeof(typed.fixed)));
-  typed.exec_path = strings.take(typed.fixed.exec_path, CICD_PATH_MAX);
-  typed.filename = strings.take(typed.fixed.filename, CICD_PATH_MAX);
-  typed.cwd = strings.take(typed.fixed.cwd, CICD_PATH_MAX);
-  typed.argv = strings.take(typed.fixed.argv, CICD_ARGV_MAX);
+  for (const StringMember<Typed>& member : members) {
+    typed.*member.to = strings.take(typed.fixed.*member.from, member.limit);
+  }
   if (!strings.complete()) return error(DecodeError::kBadStrings);
   return typed;
 }
 
-Decoded decode_cgroup(Bytes bytes) {
-  CgroupSample typed;
-  if (!read_fixed(bytes, typed.fixed)) return error(DecodeError::kTooShort);
-  StringReader strings(bytes.subspan(sizeof(typed.fixed)));
-  typed.path = strings.take(typed.fixed.path, CICD_CGROUP_PATH_MAX);
-  if (!strings.complete()) return error(DecodeError::kBadStrings);
-  return typed;
+Decoded decode_exec(Bytes bytes) {
+  using S = ExecSample;
+  using F = cicd_sample_exec;
+  return decode_strings<S>(bytes, {{&F::exec_path, &S::exec_path, CICD_PATH_MAX},
+                                   {&F::filename, &S::filename, CICD_PATH_MAX},
+                                   {&F::cwd, &S::cwd, CICD_PATH_MAX},
+                                   {&F::argv, &S::argv, CICD_ARGV_MAX}});
 }
+
+Decoded decode_cgroup(Bytes bytes) {
+  using S = CgroupSample;
+  return decode_strings<S>(bytes, {{&cicd_sample_cgroup::path, &S::path, CICD_CGROUP_PATH_MAX}});
+}
+
+bool is_ip_family(std::uint16_t family) { return family == AF_INET || family == AF_INET6; }
 
 Decoded decode_connect(Bytes bytes) {
   Decoded decoded = decode_plain<ConnectSample>(bytes);
   if (!decoded) return decoded;
-  const std::uint16_t family = std::get<ConnectSample>(*decoded).fixed.family;
-  if (family != AF_INET && family != AF_INET6) return error(DecodeError::kBadValue);
+  const auto& fixed = std::get<ConnectSample>(*decoded).fixed;
+  if (!is_ip_family(fixed.family)) return error(DecodeError::kBadValue);
   return decoded;
 }
 
 Decoded decode_open(Bytes bytes) {
-  OpenSample typed;
-  if (!read_fixed(bytes, typed.fixed)) return error(DecodeError::kTooShort);
-  StringReader strings(bytes.subspan(sizeof(typed.fixed)));
-  typed.path = strings.take(typed.fixed.path, CICD_PATH_MAX);
-  typed.base = strings.take(typed.fixed.base, CICD_PATH_MAX);
-  if (!strings.complete()) return error(DecodeError::kBadStrings);
-  return typed;
+  using S = OpenSample;
+  using F = cicd_sample_open;
+  return decode_strings<S>(
+      bytes, {{&F::path, &S::path, CICD_PATH_MAX}, {&F::base, &S::base, CICD_PATH_MAX}});
+}
+
+Decoded decode_paths(Bytes bytes) {
+  using S = PathsSample;
+  using F = cicd_sample_paths;
+  return decode_strings<S>(bytes, {{&F::path, &S::path, CICD_PATH_MAX},
+                                   {&F::base, &S::base, CICD_PATH_MAX},
+                                   {&F::other, &S::other, CICD_PATH_MAX},
+                                   {&F::other_base, &S::other_base, CICD_PATH_MAX}});
+}
+
+Decoded decode_unix_connect(Bytes bytes) {
+  using S = UnixConnectSample;
+  using F = cicd_sample_unix_connect;
+  return decode_strings<S>(
+      bytes, {{&F::path, &S::path, CICD_NAME_MAX}, {&F::base, &S::base, CICD_PATH_MAX}});
+}
+
+Decoded decode_dns(Bytes bytes) {
+  using S = DnsSample;
+  Decoded decoded =
+      decode_strings<S>(bytes, {{&cicd_sample_dns::payload, &S::payload, CICD_DNS_PAYLOAD_MAX}});
+  if (decoded && !is_ip_family(std::get<S>(*decoded).fixed.family)) {
+    return error(DecodeError::kBadValue);
+  }
+  return decoded;
+}
+
+Decoded decode_getaddrinfo(Bytes bytes) {
+  using S = GetaddrinfoSample;
+  Decoded decoded =
+      decode_strings<S>(bytes, {{&cicd_sample_getaddrinfo::name, &S::name, CICD_NAME_MAX}});
+  if (!decoded) return decoded;
+  const auto& fixed = std::get<S>(*decoded).fixed;
+  const std::size_t held = std::min<std::size_t>(fixed.address_count, CICD_ADDRESSES_MAX);
+  for (std::size_t i = 0; i < held; ++i) {
+    if (!is_ip_family(fixed.addresses[i].family)) return error(DecodeError::kBadValue);
+  }
+  return decoded;
+}
+
+Decoded decode_http(Bytes bytes) {
+  using S = HttpSample;
+  using F = cicd_sample_http;
+  return decode_strings<S>(bytes, {{&F::method, &S::method, CICD_NAME_MAX},
+                                   {&F::path, &S::path, CICD_URL_PATH_MAX},
+                                   {&F::host, &S::host, CICD_NAME_MAX}});
+}
+
+Decoded decode_library(Bytes bytes) {
+  using S = LibrarySample;
+  return decode_strings<S>(bytes, {{&cicd_sample_library::path, &S::path, CICD_PATH_MAX}});
+}
+
+Decoded decode_target(Bytes bytes) {
+  using S = TargetSample;
+  return decode_strings<S>(
+      bytes, {{&cicd_sample_target::target_exec_path, &S::target_exec_path, CICD_PATH_MAX}});
+}
+
+Decoded decode_module(Bytes bytes) {
+  using S = ModuleSample;
+  return decode_strings<S>(bytes, {{&cicd_sample_module::name, &S::name, CICD_PATH_MAX}});
+}
+
+Decoded decode_io_uring(Bytes bytes) {
+  using S = IoUringSample;
+  using F = cicd_sample_io_uring;
+  Decoded decoded = decode_strings<S>(
+      bytes, {{&F::path, &S::path, CICD_PATH_MAX}, {&F::base, &S::base, CICD_PATH_MAX}});
+  if (!decoded) return decoded;
+  const std::uint16_t family = std::get<S>(*decoded).fixed.family;
+  if (family != 0 && !is_ip_family(family)) return error(DecodeError::kBadValue);
+  return decoded;
 }
 
 }  // namespace
@@ -114,27 +204,44 @@ std::string_view name_of(DecodeError what) {
   return "malformed";
 }
 
+namespace {
+
+constexpr auto kSampleTypeNames = [] {
+  std::array<std::string_view, CICD_SAMPLE_TYPES> names;
+  names.fill("sample");
+  names[CICD_SAMPLE_FORK] = "process_fork";
+  names[CICD_SAMPLE_EXEC] = "process_exec";
+  names[CICD_SAMPLE_EXIT] = "process_exit";
+  names[CICD_SAMPLE_CGROUP_MKDIR] = "cgroup_mkdir";
+  names[CICD_SAMPLE_CGROUP_RMDIR] = "cgroup_rmdir";
+  names[CICD_SAMPLE_CGROUP_ATTACH] = "cgroup_attach";
+  names[CICD_SAMPLE_CONNECT] = "network_connect";
+  names[CICD_SAMPLE_OPEN] = "file_open";
+  names[CICD_SAMPLE_REMOVE] = "file_remove";
+  names[CICD_SAMPLE_MOVE] = "file_move";
+  names[CICD_SAMPLE_LINK] = "file_link";
+  names[CICD_SAMPLE_MOUNT] = "mount";
+  names[CICD_SAMPLE_UNIX_CONNECT] = "unix_socket_connect";
+  names[CICD_SAMPLE_DNS] = "domain";
+  names[CICD_SAMPLE_GETADDRINFO] = "getaddrinfo";
+  names[CICD_SAMPLE_HTTP] = "http_request";
+  names[CICD_SAMPLE_LIBRARY] = "library";
+  names[CICD_SAMPLE_PTRACE] = "ptrace";
+  names[CICD_SAMPLE_MEMORY] = "memory_read";
+  names[CICD_SAMPLE_SIGNAL] = "signal";
+  names[CICD_SAMPLE_PRIVILEGE] = "privilege_change";
+  names[CICD_SAMPLE_NAMESPACE] = "namespace_change";
+  names[CICD_SAMPLE_MODULE] = "module_load";
+  names[CICD_SAMPLE_BPF] = "bpf_use";
+  names[CICD_SAMPLE_IO_URING] = "io_uring_op";
+  names[CICD_SAMPLE_EXEC_MEMORY] = "exec_memory";
+  return names;
+}();
+
+}  // namespace
+
 std::string_view name_of_sample_type(std::uint32_t type) {
-  switch (type) {
-    case CICD_SAMPLE_FORK:
-      return "process_fork";
-    case CICD_SAMPLE_EXEC:
-      return "process_exec";
-    case CICD_SAMPLE_EXIT:
-      return "process_exit";
-    case CICD_SAMPLE_CGROUP_MKDIR:
-      return "cgroup_mkdir";
-    case CICD_SAMPLE_CGROUP_RMDIR:
-      return "cgroup_rmdir";
-    case CICD_SAMPLE_CGROUP_ATTACH:
-      return "cgroup_attach";
-    case CICD_SAMPLE_CONNECT:
-      return "network_connect";
-    case CICD_SAMPLE_OPEN:
-      return "file_open";
-    default:
-      return "sample";
-  }
+  return type < kSampleTypeNames.size() ? kSampleTypeNames[type] : kSampleTypeNames[0];
 }
 
 std::optional<cicd_sample_header> peek_header(Bytes bytes) {
@@ -143,29 +250,52 @@ std::optional<cicd_sample_header> peek_header(Bytes bytes) {
   return header;
 }
 
+namespace {
+
+using Decoder = Decoded (*)(Bytes bytes);
+
+constexpr auto kDecoders = [] {
+  std::array<Decoder, CICD_SAMPLE_TYPES> by_type{};
+  by_type[CICD_SAMPLE_FORK] = decode_plain<ForkSample>;
+  by_type[CICD_SAMPLE_EXEC] = decode_exec;
+  by_type[CICD_SAMPLE_EXIT] = decode_plain<ExitSample>;
+  by_type[CICD_SAMPLE_CGROUP_MKDIR] = decode_cgroup;
+  by_type[CICD_SAMPLE_CGROUP_RMDIR] = decode_cgroup;
+  by_type[CICD_SAMPLE_CGROUP_ATTACH] = decode_cgroup;
+  by_type[CICD_SAMPLE_CONNECT] = decode_connect;
+  by_type[CICD_SAMPLE_OPEN] = decode_open;
+  by_type[CICD_SAMPLE_REMOVE] = decode_paths;
+  by_type[CICD_SAMPLE_MOVE] = decode_paths;
+  by_type[CICD_SAMPLE_LINK] = decode_paths;
+  by_type[CICD_SAMPLE_MOUNT] = decode_paths;
+  by_type[CICD_SAMPLE_UNIX_CONNECT] = decode_unix_connect;
+  by_type[CICD_SAMPLE_DNS] = decode_dns;
+  by_type[CICD_SAMPLE_GETADDRINFO] = decode_getaddrinfo;
+  by_type[CICD_SAMPLE_HTTP] = decode_http;
+  by_type[CICD_SAMPLE_LIBRARY] = decode_library;
+  by_type[CICD_SAMPLE_PTRACE] = decode_target;
+  by_type[CICD_SAMPLE_MEMORY] = decode_target;
+  by_type[CICD_SAMPLE_SIGNAL] = decode_target;
+  by_type[CICD_SAMPLE_PRIVILEGE] = decode_plain<PrivilegeSample>;
+  by_type[CICD_SAMPLE_NAMESPACE] = decode_plain<NamespaceSample>;
+  by_type[CICD_SAMPLE_MODULE] = decode_module;
+  by_type[CICD_SAMPLE_BPF] = decode_plain<BpfSample>;
+  by_type[CICD_SAMPLE_IO_URING] = decode_io_uring;
+  by_type[CICD_SAMPLE_EXEC_MEMORY] = decode_plain<ExecMemorySample>;
+  return by_type;
+}();
+
+}  // namespace
+
 Decoded decode(Bytes bytes) {
   const std::optional<cicd_sample_header> header = peek_header(bytes);
   if (!header) return error(DecodeError::kTooShort);
   if (header->size != bytes.size()) return error(DecodeError::kSizeMismatch);
   if (header->slot == 0 || header->slot >= CICD_SLOTS_MAX) return error(DecodeError::kBadValue);
-  switch (header->type) {
-    case CICD_SAMPLE_FORK:
-      return decode_plain<ForkSample>(bytes);
-    case CICD_SAMPLE_EXEC:
-      return decode_exec(bytes);
-    case CICD_SAMPLE_EXIT:
-      return decode_plain<ExitSample>(bytes);
-    case CICD_SAMPLE_CGROUP_MKDIR:
-    case CICD_SAMPLE_CGROUP_RMDIR:
-    case CICD_SAMPLE_CGROUP_ATTACH:
-      return decode_cgroup(bytes);
-    case CICD_SAMPLE_CONNECT:
-      return decode_connect(bytes);
-    case CICD_SAMPLE_OPEN:
-      return decode_open(bytes);
-    default:
-      return error(DecodeError::kUnknownType);
+  if (header->type >= kDecoders.size() || kDecoders[header->type] == nullptr) {
+    return error(DecodeError::kUnknownType);
   }
+  return kDecoders[header->type](bytes);
 }
 
 }  // namespace cicd

@@ -53,8 +53,68 @@ struct OpenSample {
   WireString path;
   WireString base;
 };
+// remove, move, link and mount; header.type says which.
+struct PathsSample {
+  cicd_sample_paths fixed;
+  WireString path;
+  WireString base;
+  WireString other;
+  WireString other_base;
+};
+struct UnixConnectSample {
+  cicd_sample_unix_connect fixed;
+  WireString path;
+  WireString base;
+};
+struct DnsSample {
+  cicd_sample_dns fixed;
+  WireString payload;
+};
+struct GetaddrinfoSample {
+  cicd_sample_getaddrinfo fixed;
+  WireString name;
+};
+struct HttpSample {
+  cicd_sample_http fixed;
+  WireString method;
+  WireString path;
+  WireString host;
+};
+struct LibrarySample {
+  cicd_sample_library fixed;
+  WireString path;
+};
+// ptrace, memory and signal; header.type says which.
+struct TargetSample {
+  cicd_sample_target fixed;
+  WireString target_exec_path;
+};
+struct PrivilegeSample {
+  cicd_sample_privilege fixed;
+};
+struct NamespaceSample {
+  cicd_sample_namespace fixed;
+};
+struct ModuleSample {
+  cicd_sample_module fixed;
+  WireString name;
+};
+struct BpfSample {
+  cicd_sample_bpf fixed;
+};
+struct IoUringSample {
+  cicd_sample_io_uring fixed;
+  WireString path;
+  WireString base;
+};
+struct ExecMemorySample {
+  cicd_sample_exec_memory fixed;
+};
 using Sample =
-    std::variant<ForkSample, ExecSample, ExitSample, CgroupSample, ConnectSample, OpenSample>;
+    std::variant<ForkSample, ExecSample, ExitSample, CgroupSample, ConnectSample, OpenSample,
+                 PathsSample, UnixConnectSample, DnsSample, GetaddrinfoSample, HttpSample,
+                 LibrarySample, TargetSample, PrivilegeSample, NamespaceSample, ModuleSample,
+                 BpfSample, IoUringSample, ExecMemorySample>;
 
 enum class DecodeError : std::uint8_t {
   kTooShort,      // fewer bytes than the header or the fixed part of the type

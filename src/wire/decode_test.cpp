@@ -38,6 +38,27 @@ std::vector<Named> one_of_each() {
       {"attach", cgroup_sample(actor, CICD_SAMPLE_CGROUP_ATTACH, cgroup)},
       {"connect", connect_sample(actor, {})},
       {"open", open_sample(actor, {.path = raw("x"), .base = walked("/b"), .error = ENOENT})},
+      {"remove", make_sample(actor, CICD_SAMPLE_REMOVE, cicd_sample_paths{},
+                             {raw("x"), walked("/b"), raw(""), raw("")})},
+      {"unix", make_sample(actor, CICD_SAMPLE_UNIX_CONNECT, cicd_sample_unix_connect{},
+                           {raw("s"), walked("/run")})},
+      {"dns",
+       make_sample(actor, CICD_SAMPLE_DNS, cicd_sample_dns{.family = AF_INET}, {raw("payload")})},
+      {"getaddrinfo",
+       make_sample(actor, CICD_SAMPLE_GETADDRINFO, cicd_sample_getaddrinfo{}, {raw("a.example")})},
+      {"http", make_sample(actor, CICD_SAMPLE_HTTP, cicd_sample_http{},
+                           {raw("GET"), raw("/"), raw("a.example")})},
+      {"library",
+       make_sample(actor, CICD_SAMPLE_LIBRARY, cicd_sample_library{}, {walked("/lib/libc.so.6")})},
+      {"ptrace",
+       make_sample(actor, CICD_SAMPLE_PTRACE, cicd_sample_target{.value = 16}, {walked("/bin/a")})},
+      {"privilege", make_sample(actor, CICD_SAMPLE_PRIVILEGE, cicd_sample_privilege{})},
+      {"namespace", make_sample(actor, CICD_SAMPLE_NAMESPACE, cicd_sample_namespace{})},
+      {"module", make_sample(actor, CICD_SAMPLE_MODULE, cicd_sample_module{}, {raw("nbd")})},
+      {"bpf", make_sample(actor, CICD_SAMPLE_BPF, cicd_sample_bpf{})},
+      {"io_uring",
+       make_sample(actor, CICD_SAMPLE_IO_URING, cicd_sample_io_uring{}, {raw("x"), walked("/b")})},
+      {"exec_memory", make_sample(actor, CICD_SAMPLE_EXEC_MEMORY, cicd_sample_exec_memory{})},
   };
 }
 
@@ -156,7 +177,7 @@ TEST(Decode, StringsAboveTheirLimits) {
 }
 
 TEST(Decode, UnknownTypesSaySo) {
-  for (const std::uint16_t type : std::initializer_list<std::uint16_t>{0, 9, 31, 32, 65535}) {
+  for (const std::uint16_t type : std::initializer_list<std::uint16_t>{0, 27, 31, 32, 65535}) {
     SampleBuffer bytes = exit_sample({});
     patch(bytes, offsetof(cicd_sample_header, type), type);
     const auto decoded = decode_exact(bytes);

@@ -46,6 +46,24 @@ SampleBuffer assemble(Fixed fixed, std::initializer_list<const StringPart*> stri
 
 }  // namespace
 
+SampleBuffer assemble_sample(const Actor& actor, std::uint16_t type, std::uint16_t flags,
+                             std::span<const std::byte> fixed,
+                             const std::vector<StringPart>& strings) {
+  SampleBuffer out(fixed.begin(), fixed.end());
+  std::size_t at = fixed.size() - strings.size() * sizeof(cicd_string);
+  for (const StringPart& part : strings) {
+    const cicd_string string = describe(part);
+    std::memcpy(out.data() + at, &string, sizeof(string));
+    at += sizeof(string);
+    const auto* bytes = reinterpret_cast<const std::byte*>(part.bytes.data());
+    out.insert(out.end(), bytes, bytes + part.bytes.size());
+  }
+  cicd_sample_header header = header_of(actor, type, flags);
+  header.size = static_cast<std::uint32_t>(out.size());
+  std::memcpy(out.data(), &header, sizeof(header));
+  return out;
+}
+
 StringPart walked(std::string_view absolute_path, std::uint32_t extra_flags) {
   StringPart part{{}, CICD_STRING_COMPONENTS | extra_flags};
   std::size_t end = absolute_path.size();

@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -89,6 +90,21 @@ struct CgroupParts {
   std::string path = {};
   std::uint16_t flags = 0;  // enum cicd_attach_flags
 };
+
+// `fixed` ends with one cicd_string for each string.
+SampleBuffer assemble_sample(const Actor& actor, std::uint16_t type, std::uint16_t flags,
+                             std::span<const std::byte> fixed,
+                             const std::vector<StringPart>& strings);
+// The newer samples have one form for all: a fixed part that the caller fills (header and
+// string members are set here) and its strings in the order of the members.
+//   make_sample(shell, CICD_SAMPLE_PTRACE, cicd_sample_target{.value = 16}, {walked("/bin/a")})
+template <typename Fixed>
+SampleBuffer make_sample(const Actor& actor, std::uint16_t type, Fixed fixed,
+                         const std::vector<StringPart>& strings = {}) {
+  const std::uint16_t flags = fixed.header.flags;
+  return assemble_sample(actor, type, flags,
+                         {reinterpret_cast<const std::byte*>(&fixed), sizeof(Fixed)}, strings);
+}
 
 SampleBuffer fork_sample(const Actor& child, const Actor& parent, std::uint32_t uid = 0);
 SampleBuffer exec_sample(const Actor& actor, const ExecParts& parts);

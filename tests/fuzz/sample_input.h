@@ -20,7 +20,7 @@ class SampleInput {
   SampleBuffer next() {
     const std::uint8_t kind = byte();
     const Actor actor = make_actor();
-    switch (kind % 9) {
+    switch (kind % 16) {
       case 0:
         return fork_sample(actor, make_actor(), byte());
       case 1:
@@ -39,12 +39,70 @@ class SampleInput {
         return open_sample(
             actor,
             {.path = part(), .base = part(), .flags = byte(), .error = byte(), .inode = byte()});
-      default:
+      case 8:
         return raw_bytes();
+      default:
+        return newer(actor, kind % 16);
     }
   }
 
  private:
+  template <typename Fixed>
+  SampleBuffer filled(const Actor& actor, std::uint16_t type, Fixed fixed,
+                      const std::vector<StringPart>& strings = {}) {
+    fixed.header.flags = byte();
+    return make_sample(actor, type, fixed, strings);
+  }
+
+  SampleBuffer newer(const Actor& actor, int kind) {
+    const std::uint8_t value = byte();
+    switch (kind) {
+      case 9:
+        return filled(actor, static_cast<std::uint16_t>(CICD_SAMPLE_REMOVE + value % 4),
+                      cicd_sample_paths{.operation = value}, {part(), part(), part(), part()});
+      case 10:
+        return filled(actor, CICD_SAMPLE_UNIX_CONNECT,
+                      cicd_sample_unix_connect{.socket_type = value}, {part(), part()});
+      case 11:
+        return filled(actor, CICD_SAMPLE_DNS,
+                      cicd_sample_dns{.socket_cookie = value, .family = AF_INET}, {part()});
+      case 12:
+        return filled(actor, static_cast<std::uint16_t>(CICD_SAMPLE_PTRACE + value % 3),
+                      cicd_sample_target{.value = byte(), .target_pid = byte(), .error = byte()},
+                      {part()});
+      case 13:
+        return filled(actor, CICD_SAMPLE_PRIVILEGE,
+                      cicd_sample_privilege{.capabilities_to = byte(), .kind = value});
+      case 14:
+        return filled(actor, CICD_SAMPLE_IO_URING, cicd_sample_io_uring{.opcode = value},
+                      {part(), part()});
+      default:
+        return small(actor, value);
+    }
+  }
+
+  SampleBuffer small(const Actor& actor, std::uint8_t value) {
+    switch (value % 6) {
+      case 0:
+        return filled(actor, CICD_SAMPLE_NAMESPACE,
+                      cicd_sample_namespace{.flags = byte(), .operation = byte()});
+      case 1:
+        return filled(actor, CICD_SAMPLE_MODULE, cicd_sample_module{.error = byte()}, {part()});
+      case 2:
+        return filled(actor, CICD_SAMPLE_BPF,
+                      cicd_sample_bpf{.command = byte(), .program_type = byte()});
+      case 3:
+        return filled(actor, CICD_SAMPLE_EXEC_MEMORY,
+                      cicd_sample_exec_memory{.count = byte(), .kind = byte()});
+      case 4:
+        return filled(actor, CICD_SAMPLE_HTTP, cicd_sample_http{.source = byte()},
+                      {part(), part(), part()});
+      default:
+        return filled(actor, CICD_SAMPLE_GETADDRINFO, cicd_sample_getaddrinfo{.result = byte()},
+                      {part()});
+    }
+  }
+
   std::uint8_t byte() { return empty() ? std::uint8_t{0} : *at_++; }
 
   Actor make_actor() {

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+// Names of hosts: DNS, the resolver of the C library, HTTP.
+#include "track/tracker_impl.h"
+
+namespace cicd {
+
+void Tracker::Impl::on(const DnsSample&, const Context& context) { owner_of(context); }
+void Tracker::Impl::on(const GetaddrinfoSample&, const Context& context) { owner_of(context); }
+void Tracker::Impl::on(const HttpSample&, const Context& context) { owner_of(context); }
+void Tracker::Impl::on(const LibrarySample&, const Context& context) { owner_of(context); }
+
+}  // namespace cicd
