@@ -11,6 +11,7 @@
 #include <set>
 
 #include "cgroup.skel.h"
+#include "dns.skel.h"
 #include "file_open.skel.h"
 #include "kernel/hook_catalogue.h"
 #include "kernel/kernel_release.h"
@@ -39,6 +40,7 @@ constexpr std::array<ObjectBytes, kHookFamilyCount> kFamilies = {{
     {"cgroup", cgroup_bpf__elf_bytes},
     {"network", network_bpf__elf_bytes},
     {"file_open", file_open_bpf__elf_bytes},
+    {"dns", dns_bpf__elf_bytes},
 }};
 
 // sched_process_exit says since this release whether the last thread has gone.

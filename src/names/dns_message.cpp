@@ -105,10 +105,10 @@ bool same_name(Labels left, Labels right) {
 
 class TextWriter {
  public:
-  explicit TextWriter(DnsQuestion& out) : out_(out) { out_.name_length = 0; }
+  explicit TextWriter(DnsName& out) : out_(out) { out_.length = 0; }
 
   void label(Bytes label) {
-    if (out_.name_length > 0) put('.');
+    if (out_.length > 0) put('.');
     for (const std::uint8_t byte : label) {
       if (byte == '.' || byte == '\\') {
         put('\\');
@@ -124,15 +124,15 @@ class TextWriter {
     }
   }
   void finish() {
-    if (out_.name_length == 0) put('.');
+    if (out_.length == 0) put('.');
   }
 
  private:
   // 255 bytes on the wire are less than kMaxDnsNameText as text; the check is for the reader.
   void put(char c) {
-    if (out_.name_length < out_.text.size()) out_.text[out_.name_length++] = c;
+    if (out_.length < out_.text.size()) out_.text[out_.length++] = c;
   }
-  DnsQuestion& out_;
+  DnsName& out_;
 };
 
 struct Record {
@@ -185,18 +185,22 @@ class Parser {
     return labels.error() == DnsError::kNone || fail(labels.error());
   }
 
+  bool read_name(std::size_t offset, DnsName& out, std::size_t& end) {
+    TextWriter writer(out);
+    Labels labels = name_at(offset);
+    for (Bytes label = labels.next(); !label.empty(); label = labels.next()) writer.label(label);
+    writer.finish();
+    end = labels.end();
+    return labels.error() == DnsError::kNone || fail(labels.error());
+  }
+
   bool read_questions() {
     const std::uint16_t count = u16(4);
     for (std::uint16_t i = 0; i < count; ++i) {
       if (i == kMaxDnsQuestions) return fail(DnsError::kTooMany);
       DnsQuestion& question = out_.question_list[i];
       if (i == 0) question_ = at_;
-      TextWriter writer(question);
-      Labels labels = name_at(at_);
-      for (Bytes label = labels.next(); !label.empty(); label = labels.next()) writer.label(label);
-      if (labels.error() != DnsError::kNone) return fail(labels.error());
-      writer.finish();
-      at_ = labels.end();
+      if (!read_name(at_, question.text, at_)) return false;
       if (at_ + 4 > message_.size()) return fail(DnsError::kCut);
       question.type = u16(at_);
       at_ += 4;
@@ -265,6 +269,8 @@ class Parser {
       chain_ttl_s_ = std::min(chain_ttl_s_, next->ttl_s);
     }
     out_.alias_count = static_cast<std::uint8_t>(chain_length_ - 1);
+    std::size_t end = 0;
+    if (chain_length_ > 1) read_name(chain_[chain_length_ - 1], out_.alias, end);
   }
 
   bool is_of_question(const Record& record) {

@@ -51,12 +51,18 @@ enum DnsType : std::uint16_t {
   kDnsHttps = 65,
 };
 
-struct DnsQuestion {
-  std::uint16_t type = 0;
-  std::uint16_t name_length = 0;
+struct DnsName {
+  std::uint16_t length = 0;
   std::array<char, kMaxDnsNameText> text;
 
-  std::string_view name() const { return {text.data(), name_length}; }
+  std::string_view view() const { return {text.data(), length}; }
+};
+
+struct DnsQuestion {
+  std::uint16_t type = 0;
+  DnsName text;
+
+  std::string_view name() const { return text.view(); }
 };
 
 struct DnsAddress {
@@ -75,6 +81,7 @@ struct DnsMessage {
   std::uint8_t question_count = 0;
   std::uint8_t address_count = 0;
   std::uint8_t alias_count = 0;  // CNAMEs that were followed
+  DnsName alias;                 // the last of them; meaningless when there are none
   std::array<DnsQuestion, kMaxDnsQuestions> question_list;
   std::array<DnsAddress, kMaxDnsAddresses> address_list;  // to the first question
 

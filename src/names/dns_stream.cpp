@@ -104,8 +104,9 @@ void DnsStreams::skip(Stream& stream, std::uint32_t bytes, Sink sink) {
 
 void DnsStreams::finish(Stream& stream, Sink sink) {
   const std::uint32_t length = std::uint32_t{stream.length[0]} << 8 | stream.length[1];
-  if (stream.message.size() < length) ++incomplete_;
-  if (!stream.message.empty()) sink(stream.message);
+  const bool is_whole = stream.message.size() == length;
+  if (!is_whole) ++incomplete_;
+  if (!stream.message.empty()) sink(stream.message, is_whole);
   stream.position = 0;
   stream.is_torn = false;
   stream.message.clear();

@@ -35,7 +35,8 @@ class DnsStreams {
   static constexpr std::size_t kMaxStreams = 64;
   static constexpr std::size_t kMaxMessageBytes = 16 * 1024;
 
-  using Sink = FunctionRef<void(std::span<const std::uint8_t> message)>;
+  // `is_whole` is false for the beginning of a message; that is counted here already.
+  using Sink = FunctionRef<void(std::span<const std::uint8_t> message, bool is_whole)>;
 
   // Hands out the messages that are complete with this segment. Views die with the call.
   void add(const DnsSegment& segment, Sink sink);

@@ -26,12 +26,14 @@ class DnsStreamTest : public ::testing::Test {
                              sequence,
                              total,
                              {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()}};
-    streams_.add(segment, [this](std::span<const std::uint8_t> message) {
+    streams_.add(segment, [this](std::span<const std::uint8_t> message, bool is_whole) {
+      if (!is_whole) ++torn_;
       messages_.emplace_back(message.begin(), message.end());
     });
   }
   DnsStreams streams_;
   std::vector<std::string> messages_;
+  std::uint64_t torn_ = 0;
 };
 
 TEST_F(DnsStreamTest, WholeMessagesOneOrMoreToASegment) {
@@ -72,6 +74,7 @@ TEST_F(DnsStreamTest, AGapInsideAMessageTearsOnlyThatOne) {
   send(100, bytes.substr(0, 6));
   send(109, bytes.substr(9));
   EXPECT_THAT(messages_, ElementsAre("0123", "next"));
+  EXPECT_EQ(torn_, 1u);
   EXPECT_EQ(streams_.incomplete(), 1u);
 }
 
