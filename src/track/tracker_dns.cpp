@@ -129,7 +129,7 @@ void Tracker::Impl::add_domain(const DnsQuestion& question, bool is_answer,
   const bool is_new =
       context.job.names.recent.is_new(user_of(header), question.name(), kind, header.time_ns);
   if (!is_new) return;
-  const Owner owner = owner_of(context);
+  const Owner owner = (header.flags & CICD_DNS_UNKNOWN_OWNER) != 0 ? nobody() : owner_of(context);
   EventRecord* record = add_record(EventType::kDomain, context, owner.entry, owner.picture);
   if (record == nullptr) return;
   Arena& arena = context.batch->arena;
@@ -138,6 +138,18 @@ void Tracker::Impl::add_domain(const DnsQuestion& question, bool is_answer,
   record->fields[f::kSource].text = "dns";
   record->fields[f::kQueryType].text = arena.store(dns_type_text(question.type, number));
   if (is_answer) fill_answer(*record, arena);
+}
+
+// Stands for the process of a socket that nobody was seen to use. It is in no table: it does not
+// count as alive.
+Tracker::Impl::Owner Tracker::Impl::nobody() {
+  if (nobody_.current == nullptr) {
+    auto picture = std::make_shared<Process>();
+    picture->image = unknown_image_;
+    picture->id = next_id_++;
+    nobody_.current = std::move(picture);
+  }
+  return {nobody_, nobody_.current};
 }
 
 void Tracker::Impl::fill_answer(EventRecord& record, Arena& arena) {

@@ -119,6 +119,7 @@ struct Tracker::Impl {
                       const Context& context);
   void on_dns_answer(const OpenQuestion& question, const Context& context);
   void add_domain(const DnsQuestion& question, bool is_answer, const Context& context);
+  Owner nobody();
   void fill_answer(EventRecord& record, Arena& arena);
   // What the process connects to, as a name: fields domain and domain_source.
   void fill_domain(EventRecord& record, const IpAddress& address, const Context& context);
@@ -150,6 +151,7 @@ struct Tracker::Impl {
   std::uint64_t next_id_ = 1;  // of pictures
   Arena scratch_;              // text on its way into a picture
   DnsMessage dns_;             // in work
+  ProcessEntry nobody_;        // tracker_dns.cpp
   std::string list_text_;      // of answers and candidates
   std::shared_ptr<const ExecImage> unknown_image_ = [] {
     auto image = std::make_shared<ExecImage>();
