@@ -117,6 +117,9 @@ class KernelSource final : public LiveSource {
 
   Result<void> track_cgroup(std::uint64_t cgroup_id, std::uint32_t slot) override;
   void untrack_slot(std::uint32_t slot) override;
+  std::vector<TrackedProcess> processes(std::uint32_t slot) const override {
+    return members_of(programs_, slot);
+  }
   Result<void> start_job_hooks() override;
   void stop_job_hooks() override;
   Result<void> self_check(const std::string& cgroup_dir) override;

@@ -44,6 +44,7 @@ RunNames make_names(const RunOptions& options, const CgroupPlace& place) {
   names.id = make_run_id();
   names.parent_dir = place.dir;
   names.cgroup_dir = place.dir + "/" + kRunCgroupPrefix + names.id;
+  names.cgroup_path = (place.path == "/" ? "" : place.path) + "/" + kRunCgroupPrefix + names.id;
   names.keeps_journal = !options.record_path.empty();
   names.journal =
       absolute(names.keeps_journal ? options.record_path
@@ -115,6 +116,7 @@ Result<std::shared_ptr<const Program>> load_program(const RunOptions& options) {
     CompileOptions compile_options;
     compile_options.scope = RuleScope{kLocalProviderHost, options.name};
     compile_options.modifiers = std::move(rules.rule_modifiers);
+    compile_options.monitor_mode = options.is_monitor_mode;
     CompileResult compiled = compile(rules.rule_sets, compile_options);
     program = std::move(compiled.program);
     std::ranges::move(compiled.diagnostics, std::back_inserter(diagnostics));

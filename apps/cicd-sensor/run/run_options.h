@@ -24,6 +24,7 @@ struct RunOptions {
   bool wants_summary_file = true;
   std::string name;
   FailOn fail_on = FailOn::kNever;
+  bool is_monitor_mode = false;  // `terminate` only detects
   std::chrono::milliseconds grace{};
   std::string record_path;  // empty: no recording is kept
   std::string user;         // empty: the invoking user

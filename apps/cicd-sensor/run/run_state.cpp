@@ -13,6 +13,8 @@
 #include <optional>
 
 #include "job/job_cgroup.h"
+#include "job/termination.h"
+#include "run/outputs.h"
 
 namespace cicd {
 
@@ -33,8 +35,9 @@ Result<void> make_directories(const std::string& directory) {
 
 // One "key value" a line; values hold no newline.
 std::string encode(const RunNames& names) {
-  return "cicd-sensor-run 1\nid " + names.id + "\ncgroup " + names.cgroup_dir + "\nparent " +
-         names.parent_dir + "\njournal " + (names.keeps_journal ? "" : names.journal) + "\n";
+  return "cicd-sensor-run 1\nid " + names.id + "\ncgroup " + names.cgroup_dir + "\npath " +
+         names.cgroup_path + "\nparent " + names.parent_dir + "\njournal " +
+         (names.keeps_journal ? "" : names.journal) + "\n";
 }
 
 std::optional<RunNames> decode(std::string_view text) {
@@ -52,6 +55,7 @@ std::optional<RunNames> decode(std::string_view text) {
     if (key == "cicd-sensor-run") has_head = value == "1";
     if (key == "id") names.id = value;
     if (key == "cgroup") names.cgroup_dir = value;
+    if (key == "path") names.cgroup_path = value;
     if (key == "parent") names.parent_dir = value;
     if (key == "journal") names.journal = value;
   }
@@ -61,7 +65,8 @@ std::optional<RunNames> decode(std::string_view text) {
 std::string last_part(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
 bool can_be_named(const RunNames& names) {
-  return (names.cgroup_dir + names.parent_dir + names.journal).find('\n') == std::string::npos;
+  return (names.cgroup_dir + names.cgroup_path + names.parent_dir + names.journal).find('\n') ==
+         std::string::npos;
 }
 
 std::string read_state(int fd) {
@@ -71,11 +76,25 @@ std::string read_state(int fd) {
   return text;
 }
 
+// A job that is frozen with nobody left to thaw it was being ended by a rule. False: it is not.
+bool end_frozen(const RunNames& names) {
+  auto group = JobCgroup::open(names.cgroup_dir);
+  if (!group || !group->is_frozen() || names.cgroup_path.empty()) return false;
+  TerminationTarget target(std::move(*group));
+  target.cgroup_path = names.cgroup_path;
+  target.refuge_dir = names.parent_dir;
+  target.tracked = [] { return std::vector<TrackedProcess>{}; };
+  Terminator terminator(std::move(target));
+  terminator.strike();
+  terminator.wait();
+  return terminator.report().left == 0;
+}
+
 // False: the cgroup has a process in it and everything of the run stays as it is.
 bool remove_leftovers(const RunNames& names) {
   if (last_part(names.cgroup_dir) == kRunCgroupPrefix + names.id) {
     if (const auto group = JobCgroup::open(names.cgroup_dir)) {
-      if (group->is_populated().value_or(true)) return false;
+      if (group->is_populated().value_or(true) && !end_frozen(names)) return false;
       if (!group->remove()) return false;
     }
   }
@@ -167,6 +186,22 @@ std::vector<CleanedRun> clean_dead_runs(const std::string& directory) {
     if (auto run = clean_one(fd, entry->d_name)) cleaned.push_back(std::move(*run));
   }
   return cleaned;
+}
+
+Result<void> remove_run(const RunNames& names, RunState& state, const CommandUser& owner) {
+  if (const auto group = JobCgroup::open(names.cgroup_dir)) {
+    CICD_TRY(group->move_processes_to(names.parent_dir));
+    // A process that is ending keeps its cgroup busy for a moment.
+    auto removed = group->remove();
+    for (int tries = 0; !removed && tries < 100; ++tries) {
+      ::usleep(5000);
+      removed = group->remove();
+    }
+    if (!removed) return removed;
+  }
+  if (!names.keeps_journal) remove_file_of(names.journal, owner);
+  state.remove();
+  return {};
 }
 
 }  // namespace cicd

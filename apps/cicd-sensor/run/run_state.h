@@ -14,6 +14,7 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "job/command_user.h"
 
 namespace cicd {
 
@@ -21,6 +22,7 @@ namespace cicd {
 struct RunNames {
   std::string id;              // "<pid>-<8 hex digits>"
   std::string cgroup_dir;      // in the file system
+  std::string cgroup_path;     // the same below the root of the hierarchy
   std::string parent_dir;      // cgroup of the caller
   std::string journal;         // absolute
   bool keeps_journal = false;  // it is the user's --record file
@@ -43,6 +45,11 @@ class RunState {
   std::string path_;
   bool is_published_ = false;
 };
+
+// Removes the job's cgroup (what still runs in it is moved to the caller's), the journal when it is
+// not to be kept, and the state file. May be done twice and by both processes. The error names what
+// could not be removed.
+Result<void> remove_run(const RunNames& names, RunState& state, const CommandUser& owner);
 
 // Where state files of this user's runs are.
 std::string run_state_directory();
