@@ -112,8 +112,8 @@ static __always_inline void describe_file(struct cicd_scratch *scratch,
 }
 
 /* Eight characters as they lie in memory; both architectures are little-endian. */
-#define WORD(a, b, c, d, e, f, g, h)                                                           \
-  ((__u64)(a) | (__u64)(b) << 8 | (__u64)(c) << 16 | (__u64)(d) << 24 | (__u64)(e) << 32 |     \
+#define WORD(a, b, c, d, e, f, g, h)                                                       \
+  ((__u64)(a) | (__u64)(b) << 8 | (__u64)(c) << 16 | (__u64)(d) << 24 | (__u64)(e) << 32 | \
    (__u64)(f) << 40 | (__u64)(g) << 48 | (__u64)(h) << 56)
 
 /* What a name below /proc/<pid> gives away; 0: something else. */
