@@ -106,8 +106,21 @@ void Engine::wait_for_worker() const {
   }
 }
 
+void Engine::settle() const {
+  std::uint64_t before = 0;
+  for (;;) {
+    const JobProgress progress = job_.progress();
+    const std::uint64_t handled = progress.events + progress.dropped;
+    if (handled >= submitted_) return;
+    if (handled != before) beat();
+    before = handled;
+    std::this_thread::sleep_for(kWorkerPause);
+  }
+}
+
 Result<void> Engine::replay(RecordingReader& recording) {
   for (;;) {
+    beat();
     CICD_ASSIGN(const auto block, recording.next_block());
     if (!block) return {};
     wait_for_worker();
@@ -131,6 +144,7 @@ void Engine::add_gap(const MonitoringGap& gap) {
 }
 
 Result<std::size_t> Engine::step(milliseconds max_wait) {
+  beat();
   wait_for_worker();
   CICD_ASSIGN(const std::size_t count, source_.poll(max_wait, [this](SampleBytes sample) {
     if (journal_) journal_->append(sample);
