@@ -219,6 +219,7 @@ Result<> KernelSource::attach_syscalls(const HookInfo& hook,
 
 Result<> KernelSource::attach_at_job_start(const HookInfo& hook,
                                            const Result<SyscallTracepoints>& tracepoints) {
+  if (programs_.is_absent(hook.program)) return {};
   if (hook.attach == AttachKind::kStrict) return strict_ ? attach(hook) : Result<>();
   if (hook.attach != AttachKind::kSyscall) return {};
   if (!tracepoints) return std::unexpected(tracepoints.error());
