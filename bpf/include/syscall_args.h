@@ -15,7 +15,7 @@
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
-  unsigned long r10, dx, si, di;
+  unsigned long r10, r8, dx, si, di;
 };
 #define CICD_NR_OPEN 2
 #define CICD_NR_CREAT 85

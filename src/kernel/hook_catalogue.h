@@ -13,8 +13,16 @@
 namespace cicd {
 
 // One compiled object per family; a family that fails to load costs only itself.
-enum class HookFamily : std::uint8_t { kProcess, kCgroup, kNetwork, kFileOpen };
-inline constexpr std::size_t kHookFamilyCount = 4;
+enum class HookFamily : std::uint8_t {
+  kProcess,
+  kCgroup,
+  kNetwork,
+  kFileOpen,
+  kTarget,
+  kSignal,
+  kExecMemory,
+};
+inline constexpr std::size_t kHookFamilyCount = 7;
 
 enum class AttachKind : std::uint8_t {
   kTracing,  // BTF raw tracepoint, at start

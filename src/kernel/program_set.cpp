@@ -11,6 +11,7 @@
 #include <set>
 
 #include "cgroup.skel.h"
+#include "exec_memory.skel.h"
 #include "file_open.skel.h"
 #include "kernel/hook_catalogue.h"
 #include "kernel/kernel_release.h"
@@ -18,6 +19,8 @@
 #include "maps.skel.h"
 #include "network.skel.h"
 #include "process.skel.h"
+#include "signal.skel.h"
+#include "target.skel.h"
 
 namespace cicd {
 
@@ -39,6 +42,9 @@ constexpr std::array<ObjectBytes, kHookFamilyCount> kFamilies = {{
     {"cgroup", cgroup_bpf__elf_bytes},
     {"network", network_bpf__elf_bytes},
     {"file_open", file_open_bpf__elf_bytes},
+    {"target", target_bpf__elf_bytes},
+    {"signal", signal_bpf__elf_bytes},
+    {"exec_memory", exec_memory_bpf__elf_bytes},
 }};
 
 // sched_process_exit says since this release whether the last thread has gone.
