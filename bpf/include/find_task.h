@@ -32,7 +32,8 @@ static __always_inline void *numbers_of(struct pid *pid, __u32 level) {
 static __always_inline struct task_struct *task_of_pid(struct pid *pid) {
   /* The first list is that of PIDTYPE_PID: one task. */
   void *first = 0;
-  bpf_probe_read_kernel(&first, sizeof(first), (void *)pid + bpf_core_field_offset(struct pid, tasks));
+  bpf_probe_read_kernel(&first, sizeof(first),
+                        (void *)pid + bpf_core_field_offset(struct pid, tasks));
   if (!first) return 0;
   return first - bpf_core_field_offset(struct task_struct, pid_links);
 }

@@ -34,10 +34,8 @@ constexpr Name kPtraceRequests[] = {
     {CICD_PTRACE_PIDFD_GETFD, "pidfd_getfd"},
 };
 constexpr Name kMemoryMethods[] = {
-    {CICD_MEMORY_PROC_MEM, "proc_mem"},
-    {CICD_MEMORY_VM_READV, "process_vm_readv"},
-    {CICD_MEMORY_VM_WRITEV, "process_vm_writev"},
-    {CICD_MEMORY_PROC_ENVIRON, "proc_environ"},
+    {CICD_MEMORY_PROC_MEM, "proc_mem"},           {CICD_MEMORY_VM_READV, "process_vm_readv"},
+    {CICD_MEMORY_VM_WRITEV, "process_vm_writev"}, {CICD_MEMORY_PROC_ENVIRON, "proc_environ"},
     {CICD_MEMORY_PROC_MAPS, "proc_maps"},
 };
 constexpr Name kExecMemoryKinds[] = {
