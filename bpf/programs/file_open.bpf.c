@@ -113,7 +113,6 @@ static __always_inline void describe_file(struct cicd_scratch *scratch,
 
 /* Both end in a NUL; `bytes` counts it. */
 static __always_inline bool same_name(const char *a, const char *b, int bytes) {
-#pragma unroll
   for (int i = 0; i < bytes; i++) {
     if (a[i] != b[i]) return false;
   }
