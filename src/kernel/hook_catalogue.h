@@ -13,8 +13,17 @@
 namespace cicd {
 
 // One compiled object per family; a family that fails to load costs only itself.
-enum class HookFamily : std::uint8_t { kProcess, kCgroup, kNetwork, kFileOpen };
-inline constexpr std::size_t kHookFamilyCount = 4;
+enum class HookFamily : std::uint8_t {
+  kProcess,
+  kCgroup,
+  kNetwork,
+  kFileOpen,
+  kFileChange,
+  kMount,
+  kUnixCgroup,
+  kUnixSyscall,
+};
+inline constexpr std::size_t kHookFamilyCount = 8;
 
 enum class AttachKind : std::uint8_t {
   kTracing,  // BTF raw tracepoint, at start
@@ -32,15 +41,17 @@ struct HookInfo {
 };
 std::span<const HookInfo> hooks();
 
-// An event type and the programs without which it is not served.
+// A way to serve an event type, and the programs without which it does not.
 struct EventBackend {
   EventType type;
   std::string_view backend;
   std::span<const std::string_view> programs;
   std::string_view limits;
+  // Taken when a program of this one does not attach; then this one's own programs are let go.
+  const EventBackend* fallback = nullptr;
 };
 inline constexpr std::string_view kNoBackend = "none";
-// One for each event type, in their order.
+// The best one of each event type, in their order.
 std::span<const EventBackend> event_backends();
 
 }  // namespace cicd

@@ -12,6 +12,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -25,6 +26,8 @@ struct LiveOptions {
   std::uint64_t control_ring_bytes = 0;  // 0: from CPU count and memory; else a power of two
   std::uint64_t bulk_ring_bytes = 0;
   std::string btf_path;  // empty: /sys/kernel/btf/vmlinux
+  // Event type -> backend that is to serve it, instead of the best one that attaches.
+  std::map<std::string, std::string> backends = {};
 };
 
 class LiveSource : public EventSource {

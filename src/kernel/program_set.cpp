@@ -11,13 +11,17 @@
 #include <set>
 
 #include "cgroup.skel.h"
+#include "file_change.skel.h"
 #include "file_open.skel.h"
 #include "kernel/hook_catalogue.h"
 #include "kernel/kernel_release.h"
 #include "kernel/libbpf_log.h"
 #include "maps.skel.h"
+#include "mount.skel.h"
 #include "network.skel.h"
 #include "process.skel.h"
+#include "unix_cgroup.skel.h"
+#include "unix_syscall.skel.h"
 
 namespace cicd {
 
@@ -39,10 +43,26 @@ constexpr std::array<ObjectBytes, kHookFamilyCount> kFamilies = {{
     {"cgroup", cgroup_bpf__elf_bytes},
     {"network", network_bpf__elf_bytes},
     {"file_open", file_open_bpf__elf_bytes},
+    {"file_change", file_change_bpf__elf_bytes},
+    {"mount", mount_bpf__elf_bytes},
+    {"unix_cgroup", unix_cgroup_bpf__elf_bytes},
+    {"unix_syscall", unix_syscall_bpf__elf_bytes},
 }};
 
 // sched_process_exit says since this release whether the last thread has gone.
 constexpr KernelRelease kGroupDeadSince{6, 16};
+
+// A libbpf older than the hook does not know it by its section.
+void name_cgroup_hook(bpf_program* program) {
+  if (::bpf_program__type(program) != BPF_PROG_TYPE_UNSPEC) return;
+  const std::string_view name = ::bpf_program__name(program);
+  for (const HookInfo& hook : hooks()) {
+    if (hook.program != name || hook.attach != AttachKind::kCgroup) continue;
+    ::bpf_program__set_type(program, BPF_PROG_TYPE_CGROUP_SOCK_ADDR);
+    const auto type = static_cast<bpf_attach_type>(hook.cgroup_type);
+    ::bpf_program__set_expected_attach_type(program, type);
+  }
+}
 
 UniqueFd duplicate(int fd) { return UniqueFd(::fcntl(fd, F_DUPFD_CLOEXEC, 3)); }
 
@@ -115,6 +135,7 @@ struct ProgramSet::Loader {
     bpf_object__for_each_program(program, object->get()) {
       const bool load = wanted.empty() || wanted.contains(::bpf_program__name(program));
       ::bpf_program__set_autoload(program, load);
+      name_cgroup_hook(program);
     }
     const int error = ::bpf_object__load(object->get());
     if (error != 0)
