@@ -35,7 +35,7 @@ struct cicd_scratch {
   __u32 position; /* in data; where the next string goes */
   __u32 start;    /* of the string in work */
   __u32 flags;    /* of the string in work */
-  __u32 pad0;
+  __u32 busy;     /* held; only where a program can be preempted (claim_scratch) */
   char data[CICD_SCRATCH_BYTES];
 };
 
@@ -50,6 +50,20 @@ struct {
 static __always_inline struct cicd_scratch *scratch_memory(void) {
   __u32 zero = 0;
   return bpf_map_lookup_elem(&path_scratch, &zero);
+}
+
+/*
+ * For programs that another task can preempt on the same CPU (cgroup hooks): null while that
+ * other one is at it. Needs a kernel with compare-and-exchange for BPF (5.12).
+ */
+static __always_inline struct cicd_scratch *claim_scratch(void) {
+  struct cicd_scratch *scratch = scratch_memory();
+  if (!scratch || __sync_val_compare_and_swap(&scratch->busy, 0, 1)) return 0;
+  return scratch;
+}
+
+static __always_inline void release_scratch(struct cicd_scratch *scratch) {
+  __sync_val_compare_and_swap(&scratch->busy, 1, 0);
 }
 
 /* One round; returns true when the walk is at its end. */
