@@ -18,8 +18,8 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-#define CALLS_MAX 8192   /* threads that are in one of these calls at a time */
-#define GROUPS_KEPT 64   /* supplementary groups that are compared */
+#define CALLS_MAX 8192 /* threads that are in one of these calls at a time */
+#define GROUPS_KEPT 64 /* supplementary groups that are compared */
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 typedef struct {

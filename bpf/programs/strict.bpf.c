@@ -75,32 +75,55 @@ struct request {
 /* The numbers of i386 and of 32-bit ARM are the same up to 100. */
 static __always_inline enum call call_of_compat(__u32 number) {
   switch (number) {
-    case 5: return OPEN;
-    case 8: return CREAT;
-    case 9: return LINK;
-    case 10: return UNLINK;
-    case 38: return RENAME;
-    case 40: return RMDIR;
-    case 83: return SYMLINK;
-    case 437: return OPENAT2;
+    case 5:
+      return OPEN;
+    case 8:
+      return CREAT;
+    case 9:
+      return LINK;
+    case 10:
+      return UNLINK;
+    case 38:
+      return RENAME;
+    case 40:
+      return RMDIR;
+    case 83:
+      return SYMLINK;
+    case 437:
+      return OPENAT2;
 #if defined(__TARGET_ARCH_x86)
-    case 295: return OPENAT;
-    case 301: return UNLINKAT;
-    case 302: return RENAMEAT;
-    case 303: return LINKAT;
-    case 304: return SYMLINKAT;
-    case 342: return OPEN_BY_HANDLE;
-    case 353: return RENAMEAT; /* renameat2 */
+    case 295:
+      return OPENAT;
+    case 301:
+      return UNLINKAT;
+    case 302:
+      return RENAMEAT;
+    case 303:
+      return LINKAT;
+    case 304:
+      return SYMLINKAT;
+    case 342:
+      return OPEN_BY_HANDLE;
+    case 353:
+      return RENAMEAT; /* renameat2 */
 #else
-    case 322: return OPENAT;
-    case 328: return UNLINKAT;
-    case 329: return RENAMEAT;
-    case 330: return LINKAT;
-    case 331: return SYMLINKAT;
-    case 371: return OPEN_BY_HANDLE;
-    case 382: return RENAMEAT; /* renameat2 */
+    case 322:
+      return OPENAT;
+    case 328:
+      return UNLINKAT;
+    case 329:
+      return RENAMEAT;
+    case 330:
+      return LINKAT;
+    case 331:
+      return SYMLINKAT;
+    case 371:
+      return OPEN_BY_HANDLE;
+    case 382:
+      return RENAMEAT; /* renameat2 */
 #endif
-    default: return NO_CALL;
+    default:
+      return NO_CALL;
   }
 }
 
@@ -111,22 +134,38 @@ static __always_inline enum call call_of_compat(__u32 number) {
 /* x32 has the numbers of the 64-bit calls. */
 static __always_inline enum call call_of_x32(__u32 number) {
   switch (number) {
-    case 2: return OPEN;
-    case 82: return RENAME;
-    case 84: return RMDIR;
-    case 85: return CREAT;
-    case 86: return LINK;
-    case 87: return UNLINK;
-    case 88: return SYMLINK;
-    case 257: return OPENAT;
-    case 263: return UNLINKAT;
-    case 264: return RENAMEAT;
-    case 265: return LINKAT;
-    case 266: return SYMLINKAT;
-    case 304: return OPEN_BY_HANDLE;
-    case 316: return RENAMEAT; /* renameat2 */
-    case 437: return OPENAT2;
-    default: return NO_CALL;
+    case 2:
+      return OPEN;
+    case 82:
+      return RENAME;
+    case 84:
+      return RMDIR;
+    case 85:
+      return CREAT;
+    case 86:
+      return LINK;
+    case 87:
+      return UNLINK;
+    case 88:
+      return SYMLINK;
+    case 257:
+      return OPENAT;
+    case 263:
+      return UNLINKAT;
+    case 264:
+      return RENAMEAT;
+    case 265:
+      return LINKAT;
+    case 266:
+      return SYMLINKAT;
+    case 304:
+      return OPEN_BY_HANDLE;
+    case 316:
+      return RENAMEAT; /* renameat2 */
+    case 437:
+      return OPENAT2;
+    default:
+      return NO_CALL;
   }
 }
 

@@ -51,6 +51,9 @@ constexpr FlagSpec kRunFlags[] = {
     {"record", "FILE", "",
      "Keep the raw samples in this file, for `cicd-sensor replay`. It can be large and holds "
      "arguments without redaction."},
+    {"strict", "", "",
+     "Also see files that are opened, removed, moved or linked by 32-bit system calls. Every system "
+     "call of the machine then passes a kernel program while the command runs."},
     {"user", "USER", "",
      "User, by name or number, that the command runs as. Without it: the user who called `sudo`, "
      "else the caller."},
@@ -156,8 +159,9 @@ constexpr NamedDoc kFiles[] = {
      "The raw samples while the job runs, so that a sensor that is killed is continued without a "
      "loss. Removed at the end."},
     {"/run/cicd-sensor/runs/ID",
-     "What a running job has made outside of DIR. When everything of a run was killed at once, the "
-     "next run finds it and removes what is left."},
+     "What a running job has made outside of DIR, and its command line. When everything of a run "
+     "was killed at once, the next run finds it, makes its outputs from its journal (unless others "
+     "write to DIR by now) and removes what is left."},
 };
 
 constexpr CommandTable kTable = {

@@ -18,13 +18,18 @@ enum class HookFamily : std::uint8_t {
   kCgroup,
   kNetwork,
   kFileOpen,
+  kTarget,
+  kSignal,
+  kExecMemory,
   kPrivilege,
   kNamespace,
   kKernelUse,
   kIoUring,
   kStrict,
+  kDns,
+  kCount,
 };
-inline constexpr std::size_t kHookFamilyCount = 9;
+inline constexpr std::size_t kHookFamilyCount = static_cast<std::size_t>(HookFamily::kCount);
 
 enum class AttachKind : std::uint8_t {
   kTracing,  // BTF raw tracepoint, at start

@@ -63,6 +63,11 @@ Result<> check_ring_size(std::uint64_t bytes, const char* name) {
               "give a power of two from 4096 to 1073741824");
 }
 
+// Several programs can share a tracepoint. bpffs allows no dot in a name.
+std::string pin_name(const HookInfo& hook, std::string_view tracepoint) {
+  return std::string(hook.program) + "-" + std::string(tracepoint);
+}
+
 std::int64_t now_ns(clockid_t clock) {
   timespec time{};
   ::clock_gettime(clock, &time);
@@ -131,7 +136,7 @@ class KernelSource final : public LiveSource {
  private:
   Result<> attach(const HookInfo& hook);
   Result<> attach_at_job_start(const HookInfo& hook, const Result<SyscallTracepoints>& tracepoints);
-  std::string_view limits_of(const EventBackend& backend) const;
+  std::string limits_of(const EventBackend& backend) const;
   Result<> attach_syscalls(const HookInfo& hook, const SyscallTracepoints& tracepoints);
   void sleep(cicd_consumer_state state, milliseconds time);
 
@@ -202,7 +207,7 @@ Result<> KernelSource::attach_syscalls(const HookInfo& hook,
   for (const std::string_view name : hook.tracepoints) {
     Result<UniqueFd> link = tracepoints.attach(name, program);
     if (link) {
-      pins_.keep(name, std::move(*link));
+      pins_.keep(pin_name(hook, name), std::move(*link));
       any = true;
     } else if (link.error().code != ErrorCode::kNotFound) {
       return std::unexpected(std::move(link).error());
@@ -234,7 +239,7 @@ Result<void> KernelSource::start_job_hooks() {
 
 void KernelSource::stop_job_hooks() {
   for (const HookInfo& hook : hooks()) {
-    for (const std::string_view name : hook.tracepoints) pins_.drop(name);
+    for (const std::string_view name : hook.tracepoints) pins_.drop(pin_name(hook, name));
     if (hook.attach == AttachKind::kStrict) pins_.drop(hook.program);
   }
   job_hooks_ = false;
@@ -292,9 +297,11 @@ void KernelSource::untrack_slot(std::uint32_t slot) {
   used_slots_.reset(slot);
 }
 
-std::string_view KernelSource::limits_of(const EventBackend& backend) const {
-  const bool serves_strict = strict_ && !attach_errors_.contains(kStrictProgram);
-  return serves_strict && !backend.strict_limits.empty() ? backend.strict_limits : backend.limits;
+std::string KernelSource::limits_of(const EventBackend& backend) const {
+  if (!strict_ || backend.strict_limits.empty()) return std::string(backend.limits);
+  const auto error = attach_errors_.find(kStrictProgram);
+  if (error == attach_errors_.end()) return std::string(backend.strict_limits);
+  return std::string(backend.limits) + " --strict is not in force: " + error->second;
 }
 
 std::vector<Coverage> KernelSource::coverage() const {
@@ -343,7 +350,8 @@ Result<std::unique_ptr<LiveSource>> LiveSource::open(const LiveOptions& options)
       ring_bytes(options.control_ring_bytes, kControlBytesPerCpu, kLargestControl);
   const std::size_t bulk_bytes =
       ring_bytes(options.bulk_ring_bytes, kBulkBytesPerCpu, kLargestBulk);
-  Result<ProgramSet> programs = ProgramSet::load({control_bytes, bulk_bytes, options.btf_path, options.strict});
+  Result<ProgramSet> programs =
+      ProgramSet::load({control_bytes, bulk_bytes, options.btf_path, options.strict});
   if (!programs) return std::unexpected(std::move(programs).error());
   Result<SharedMemory> shared = SharedMemory::map(programs->map_fd("shared"));
   if (!shared) return std::unexpected(std::move(shared).error());
@@ -352,9 +360,9 @@ Result<std::unique_ptr<LiveSource>> LiveSource::open(const LiveOptions& options)
   Result<MappedRing> bulk = MappedRing::map(programs->map_fd("bulk_ring"), bulk_bytes);
   if (!bulk) return std::unexpected(std::move(bulk).error());
 
-  auto source = std::make_unique<KernelSource>(std::move(*programs),
-                                               RingConsumer(std::move(*control), std::move(*bulk)),
-                                               std::move(*shared), std::move(*root), options.strict);
+  auto source = std::make_unique<KernelSource>(
+      std::move(*programs), RingConsumer(std::move(*control), std::move(*bulk)), std::move(*shared),
+      std::move(*root), options.strict);
   source->set_wake_thresholds(control_bytes, bulk_bytes);
   if (Result<> watched = source->watch_rings(); !watched) {
     return std::unexpected(std::move(watched).error());

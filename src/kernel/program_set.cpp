@@ -12,6 +12,8 @@
 #include <set>
 
 #include "cgroup.skel.h"
+#include "dns.skel.h"
+#include "exec_memory.skel.h"
 #include "file_open.skel.h"
 #include "io_uring.skel.h"
 #include "kernel/hook_catalogue.h"
@@ -23,7 +25,9 @@
 #include "network.skel.h"
 #include "privilege.skel.h"
 #include "process.skel.h"
+#include "signal.skel.h"
 #include "strict.skel.h"
+#include "target.skel.h"
 
 namespace cicd {
 
@@ -45,11 +49,15 @@ constexpr std::array<ObjectBytes, kHookFamilyCount> kFamilies = {{
     {"cgroup", cgroup_bpf__elf_bytes},
     {"network", network_bpf__elf_bytes},
     {"file_open", file_open_bpf__elf_bytes},
+    {"target", target_bpf__elf_bytes},
+    {"signal", signal_bpf__elf_bytes},
+    {"exec_memory", exec_memory_bpf__elf_bytes},
     {"privilege", privilege_bpf__elf_bytes},
     {"namespace", namespace_bpf__elf_bytes},
     {"kernel_use", kernel_use_bpf__elf_bytes},
     {"io_uring", io_uring_bpf__elf_bytes},
     {"strict", strict_bpf__elf_bytes},
+    {"dns", dns_bpf__elf_bytes},
 }};
 
 // sched_process_exit says since this release whether the last thread has gone.

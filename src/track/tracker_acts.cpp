@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What attackers do: other processes, privileges, namespaces, the kernel, memory.
+// What attackers do: privileges, namespaces, the kernel.
 #include <linux/bpf.h>
 
 #include "track/ip_text.h"
@@ -36,9 +36,6 @@ std::string_view namespace_operation_text(std::uint32_t operation) {
 }
 
 }  // namespace
-
-void Tracker::Impl::on(const TargetSample&, const Context& context) { owner_of(context); }
-void Tracker::Impl::on(const ExecMemorySample&, const Context& context) { owner_of(context); }
 
 void Tracker::Impl::on(const PrivilegeSample& sample, const Context& context) {
   namespace f = field::privilege_change;
