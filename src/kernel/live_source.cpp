@@ -140,8 +140,8 @@ class KernelSource final : public LiveSource {
  private:
   Result<> attach(const HookInfo& hook);
   Result<> attach_at_job_start(const HookInfo& hook, const Result<SyscallTracepoints>& tracepoints);
-  std::string_view limits_of(const EventBackend& backend) const;
   bool is_refused(const EventBackend& backend) const;
+  std::string limits_of(const EventBackend& backend) const;
   Result<> attach_syscalls(const HookInfo& hook, const SyscallTracepoints& tracepoints);
   void sleep(cicd_consumer_state state, milliseconds time);
 
@@ -334,9 +334,11 @@ void KernelSource::untrack_slot(std::uint32_t slot) {
   used_slots_.reset(slot);
 }
 
-std::string_view KernelSource::limits_of(const EventBackend& backend) const {
-  const bool serves_strict = strict_ && !attach_errors_.contains(kStrictProgram);
-  return serves_strict && !backend.strict_limits.empty() ? backend.strict_limits : backend.limits;
+std::string KernelSource::limits_of(const EventBackend& backend) const {
+  if (!strict_ || backend.strict_limits.empty()) return std::string(backend.limits);
+  const auto error = attach_errors_.find(kStrictProgram);
+  if (error == attach_errors_.end()) return std::string(backend.strict_limits);
+  return std::string(backend.limits) + " --strict is not in force: " + error->second;
 }
 
 std::vector<Coverage> KernelSource::coverage() const {
