@@ -111,25 +111,25 @@ static __always_inline void describe_file(struct cicd_scratch *scratch,
               BPF_CORE_READ(task, fs), &sample->path);
 }
 
-/* Both end in a NUL; `bytes` counts it. */
-static __always_inline bool same_name(const char *a, const char *b, int bytes) {
-  for (int i = 0; i < bytes; i++) {
-    if (a[i] != b[i]) return false;
-  }
-  return true;
-}
+/* Eight characters as they lie in memory; both architectures are little-endian. */
+#define WORD(a, b, c, d, e, f, g, h)                                                       \
+  ((__u64)(a) | (__u64)(b) << 8 | (__u64)(c) << 16 | (__u64)(d) << 24 | (__u64)(e) << 32 | \
+   (__u64)(f) << 40 | (__u64)(g) << 48 | (__u64)(h) << 56)
 
 /* What a name below /proc/<pid> gives away; 0: something else. */
 static __always_inline __u64 memory_method(struct dentry *dentry) {
-  char name[16] = {};
+  __u64 name[2] = {};
   bpf_probe_read_kernel_str(name, sizeof(name), BPF_CORE_READ(dentry, d_name.name));
-  if (same_name(name, "mem", 4)) return CICD_MEMORY_PROC_MEM;
-  if (same_name(name, "environ", 8)) return CICD_MEMORY_PROC_ENVIRON;
-  if (same_name(name, "maps", 5) || same_name(name, "smaps", 6) ||
-      same_name(name, "smaps_rollup", 13) || same_name(name, "numa_maps", 10)) {
-    return CICD_MEMORY_PROC_MAPS;
+  if (name[1] == 0) {
+    if (name[0] == WORD('m', 'e', 'm', 0, 0, 0, 0, 0)) return CICD_MEMORY_PROC_MEM;
+    if (name[0] == WORD('e', 'n', 'v', 'i', 'r', 'o', 'n', 0)) return CICD_MEMORY_PROC_ENVIRON;
+    if (name[0] == WORD('m', 'a', 'p', 's', 0, 0, 0, 0)) return CICD_MEMORY_PROC_MAPS;
+    if (name[0] == WORD('s', 'm', 'a', 'p', 's', 0, 0, 0)) return CICD_MEMORY_PROC_MAPS;
   }
-  return 0;
+  bool rollup = name[0] == WORD('s', 'm', 'a', 'p', 's', '_', 'r', 'o') &&
+                name[1] == WORD('l', 'l', 'u', 'p', 0, 0, 0, 0);
+  bool numa = name[0] == WORD('n', 'u', 'm', 'a', '_', 'm', 'a', 'p') && name[1] == 's';
+  return rollup || numa ? CICD_MEMORY_PROC_MAPS : 0;
 }
 
 /* Whatever path led there: a file of procfs knows its process. */

@@ -51,6 +51,8 @@ constexpr HookInfo kHooks[] = {
     {"connect6", HookFamily::kNetwork, kCgroup, "network_connect", {}, BPF_CGROUP_INET6_CONNECT},
     {"sendmsg4", HookFamily::kNetwork, kCgroup, "network_connect", {}, BPF_CGROUP_UDP4_SENDMSG},
     {"sendmsg6", HookFamily::kNetwork, kCgroup, "network_connect", {}, BPF_CGROUP_UDP6_SENDMSG},
+    {"dns_sent", HookFamily::kDns, kCgroup, "domain", {}, BPF_CGROUP_INET_EGRESS},
+    {"dns_received", HookFamily::kDns, kCgroup, "domain", {}, BPF_CGROUP_INET_INGRESS},
     {"open_returned", HookFamily::kFileOpen, kSyscall, "file_open", kOpenCalls},
     {"ptrace_returned", HookFamily::kTarget, kSyscall, "ptrace", kPtraceCalls},
     {"memory_returned", HookFamily::kTarget, kSyscall, "memory_read", kMemoryCalls},
@@ -73,7 +75,8 @@ constexpr HookInfo kHooks[] = {
      {},
      0,
      "btf_trace_module_load"},
-    {"module_refused", HookFamily::kKernelUse, kSyscall, "module_load", kModuleCalls},
+    {"module_refused", HookFamily::kKernelUse, kSyscall, "module_load", kModuleCalls, 0,
+     "btf_trace_module_load"},
     {"bpf_returned", HookFamily::kKernelUse, kSyscall, "bpf_use", kBpfCalls},
     {"io_uring_request",
      HookFamily::kIoUring,
@@ -95,6 +98,7 @@ constexpr HookInfo kHooks[] = {
 constexpr std::string_view kExecPrograms[] = {"process_exec", "process_fork"};
 constexpr std::string_view kExitPrograms[] = {"process_exit", "process_fork"};
 constexpr std::string_view kConnectPrograms[] = {"connect4", "connect6", "sendmsg4", "sendmsg6"};
+constexpr std::string_view kDnsPrograms[] = {"dns_sent", "dns_received"};
 constexpr std::string_view kOpenPrograms[] = {"open_returned"};
 constexpr std::string_view kPtracePrograms[] = {"ptrace_returned"};
 constexpr std::string_view kMemoryPrograms[] = {"memory_returned", "open_returned"};
@@ -127,7 +131,9 @@ constexpr std::array<EventBackend, kEventTypeCount> kBackends = {{
     {EventType::kFileMove, kNoBackend, {}, ""},
     {EventType::kFileLink, kNoBackend, {}, ""},
     {EventType::kMount, kNoBackend, {}, ""},
-    {EventType::kDomain, kNoBackend, {}, ""},
+    {EventType::kDomain, "cgroup", kDnsPrograms,
+     "Only DNS over UDP and TCP to port 53: neither over TLS or HTTPS nor to other ports, and not "
+     "from packet sockets."},
     {EventType::kHttpRequest, kNoBackend, {}, ""},
     {EventType::kPtrace, "syscall tracepoint", kPtracePrograms,
      "32-bit system calls are not seen. Of requests only those that take control of a process or "

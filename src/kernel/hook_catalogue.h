@@ -26,6 +26,7 @@ enum class HookFamily : std::uint8_t {
   kKernelUse,
   kIoUring,
   kStrict,
+  kDns,
   kCount,
 };
 inline constexpr std::size_t kHookFamilyCount = static_cast<std::size_t>(HookFamily::kCount);

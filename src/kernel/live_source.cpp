@@ -63,6 +63,11 @@ Result<> check_ring_size(std::uint64_t bytes, const char* name) {
               "give a power of two from 4096 to 1073741824");
 }
 
+// Several programs can share a tracepoint. bpffs allows no dot in a name.
+std::string pin_name(const HookInfo& hook, std::string_view tracepoint) {
+  return std::string(hook.program) + "-" + std::string(tracepoint);
+}
+
 std::int64_t now_ns(clockid_t clock) {
   timespec time{};
   ::clock_gettime(clock, &time);
@@ -202,7 +207,7 @@ Result<> KernelSource::attach_syscalls(const HookInfo& hook,
   for (const std::string_view name : hook.tracepoints) {
     Result<UniqueFd> link = tracepoints.attach(name, program);
     if (link) {
-      pins_.keep(name, std::move(*link));
+      pins_.keep(pin_name(hook, name), std::move(*link));
       any = true;
     } else if (link.error().code != ErrorCode::kNotFound) {
       return std::unexpected(std::move(link).error());
@@ -214,6 +219,7 @@ Result<> KernelSource::attach_syscalls(const HookInfo& hook,
 
 Result<> KernelSource::attach_at_job_start(const HookInfo& hook,
                                            const Result<SyscallTracepoints>& tracepoints) {
+  if (programs_.is_absent(hook.program)) return {};
   if (hook.attach == AttachKind::kStrict) return strict_ ? attach(hook) : Result<>();
   if (hook.attach != AttachKind::kSyscall) return {};
   if (!tracepoints) return std::unexpected(tracepoints.error());
@@ -233,7 +239,7 @@ Result<void> KernelSource::start_job_hooks() {
 
 void KernelSource::stop_job_hooks() {
   for (const HookInfo& hook : hooks()) {
-    for (const std::string_view name : hook.tracepoints) pins_.drop(name);
+    for (const std::string_view name : hook.tracepoints) pins_.drop(pin_name(hook, name));
     if (hook.attach == AttachKind::kStrict) pins_.drop(hook.program);
   }
   job_hooks_ = false;

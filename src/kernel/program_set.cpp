@@ -12,6 +12,7 @@
 #include <set>
 
 #include "cgroup.skel.h"
+#include "dns.skel.h"
 #include "exec_memory.skel.h"
 #include "file_open.skel.h"
 #include "io_uring.skel.h"
@@ -56,6 +57,7 @@ constexpr std::array<ObjectBytes, kHookFamilyCount> kFamilies = {{
     {"kernel_use", kernel_use_bpf__elf_bytes},
     {"io_uring", io_uring_bpf__elf_bytes},
     {"strict", strict_bpf__elf_bytes},
+    {"dns", dns_bpf__elf_bytes},
 }};
 
 // sched_process_exit says since this release whether the last thread has gone.
