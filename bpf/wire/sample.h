@@ -274,8 +274,8 @@ struct cicd_sample_dns {
   __u16 local_port;
   __u16 family;
   __u16 protocol;
-  __u32 tcp_sequence; /* of the first payload byte. UDP: size of each datagram when there are
-                         several in this one (UDP_SEGMENT), else 0 */
+  __u32 tcp_sequence;  /* of the first payload byte. UDP: size of each datagram when there are
+                          several in this one (UDP_SEGMENT), else 0 */
   __u32 payload_bytes; /* on the wire; more than `payload` holds when that is cut */
   struct cicd_string payload;
 };

@@ -122,8 +122,8 @@ void Tracker::Impl::on_dns_answer(const OpenQuestion& question, const Context& c
 void Tracker::Impl::add_domain(const DnsQuestion& question, bool is_answer,
                                const Context& context) {
   namespace f = field::domain;
-  std::uint32_t kind = is_address_type(question.type) ? kAskedForAddress
-                                                      : kAskedForType | question.type;
+  std::uint32_t kind =
+      is_address_type(question.type) ? kAskedForAddress : kAskedForType | question.type;
   if (is_answer) kind = kAnswered | question.type;
   const cicd_sample_header& header = context.header;
   const bool is_new =

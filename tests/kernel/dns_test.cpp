@@ -267,7 +267,8 @@ TEST_F(DnsHooks, ASocketFromOutsideBelongsToWhoUsesIt) {
   int fd = -1;
   std::thread([&] {  // only this thread enters the namespace
     if (server_->enter()) fd = ::socket(AF_INET, SOCK_DGRAM, 0);
-  }).join();
+  })
+      .join();
   ASSERT_GE(fd, 0);
   const auto seen = of(observe_inside([&] {
     Client client(fd);
