@@ -334,6 +334,12 @@ enum cicd_memory_method {
   CICD_MEMORY_PROC_MAPS = 5,
 };
 
+/*
+ * Value of a ptrace that is no request of ptrace(2): pidfd_getfd(2), which asks for the same right
+ * and takes an open descriptor out of the target.
+ */
+#define CICD_PTRACE_PIDFD_GETFD (1ULL << 32)
+
 /* ptrace, memory, signal: what one process did to another. Never to itself. */
 struct cicd_sample_target {
   struct cicd_sample_header header;

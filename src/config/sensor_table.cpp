@@ -156,8 +156,9 @@ constexpr NamedDoc kFiles[] = {
      "The raw samples while the job runs, so that a sensor that is killed is continued without a "
      "loss. Removed at the end."},
     {"/run/cicd-sensor/runs/ID",
-     "What a running job has made outside of DIR. When everything of a run was killed at once, the "
-     "next run finds it and removes what is left."},
+     "What a running job has made outside of DIR, and its command line. When everything of a run "
+     "was killed at once, the next run finds it, makes its outputs from its journal (unless others "
+     "write to DIR by now) and removes what is left."},
 };
 
 constexpr CommandTable kTable = {

@@ -125,6 +125,7 @@ std::string subject_of(const EventRecord& record) {
 
 void merge_losses(LossReport& losses, const LossReport& more) {
   losses.repeated_sendmsg += more.repeated_sendmsg;
+  losses.repeated_acts += more.repeated_acts;
   for (const LossEntry& entry : more.entries) {
     if (entry.count == 0) continue;
     const auto same = std::ranges::find_if(losses.entries, [&](const LossEntry& other) {

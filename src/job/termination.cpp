@@ -165,12 +165,12 @@ Terminator::~Terminator() {
 }
 
 bool Terminator::strike() {
+  if (is_claimed_.exchange(true)) return false;
+  struck_at_ = Clock::now();
+  // A job with the rights for it can have put us in there: that would be the end of us.
+  if (!is_in_cgroup(::getpid(), target_.cgroup_path)) target_.cgroup.freeze(true);
   {
     const std::lock_guard lock(mutex_);
-    if (is_struck()) return false;
-    struck_at_ = Clock::now();
-    // A job with the rights for it can have put us in there: that would be the end of us.
-    if (!is_in_cgroup(::getpid(), target_.cgroup_path)) target_.cgroup.freeze(true);
     is_struck_.store(true, std::memory_order_release);
   }
   wake_.notify_all();

@@ -96,6 +96,7 @@ class Terminator {
   std::size_t count_alive() const;
 
   TerminationTarget target_;
+  std::atomic<bool> is_claimed_ = false;
   std::atomic<bool> is_struck_ = false;
   std::atomic<bool> is_done_ = false;
   std::mutex mutex_;

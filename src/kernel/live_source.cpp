@@ -63,6 +63,11 @@ Result<> check_ring_size(std::uint64_t bytes, const char* name) {
               "give a power of two from 4096 to 1073741824");
 }
 
+// Several programs can share a tracepoint. bpffs allows no dot in a name.
+std::string pin_name(const HookInfo& hook, std::string_view tracepoint) {
+  return std::string(hook.program) + "-" + std::string(tracepoint);
+}
+
 std::int64_t now_ns(clockid_t clock) {
   timespec time{};
   ::clock_gettime(clock, &time);
@@ -95,11 +100,13 @@ class SharedMemory {
 
 class KernelSource final : public LiveSource {
  public:
-  KernelSource(ProgramSet programs, RingConsumer rings, SharedMemory shared, UniqueFd cgroup_root)
+  KernelSource(ProgramSet programs, RingConsumer rings, SharedMemory shared, UniqueFd cgroup_root,
+               bool strict)
       : programs_(std::move(programs)),
         rings_(std::move(rings)),
         shared_(std::move(shared)),
-        cgroup_root_(std::move(cgroup_root)) {}
+        cgroup_root_(std::move(cgroup_root)),
+        strict_(strict) {}
   ~KernelSource() override = default;
 
   Result<> watch_rings();
@@ -128,6 +135,8 @@ class KernelSource final : public LiveSource {
 
  private:
   Result<> attach(const HookInfo& hook);
+  Result<> attach_at_job_start(const HookInfo& hook, const Result<SyscallTracepoints>& tracepoints);
+  std::string_view limits_of(const EventBackend& backend) const;
   Result<> attach_syscalls(const HookInfo& hook, const SyscallTracepoints& tracepoints);
   void sleep(cicd_consumer_state state, milliseconds time);
 
@@ -140,6 +149,7 @@ class KernelSource final : public LiveSource {
   std::map<std::string, std::string, std::less<>> attach_errors_;  // by program
   std::bitset<CICD_SLOTS_MAX> used_slots_;
   bool job_hooks_ = false;
+  const bool strict_;
   ClockInfo clock_{now_ns(CLOCK_REALTIME) - now_ns(CLOCK_BOOTTIME)};
   steady_clock::time_point last_drain_{};
 };
@@ -178,6 +188,7 @@ Result<> KernelSource::attach(const HookInfo& hook) {
 
 void KernelSource::attach_cheap_hooks() {
   for (const HookInfo& hook : hooks()) {
+    if (programs_.is_absent(hook.program) || hook.attach == AttachKind::kStrict) continue;
     if (hook.attach == AttachKind::kSyscall) {
       if (programs_.program_fd(hook.program) < 0) {
         attach_errors_[std::string(hook.program)] = programs_.program_error(hook.program);
@@ -196,7 +207,7 @@ Result<> KernelSource::attach_syscalls(const HookInfo& hook,
   for (const std::string_view name : hook.tracepoints) {
     Result<UniqueFd> link = tracepoints.attach(name, program);
     if (link) {
-      pins_.keep(name, std::move(*link));
+      pins_.keep(pin_name(hook, name), std::move(*link));
       any = true;
     } else if (link.error().code != ErrorCode::kNotFound) {
       return std::unexpected(std::move(link).error());
@@ -206,14 +217,21 @@ Result<> KernelSource::attach_syscalls(const HookInfo& hook,
   return {};
 }
 
+Result<> KernelSource::attach_at_job_start(const HookInfo& hook,
+                                           const Result<SyscallTracepoints>& tracepoints) {
+  if (programs_.is_absent(hook.program)) return {};
+  if (hook.attach == AttachKind::kStrict) return strict_ ? attach(hook) : Result<>();
+  if (hook.attach != AttachKind::kSyscall) return {};
+  if (!tracepoints) return std::unexpected(tracepoints.error());
+  return attach_syscalls(hook, *tracepoints);
+}
+
 Result<void> KernelSource::start_job_hooks() {
   if (job_hooks_) return {};
   job_hooks_ = true;
   Result<SyscallTracepoints> tracepoints = SyscallTracepoints::open();
   for (const HookInfo& hook : hooks()) {
-    if (hook.attach != AttachKind::kSyscall) continue;
-    Result<> attached = tracepoints ? attach_syscalls(hook, *tracepoints)
-                                    : Result<>(std::unexpected(tracepoints.error()));
+    const Result<> attached = attach_at_job_start(hook, tracepoints);
     if (!attached) attach_errors_[std::string(hook.program)] = attached.error().text;
   }
   return {};
@@ -221,7 +239,8 @@ Result<void> KernelSource::start_job_hooks() {
 
 void KernelSource::stop_job_hooks() {
   for (const HookInfo& hook : hooks()) {
-    for (const std::string_view name : hook.tracepoints) pins_.drop(name);
+    for (const std::string_view name : hook.tracepoints) pins_.drop(pin_name(hook, name));
+    if (hook.attach == AttachKind::kStrict) pins_.drop(hook.program);
   }
   job_hooks_ = false;
 }
@@ -278,6 +297,11 @@ void KernelSource::untrack_slot(std::uint32_t slot) {
   used_slots_.reset(slot);
 }
 
+std::string_view KernelSource::limits_of(const EventBackend& backend) const {
+  const bool serves_strict = strict_ && !attach_errors_.contains(kStrictProgram);
+  return serves_strict && !backend.strict_limits.empty() ? backend.strict_limits : backend.limits;
+}
+
 std::vector<Coverage> KernelSource::coverage() const {
   std::vector<Coverage> out;
   for (const EventBackend& backend : event_backends()) {
@@ -285,15 +309,21 @@ std::vector<Coverage> KernelSource::coverage() const {
     coverage.type = backend.type;
     coverage.available = backend.backend != kNoBackend;
     if (!coverage.available) coverage.reason = "this version has no hook for it";
+    std::size_t absent = 0;
     for (const std::string_view program : backend.programs) {
+      if (programs_.is_absent(program)) ++absent;
       const auto error = attach_errors_.find(program);
       if (error == attach_errors_.end()) continue;
       coverage.available = false;
       if (!coverage.reason.empty()) coverage.reason += "; ";
       coverage.reason += std::string(program) + ": " + error->second;
     }
+    if (absent != 0 && absent == backend.programs.size()) {
+      coverage.available = false;
+      coverage.reason = "this kernel has no tracepoint for it";
+    }
     coverage.backend = coverage.available ? backend.backend : "none";
-    if (coverage.available) coverage.limits = backend.limits;
+    if (coverage.available) coverage.limits = limits_of(backend);
     out.push_back(std::move(coverage));
   }
   return out;
@@ -318,7 +348,8 @@ Result<std::unique_ptr<LiveSource>> LiveSource::open(const LiveOptions& options)
       ring_bytes(options.control_ring_bytes, kControlBytesPerCpu, kLargestControl);
   const std::size_t bulk_bytes =
       ring_bytes(options.bulk_ring_bytes, kBulkBytesPerCpu, kLargestBulk);
-  Result<ProgramSet> programs = ProgramSet::load({control_bytes, bulk_bytes, options.btf_path});
+  Result<ProgramSet> programs =
+      ProgramSet::load({control_bytes, bulk_bytes, options.btf_path, options.strict});
   if (!programs) return std::unexpected(std::move(programs).error());
   Result<SharedMemory> shared = SharedMemory::map(programs->map_fd("shared"));
   if (!shared) return std::unexpected(std::move(shared).error());
@@ -327,9 +358,9 @@ Result<std::unique_ptr<LiveSource>> LiveSource::open(const LiveOptions& options)
   Result<MappedRing> bulk = MappedRing::map(programs->map_fd("bulk_ring"), bulk_bytes);
   if (!bulk) return std::unexpected(std::move(bulk).error());
 
-  auto source = std::make_unique<KernelSource>(std::move(*programs),
-                                               RingConsumer(std::move(*control), std::move(*bulk)),
-                                               std::move(*shared), std::move(*root));
+  auto source = std::make_unique<KernelSource>(
+      std::move(*programs), RingConsumer(std::move(*control), std::move(*bulk)), std::move(*shared),
+      std::move(*root), options.strict);
   source->set_wake_thresholds(control_bytes, bulk_bytes);
   if (Result<> watched = source->watch_rings(); !watched) {
     return std::unexpected(std::move(watched).error());

@@ -26,6 +26,8 @@ struct LiveOptions {
   std::uint64_t control_ring_bytes = 0;  // 0: from CPU count and memory; else a power of two
   std::uint64_t bulk_ring_bytes = 0;
   std::string btf_path;  // empty: /sys/kernel/btf/vmlinux
+  // Also 32-bit system calls: a program at every system call of the machine while a job runs.
+  bool strict = false;
 };
 
 class LiveSource : public EventSource {

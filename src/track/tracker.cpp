@@ -90,6 +90,7 @@ EventRecord* Tracker::Impl::add_record(EventType type, const Context& context,
   record.time_ns = context.header.time_ns + static_cast<std::uint64_t>(clock_.realtime_offset_ns);
   record.cgroup_id = context.header.cgroup_id;
   record.process = picture;
+  record.container = cgroups_.container_of(context.header.cgroup_id);
   if (!picture->image->is_known) record.marks |= kMarkUnknownProcess;
   if (is_outside(context, entry)) record.marks |= kMarkEscaped;
   return &record;

@@ -2,7 +2,8 @@
 // Inside of the Tracker, shared by tracker.cpp (jobs, decoding, counting), tracker_process.cpp
 // (who a sample belongs to; fork, exec, exit) and tracker_events.cpp (connect, open,
 // cgroups), tracker_files.cpp (names of files), tracker_dns.cpp (DNS, names of addresses),
-// tracker_names.cpp (other names of hosts), tracker_acts.cpp (what attackers do).
+// tracker_names.cpp (other names of hosts), tracker_targets.cpp and tracker_acts.cpp (what
+// attackers do).
 #pragma once
 
 #include <array>
@@ -130,14 +131,18 @@ struct Tracker::Impl {
   void on(const HttpSample& sample, const Context& context);
   void on(const LibrarySample& sample, const Context& context);
 
-  // tracker_acts.cpp
+  // tracker_targets.cpp
   void on(const TargetSample& sample, const Context& context);
+  void on(const ExecMemorySample& sample, const Context& context);
+  std::string_view target_program(const TargetSample& sample, EventRecord& record,
+                                  Arena& arena) const;
+
+  // tracker_acts.cpp
   void on(const PrivilegeSample& sample, const Context& context);
   void on(const NamespaceSample& sample, const Context& context);
   void on(const ModuleSample& sample, const Context& context);
   void on(const BpfSample& sample, const Context& context);
   void on(const IoUringSample& sample, const Context& context);
-  void on(const ExecMemorySample& sample, const Context& context);
 
   ClockInfo clock_;
   std::unique_ptr<ProcReader> proc_reader_;

@@ -336,6 +336,11 @@ void EngineProcess::finish() {
   if (termination_->is_struck()) {
     termination_->wait();
     summary.set_terminated(termination_->summary());
+    if (engine_->activity().escaped > 0 && !is_in_initial_pid_namespace()) {
+      summary.problems.emplace_back(
+          "processes that left the job's cgroup may live on: in this pid namespace they cannot be "
+          "named, so they were not ended");
+    }
   }
   outputs_->write(summary);
   Message done;

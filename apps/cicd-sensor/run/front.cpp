@@ -19,6 +19,7 @@
 #include "job/spawn.h"
 #include "kernel/live_source.h"
 #include "run/engine_process.h"
+#include "run/finish_dead_run.h"
 #include "run/front_signals.h"
 #include "run/outputs.h"
 
@@ -127,11 +128,21 @@ class Front {
 
 Result<void> Front::prepare() {
   inherited_ = InheritedState::capture();
-  for (const CleanedRun& run : clean_dead_runs(run_state_directory())) {
+  const auto finish = [this](const RunNames& dead) {
+    // Ours replaces them in a moment.
+    const auto folder = [](const std::string& file) { return file.substr(0, file.rfind('/')); };
+    const bool is_replaced = !dead.keeps_journal && !plan_.names.keeps_journal &&
+                             folder(dead.journal) == folder(plan_.names.journal);
+    return !is_replaced && finish_dead_run(dead);
+  };
+  for (const CleanedRun& run : clean_dead_runs(run_state_directory(), finish)) {
     if (run.is_populated || plan_.options.is_quiet) continue;
     std::string text = "cicd-sensor: removed what run " + run.id + ", killed as a whole, had left";
-    if (!run.output_dir.empty())
+    if (run.is_finished) {
+      text += ", and wrote its outputs from its journal";
+    } else if (!run.output_dir.empty()) {
       text += "; its rows stay in " + run.output_dir + ", without a summary";
+    }
     print_line(text);
   }
   CICD_ASSIGN(source_, LiveSource::open({}));

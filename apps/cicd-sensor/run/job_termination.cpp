@@ -38,9 +38,10 @@ void JobTermination::strike(const TerminationCause& cause) {
   {
     // Whoever sees that it was struck finds the cause.
     const std::lock_guard lock(mutex_);
-    if (!terminator_.strike()) return;
+    if (cause_) return;
     cause_ = cause;
   }
+  terminator_.strike();
   if (on_strike_) on_strike_(cause);
 }
 
@@ -53,7 +54,7 @@ void JobTermination::resume(const TerminationCause& cause) { strike(cause); }
 
 TerminationCause JobTermination::cause() const {
   const std::lock_guard lock(mutex_);
-  return cause_;
+  return cause_.value_or(TerminationCause{});
 }
 
 TerminationSummary JobTermination::summary() const {

@@ -38,8 +38,8 @@ Result<TerminationTarget> termination_target(const RunNames& names, const LiveSo
 class JobTermination {
  public:
   // `on_strike` on the worker, once, right after the job was frozen.
-  JobTermination(TerminationTarget target,
-                 std::function<void(const TerminationCause&)> on_strike = {});
+  explicit JobTermination(TerminationTarget target,
+                          std::function<void(const TerminationCause&)> on_strike = {});
 
   void hit(const CompiledRule& rule);
   // An engine before this one had struck.
@@ -57,7 +57,7 @@ class JobTermination {
 
   std::function<void(const TerminationCause&)> on_strike_;
   mutable std::mutex mutex_;
-  TerminationCause cause_;
+  std::optional<TerminationCause> cause_;
   Terminator terminator_;
 };
 

@@ -15,6 +15,7 @@
 #include "exit_codes.h"
 #include "job/command_path.h"
 #include "rule/baseline.h"
+#include "run/outputs.h"
 
 namespace cicd {
 
@@ -50,6 +51,19 @@ RunNames make_names(const RunOptions& options, const CgroupPlace& place) {
       absolute(names.keeps_journal ? options.record_path
                                    : options.output_dir + "/.cicd-sensor-" + names.id + ".journal");
   return names;
+}
+
+RunRecipe make_recipe(const RunOptions& options, const CommandUser& owner) {
+  RunRecipe recipe;
+  recipe.arguments = options.arguments;
+  std::error_code error;
+  recipe.folder = std::filesystem::current_path(error).string();
+  if (owner.is_switched) {
+    recipe.owner_uid = std::to_string(owner.uid);
+    recipe.owner_gid = std::to_string(owner.gid);
+  }
+  recipe.start_time_ns = now_realtime_ns();
+  return recipe;
 }
 
 // What can be said of the output folder before it is made. The rest its making says.
@@ -178,6 +192,7 @@ std::expected<RunPlan, PlanFailure> plan_run(RunOptions options) {
   if (!place) return failed(place.error(), kExitSensorFailed);
   plan.place = std::move(*place);
   plan.names = make_names(plan.options, plan.place);
+  plan.names.recipe = make_recipe(plan.options, plan.owner);
   return plan;
 }
 

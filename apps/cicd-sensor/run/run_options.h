@@ -30,6 +30,7 @@ struct RunOptions {
   std::string user;         // empty: the invoking user
   bool is_quiet = false;
   std::vector<std::string> command;
+  std::vector<std::string> arguments;  // all of the command line, as given
 };
 
 Result<RunOptions> read_run_options(const CommandLine& line);

@@ -9,6 +9,8 @@
 // Threads: one. Lifetime: an object does not remove the file when it goes; remove() does.
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -18,6 +20,15 @@
 
 namespace cicd {
 
+// What it takes to make the outputs of a run from its journal when nobody of it is left.
+struct RunRecipe {
+  std::vector<std::string> arguments;  // of cicd-sensor; empty: it cannot be done
+  std::string folder;                  // that it was called in
+  std::string owner_uid;               // of the outputs; empty: the caller
+  std::string owner_gid;
+  std::uint64_t start_time_ns = 0;  // CLOCK_REALTIME
+};
+
 // Names of everything one run makes, known before any of it exists.
 struct RunNames {
   std::string id;              // "<pid>-<8 hex digits>"
@@ -26,6 +37,7 @@ struct RunNames {
   std::string parent_dir;      // cgroup of the caller
   std::string journal;         // absolute
   bool keeps_journal = false;  // it is the user's --record file
+  RunRecipe recipe;
 };
 
 // The part of a name after the last slash that every cgroup of ours begins with.
@@ -57,10 +69,13 @@ std::string run_state_directory();
 struct CleanedRun {
   std::string id;
   bool is_populated = false;  // its command still runs; left for the next time
+  bool is_finished = false;   // its outputs were made from its journal
   std::string output_dir;     // where its rows are; empty when not known
 };
+// Makes the outputs of a dead run (finish_dead_run.h); whether it did.
+using FinishRun = std::function<bool(const RunNames&)>;
 // Removes what runs have left whose processes are all gone. Never touches a run that lives, or a
 // cgroup with a process in it.
-std::vector<CleanedRun> clean_dead_runs(const std::string& directory);
+std::vector<CleanedRun> clean_dead_runs(const std::string& directory, const FinishRun& finish = {});
 
 }  // namespace cicd

@@ -213,6 +213,25 @@ def test_who_was_moved_into_the_job_belongs_to_it():
         assert guest.wait(1) == -signal.SIGKILL
 
 
+def test_in_a_pid_namespace_who_left_the_cgroup_is_said_to_live_on():
+    with foreign_cgroup() as (outside, foreigner), \
+            tempfile.TemporaryDirectory(prefix="cicd-pid-ns-") as name:
+        folder = pathlib.Path(name)
+        (folder / "rules.yaml").write_text(RULE % "terminate")
+        (folder / "outside").symlink_to(outside)
+        (folder / "go").touch()
+        done = subprocess.run(
+            ["unshare", "--pid", "--fork", "--mount-proc", SENSOR, "run", "--baseline", "off", "--rules",
+             folder / "rules.yaml", "--output", folder / "out", "--", sys.executable, VICTIMS, folder,
+             "daemon", "cloned"], capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == TERMINATED, done.stderr
+        summary = json.loads((folder / "out/summary.json").read_text())
+        assert summary["result"] == "terminated" and not (folder / "survived").exists()
+        assert "may live on" in summary["monitoring_problems"][0], summary["monitoring_problems"]
+        assert "MONITORING PROBLEMS" in done.stderr, done.stderr
+        assert foreigner.poll() is None
+
+
 def test_fail_on_wins():
     with victims("daemon", flags=["--fail-on", "terminate"]) as run:
         pull_trigger(run, exit_code=90)
