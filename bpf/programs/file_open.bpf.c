@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // Opens, seen when the system call returns: one program for all five calls. A successful one is
-// described by the file that came out; a failed one by what was asked for.
+// described by the file that came out; a failed one by what was asked for. The memory of another
+// process, opened in procfs, makes a sample of its own besides.
 #include "kernel_types.h"
 
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
-#include "path.h"
+#include "file_of.h"
+#include "request_path.h"
 #include "syscall_args.h"
+#include "target.h"
 #include "track.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -16,7 +19,6 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define FMODE_WRITE 2
 #define S_IFMT 0170000
 #define S_IFDIR 0040000
-#define AT_FDCWD (-100)
 #define EINTR 4
 #define ERESTARTSYS 512
 #define O_ACCMODE 3
@@ -65,42 +67,6 @@ static __always_inline bool read_request(long number, struct request *request) {
   return true;
 }
 
-static __always_inline struct file *file_of(struct task_struct *task, __u32 fd) {
-  struct fdtable *table = BPF_CORE_READ(task, files, fdt);
-  if (fd >= BPF_CORE_READ(table, max_fds)) return 0;
-  struct file **files = BPF_CORE_READ(table, fd);
-  struct file *file = 0;
-  bpf_probe_read_kernel(&file, sizeof(file), files + fd);
-  return file;
-}
-
-/* The path as given, and where it starts when it is relative. */
-static __always_inline void describe_request(struct cicd_scratch *scratch,
-                                             struct cicd_sample_open *sample,
-                                             const struct request *request,
-                                             struct task_struct *task) {
-  __u32 begin = scratch->position;
-  if (request->path) {
-    append_user_string(scratch, request->path, &sample->path);
-    char first = 0;
-    if (begin < CICD_SCRATCH_BYTES) first = scratch->data[begin];
-    if (sample->path.length > 0 && first == '/') return;
-  }
-  struct fs_struct *fs = BPF_CORE_READ(task, fs);
-  struct vfsmount *mount;
-  struct dentry *dentry;
-  if (request->directory == AT_FDCWD) {
-    mount = BPF_CORE_READ(fs, pwd.mnt);
-    dentry = BPF_CORE_READ(fs, pwd.dentry);
-  } else {
-    struct file *file = file_of(task, request->directory);
-    if (!file) return;
-    mount = BPF_CORE_READ(file, f_path.mnt);
-    dentry = BPF_CORE_READ(file, f_path.dentry);
-  }
-  append_path(scratch, mount, dentry, fs, &sample->base);
-}
-
 static __always_inline void describe_file(struct cicd_scratch *scratch,
                                           struct cicd_sample_open *sample, struct file *file,
                                           struct task_struct *task) {
@@ -115,6 +81,41 @@ static __always_inline void describe_file(struct cicd_scratch *scratch,
   sample->device = BPF_CORE_READ(inode, i_sb, s_dev);
   append_path(scratch, BPF_CORE_READ(file, f_path.mnt), BPF_CORE_READ(file, f_path.dentry),
               BPF_CORE_READ(task, fs), &sample->path);
+}
+
+/* Eight characters as they lie in memory; both architectures are little-endian. */
+#define WORD(a, b, c, d, e, f, g, h)                                                       \
+  ((__u64)(a) | (__u64)(b) << 8 | (__u64)(c) << 16 | (__u64)(d) << 24 | (__u64)(e) << 32 | \
+   (__u64)(f) << 40 | (__u64)(g) << 48 | (__u64)(h) << 56)
+
+/* What a name below /proc/<pid> gives away; 0: something else. */
+static __always_inline __u64 memory_method(struct dentry *dentry) {
+  __u64 name[2] = {};
+  bpf_probe_read_kernel_str(name, sizeof(name), BPF_CORE_READ(dentry, d_name.name));
+  if (name[1] == 0) {
+    if (name[0] == WORD('m', 'e', 'm', 0, 0, 0, 0, 0)) return CICD_MEMORY_PROC_MEM;
+    if (name[0] == WORD('e', 'n', 'v', 'i', 'r', 'o', 'n', 0)) return CICD_MEMORY_PROC_ENVIRON;
+    if (name[0] == WORD('m', 'a', 'p', 's', 0, 0, 0, 0)) return CICD_MEMORY_PROC_MAPS;
+    if (name[0] == WORD('s', 'm', 'a', 'p', 's', 0, 0, 0)) return CICD_MEMORY_PROC_MAPS;
+  }
+  bool rollup = name[0] == WORD('s', 'm', 'a', 'p', 's', '_', 'r', 'o') &&
+                name[1] == WORD('l', 'l', 'u', 'p', 0, 0, 0, 0);
+  bool numa = name[0] == WORD('n', 'u', 'm', 'a', '_', 'm', 'a', 'p') && name[1] == 's';
+  return rollup || numa ? CICD_MEMORY_PROC_MAPS : 0;
+}
+
+/* Whatever path led there: a file of procfs knows its process. */
+static __always_inline void memory_opened(struct file *file, __u32 slot) {
+  struct inode *inode = BPF_CORE_READ(file, f_inode);
+  if (BPF_CORE_READ(inode, i_sb, s_magic) != CICD_MAGIC_PROC) return;
+  if (!(BPF_CORE_READ(file, f_mode) & (FMODE_READ | FMODE_WRITE))) return;
+  struct pid *pid = pid_of_proc_inode(inode);
+  if (!pid) return;
+  struct act act = {.type = CICD_SAMPLE_MEMORY,
+                    .value = memory_method(BPF_CORE_READ(file, f_path.dentry))};
+  if (!act.value) return;
+  act.target = task_of_pid(pid);
+  emit_act(&act, slot);
 }
 
 static __always_inline void flags_from_request(struct cicd_sample_open *sample) {
@@ -157,7 +158,8 @@ int open_returned(struct trace_event_raw_sys_exit *ctx) {
       sample->header.flags |= CICD_OPEN_UNRESOLVED;
     }
     flags_from_request(sample);
-    describe_request(scratch, sample, &request, task);
+    append_request_path(scratch, task, request.directory, request.path, &sample->path,
+                        &sample->base);
   }
   __u32 size = scratch->position;
   if (size > CICD_SCRATCH_BYTES) {
@@ -166,5 +168,6 @@ int open_returned(struct trace_event_raw_sys_exit *ctx) {
   }
   sample->header.size = size;
   emit_bulk(sample, size, slot, CICD_SAMPLE_OPEN);
+  if (file) memory_opened(file, slot); /* it builds its sample where the other one was */
   return 0;
 }

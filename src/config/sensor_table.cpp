@@ -35,8 +35,11 @@ constexpr FlagSpec kQuiet = {"quiet", "", "",
 constexpr FlagSpec kRunFlags[] = {
     kRules,
     kBaseline,
-    {"mode", "MODE", "observe", "What the sensor may do to the job. `observe` only watches.",
-     "observe"},
+    {"mode", "MODE", "observe",
+     "What the sensor may do to the job's connections. `observe` only watches.", "observe"},
+    {"monitor-mode", "", "",
+     "End nothing: rules with the action `terminate` only detect. Without it such a rule ends the "
+     "whole job (exit code 91)."},
     kOutput,
     kReport,
     {"name", "NAME", "",
@@ -51,6 +54,9 @@ constexpr FlagSpec kRunFlags[] = {
     {"tls-capture", "", "",
      "Look at HTTP requests before OpenSSL and GnuTLS encrypt them: method, host and path only, "
      "never the query, headers or body."},
+    {"strict", "", "",
+     "Also see files that are opened, removed, moved or linked by 32-bit system calls. Every system "
+     "call of the machine then passes a kernel program while the command runs."},
     {"user", "USER", "",
      "User, by name or number, that the command runs as. Without it: the user who called `sudo`, "
      "else the caller."},
@@ -132,6 +138,9 @@ constexpr NamedDoc kExitCodes[] = {
     {"90",
      "`run`, `replay`: a rule named by `--fail-on` fired. The command's own code is in "
      "`summary.json`."},
+    {"91",
+     "`run`: a rule with the action `terminate` ended the job (and `--fail-on` did not name it: "
+     "that is 90)."},
     {"125", "The sensor could not start. Nothing was run."},
     {"126", "The command was found but cannot be run."},
     {"127", "The command was not found."},
@@ -153,8 +162,9 @@ constexpr NamedDoc kFiles[] = {
      "The raw samples while the job runs, so that a sensor that is killed is continued without a "
      "loss. Removed at the end."},
     {"/run/cicd-sensor/runs/ID",
-     "What a running job has made outside of DIR. When everything of a run was killed at once, the "
-     "next run finds it and removes what is left."},
+     "What a running job has made outside of DIR, and its command line. When everything of a run "
+     "was killed at once, the next run finds it, makes its outputs from its journal (unless others "
+     "write to DIR by now) and removes what is left."},
 };
 
 constexpr CommandTable kTable = {

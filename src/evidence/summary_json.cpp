@@ -72,6 +72,7 @@ void append_compatible(JsonWriter& json, const JobSummary& summary) {
     addresses.insert(use.remote_ip);
     if (!use.domain.empty()) domains.insert(use.domain);
   }
+  for (const DomainUse& use : summary.domains) domains.insert(use.domain);
   append_strings(json, "network_connects", addresses);
   append_strings(json, "domains", domains);
 
@@ -111,6 +112,7 @@ void append_losses(JsonWriter& json, const JobSummary& summary) {
   }
   json.end_array();
   json.member_number("repeated_sendmsg", summary.losses.repeated_sendmsg);
+  json.member_number("repeated_acts", summary.losses.repeated_acts);
 }
 
 void append_coverage(JsonWriter& json, const JobSummary& summary) {
@@ -134,6 +136,16 @@ void append_observations(JsonWriter& json, const JobSummary& summary) {
     json.member_number("remote_port", use.remote_port);
     json.member("protocol", use.protocol);
     json.member_if("domain", use.domain);
+    if (use.is_ambiguous) {
+      json.key("is_ambiguous");
+      json.boolean(true);
+    }
+    json.member_number("count", use.count);
+    append_paths(json, "exec_paths", use.exec_paths);
+    json.member_number("process_overflow_count", use.process_overflow_count);
+  });
+  append_objects(json, "domain_observations", summary.domains, [&](const DomainUse& use) {
+    json.member("domain", use.domain);
     json.member_number("count", use.count);
     append_paths(json, "exec_paths", use.exec_paths);
     json.member_number("process_overflow_count", use.process_overflow_count);
@@ -147,6 +159,20 @@ void append_observations(JsonWriter& json, const JobSummary& summary) {
                    append_paths(json, "exec_paths", use.exec_paths);
                  });
   json.member_number("observation_overflow", summary.observation_overflow);
+}
+
+void append_termination(JsonWriter& json, const TerminationSummary& termination) {
+  json.key("termination");
+  json.begin_object();
+  json.member("ruleset_id", termination.ruleset_id);
+  json.member("rule_id", termination.rule_id);
+  json.time_member("time", termination.time_ns);
+  json.member_number("duration_us", termination.duration_us);
+  json.member_number("processes", termination.processes);
+  json.member_number("escaped_processes", termination.escaped_processes);
+  json.member_number("left_running", termination.processes_left);
+  json.member("method", termination.method);
+  json.end_object();
 }
 
 // What is ours, after everything that other programs know.
@@ -168,6 +194,8 @@ void append_additions(JsonWriter& json, const FileSinkOptions& options, const Jo
   json.member_number("left_running", summary.processes_left);
   json.end_object();
   json.member_number("sensor_restarts", summary.sensor_restarts);
+  if (summary.termination) append_termination(json, *summary.termination);
+  append_paths(json, "monitoring_problems", summary.problems);
 }
 
 }  // namespace

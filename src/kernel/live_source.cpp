@@ -8,11 +8,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <bit>
 #include <bitset>
 #include <cerrno>
 #include <map>
+#include <set>
 
 #include "kernel/attach.h"
 #include "kernel/hook_catalogue.h"
@@ -64,6 +66,11 @@ Result<> check_ring_size(std::uint64_t bytes, const char* name) {
               "give a power of two from 4096 to 1073741824");
 }
 
+// Several programs can share a tracepoint. bpffs allows no dot in a name.
+std::string pin_name(const HookInfo& hook, std::string_view tracepoint) {
+  return std::string(hook.program) + "-" + std::string(tracepoint);
+}
+
 std::int64_t now_ns(clockid_t clock) {
   timespec time{};
   ::clock_gettime(clock, &time);
@@ -94,25 +101,23 @@ class SharedMemory {
   std::size_t bytes_ = 0;
 };
 
-// Several programs may sit at one tracepoint. A bpffs takes no dots in a name.
-std::string pin_name(const HookInfo& hook, std::string_view tracepoint) {
-  return std::string(hook.program) + "-" + std::string(tracepoint);
-}
-
 class KernelSource final : public LiveSource {
  public:
   KernelSource(ProgramSet programs, RingConsumer rings, SharedMemory shared, UniqueFd cgroup_root,
-               bool tls_capture)
+               bool strict, bool tls_capture)
       : programs_(std::move(programs)),
         rings_(std::move(rings)),
         shared_(std::move(shared)),
         cgroup_root_(std::move(cgroup_root)),
         prober_(programs_, tls_capture),
-        tls_capture_(tls_capture) {}
+        tls_capture_(tls_capture),
+        strict_(strict) {}
   ~KernelSource() override = default;
 
   Result<> watch_rings();
   void attach_cheap_hooks();
+  // Before the job hooks, after the others.
+  void choose_backends(const std::map<std::string, std::string>& wanted);
   void set_wake_thresholds(std::size_t control_bytes, std::size_t bulk_bytes);
 
   Result<std::size_t> poll(milliseconds max_wait, SampleSink sink) override;
@@ -124,6 +129,9 @@ class KernelSource final : public LiveSource {
 
   Result<void> track_cgroup(std::uint64_t cgroup_id, std::uint32_t slot) override;
   void untrack_slot(std::uint32_t slot) override;
+  std::vector<TrackedProcess> processes(std::uint32_t slot) const override {
+    return members_of(programs_, slot);
+  }
   Result<void> start_job_hooks() override;
   void stop_job_hooks() override;
   Result<void> self_check(const std::string& cgroup_dir) override;
@@ -132,6 +140,9 @@ class KernelSource final : public LiveSource {
 
  private:
   Result<> attach(const HookInfo& hook);
+  Result<> attach_at_job_start(const HookInfo& hook, const Result<SyscallTracepoints>& tracepoints);
+  bool is_refused(const EventBackend& backend) const;
+  std::string limits_of(const EventBackend& backend) const;
   Result<> attach_syscalls(const HookInfo& hook, const SyscallTracepoints& tracepoints);
   void add_tls(Coverage& coverage) const;
   void sleep(cicd_consumer_state state, milliseconds time);
@@ -145,8 +156,11 @@ class KernelSource final : public LiveSource {
   LibraryProber prober_;  // after programs_, which it uses
   bool tls_capture_;
   std::map<std::string, std::string, std::less<>> attach_errors_;  // by program
+  std::array<const EventBackend*, kEventTypeCount> backends_{};    // taken; by event type
+  std::set<std::string_view> unused_;                              // programs of none of them
   std::bitset<CICD_SLOTS_MAX> used_slots_;
   bool job_hooks_ = false;
+  const bool strict_;
   ClockInfo clock_{now_ns(CLOCK_REALTIME) - now_ns(CLOCK_BOOTTIME)};
   steady_clock::time_point last_drain_{};
 };
@@ -185,13 +199,43 @@ Result<> KernelSource::attach(const HookInfo& hook) {
 
 void KernelSource::attach_cheap_hooks() {
   for (const HookInfo& hook : hooks()) {
+    if (programs_.is_absent(hook.program) || hook.attach == AttachKind::kStrict) continue;
+    if (hook.family == HookFamily::kTls && !tls_capture_) continue;
     if (hook.attach == AttachKind::kSyscall || hook.attach == AttachKind::kUprobe) {
-      const bool is_wanted = hook.family != HookFamily::kTls || tls_capture_;
-      if (is_wanted && programs_.program_fd(hook.program) < 0) {
+      if (programs_.program_fd(hook.program) < 0) {
         attach_errors_[std::string(hook.program)] = programs_.program_error(hook.program);
       }
     } else if (Result<> attached = attach(hook); !attached) {
       attach_errors_[std::string(hook.program)] = attached.error().text;
+    }
+  }
+}
+
+bool KernelSource::is_refused(const EventBackend& backend) const {
+  return std::ranges::any_of(
+      backend.programs, [&](std::string_view program) { return attach_errors_.contains(program); });
+}
+
+void KernelSource::choose_backends(const std::map<std::string, std::string>& wanted) {
+  std::set<std::string_view> used;
+  for (const EventBackend& best : event_backends()) {
+    const auto choice = wanted.find(std::string(info_of(best.type).name));
+    const auto is_other = [&](const EventBackend& backend) {
+      return choice == wanted.end() ? is_refused(backend) : backend.backend != choice->second;
+    };
+    const EventBackend* taken = &best;
+    while (taken->fallback != nullptr && is_other(*taken)) taken = taken->fallback;
+    backends_[static_cast<std::size_t>(best.type)] = taken;
+    used.insert(taken->programs.begin(), taken->programs.end());
+  }
+  for (const EventBackend& best : event_backends()) {
+    for (const EventBackend* backend = &best; backend != nullptr; backend = backend->fallback) {
+      for (const std::string_view program : backend->programs) {
+        if (used.contains(program)) continue;
+        unused_.insert(program);
+        pins_.drop(program);
+        programs_.drop(program);
+      }
     }
   }
 }
@@ -214,14 +258,22 @@ Result<> KernelSource::attach_syscalls(const HookInfo& hook,
   return {};
 }
 
+Result<> KernelSource::attach_at_job_start(const HookInfo& hook,
+                                           const Result<SyscallTracepoints>& tracepoints) {
+  if (programs_.is_absent(hook.program)) return {};
+  if (hook.attach == AttachKind::kStrict) return strict_ ? attach(hook) : Result<>();
+  if (hook.attach != AttachKind::kSyscall) return {};
+  if (!tracepoints) return std::unexpected(tracepoints.error());
+  return attach_syscalls(hook, *tracepoints);
+}
+
 Result<void> KernelSource::start_job_hooks() {
   if (job_hooks_) return {};
   job_hooks_ = true;
   Result<SyscallTracepoints> tracepoints = SyscallTracepoints::open();
   for (const HookInfo& hook : hooks()) {
-    if (hook.attach != AttachKind::kSyscall) continue;
-    Result<> attached = tracepoints ? attach_syscalls(hook, *tracepoints)
-                                    : Result<>(std::unexpected(tracepoints.error()));
+    if (unused_.contains(hook.program)) continue;
+    const Result<> attached = attach_at_job_start(hook, tracepoints);
     if (!attached) attach_errors_[std::string(hook.program)] = attached.error().text;
   }
   if (Result<> started = prober_.start(); !started) {
@@ -245,6 +297,7 @@ Result<LossReport> KernelSource::losses(std::uint32_t slot) {
 void KernelSource::stop_job_hooks() {
   for (const HookInfo& hook : hooks()) {
     for (const std::string_view name : hook.tracepoints) pins_.drop(pin_name(hook, name));
+    if (hook.attach == AttachKind::kStrict) pins_.drop(hook.program);
   }
   prober_.stop();
   job_hooks_ = false;
@@ -319,26 +372,59 @@ void KernelSource::add_tls(Coverage& coverage) const {
   coverage.available = true;
 }
 
+std::string KernelSource::limits_of(const EventBackend& backend) const {
+  if (!strict_ || backend.strict_limits.empty()) return std::string(backend.limits);
+  const auto error = attach_errors_.find(kStrictProgram);
+  if (error == attach_errors_.end()) return std::string(backend.strict_limits);
+  return std::string(backend.limits) + " --strict is not in force: " + error->second;
+}
+
 std::vector<Coverage> KernelSource::coverage() const {
   std::vector<Coverage> out;
-  for (const EventBackend& backend : event_backends()) {
+  for (const EventBackend& best : event_backends()) {
+    const EventBackend& taken = *backends_[static_cast<std::size_t>(best.type)];
     Coverage coverage;
-    coverage.type = backend.type;
-    coverage.available = backend.backend != kNoBackend;
-    if (!coverage.available) coverage.reason = "this version has no hook for it";
-    for (const std::string_view program : backend.programs) {
-      const auto error = attach_errors_.find(program);
-      if (error == attach_errors_.end()) continue;
-      coverage.available = false;
-      if (!coverage.reason.empty()) coverage.reason += "; ";
-      coverage.reason += std::string(program) + ": " + error->second;
+    coverage.type = best.type;
+    coverage.available = taken.backend != kNoBackend && !is_refused(taken);
+    if (taken.backend == kNoBackend) coverage.reason = "this version has no hook for it";
+    // Those that were tried before, and this one when it failed as well.
+    for (const EventBackend* backend = &best; backend != nullptr; backend = backend->fallback) {
+      for (const std::string_view program : backend->programs) {
+        const auto error = attach_errors_.find(program);
+        if (error == attach_errors_.end()) continue;
+        if (!coverage.reason.empty()) coverage.reason += "; ";
+        coverage.reason += std::string(program) + ": " + error->second;
+      }
+      if (backend == &taken) break;
     }
-    coverage.backend = coverage.available ? backend.backend : "none";
-    if (coverage.available) coverage.limits = backend.limits;
-    if (backend.type == EventType::kHttpRequest && tls_capture_) add_tls(coverage);
+    const auto is_absent = [&](std::string_view program) { return programs_.is_absent(program); };
+    if (!taken.programs.empty() && std::ranges::all_of(taken.programs, is_absent)) {
+      coverage.available = false;
+      coverage.reason = "this kernel has no tracepoint for it";
+    }
+    coverage.backend = coverage.available ? taken.backend : kNoBackend;
+    if (coverage.available) coverage.limits = limits_of(taken);
+    if (best.type == EventType::kHttpRequest && tls_capture_) add_tls(coverage);
     out.push_back(std::move(coverage));
   }
   return out;
+}
+
+Result<> check_backends(const std::map<std::string, std::string>& wanted) {
+  for (const auto& [type, name] : wanted) {
+    bool is_known = false;
+    for (const EventBackend& best : event_backends()) {
+      if (info_of(best.type).name != type) continue;
+      const EventBackend* backend = &best;
+      while (backend != nullptr && backend->backend != name) backend = backend->fallback;
+      is_known = backend != nullptr;
+    }
+    if (!is_known) {
+      return fail(ErrorCode::kUsage, "there is no backend '" + name + "' for " + type,
+                  "`cicd-sensor doctor` names the backends in use");
+    }
+  }
+  return {};
 }
 
 }  // namespace
@@ -350,6 +436,9 @@ Result<std::unique_ptr<LiveSource>> LiveSource::open(const LiveOptions& options)
   if (Result<> size = check_ring_size(options.bulk_ring_bytes, "bulk"); !size) {
     return std::unexpected(std::move(size).error());
   }
+  if (Result<> known = check_backends(options.backends); !known) {
+    return std::unexpected(std::move(known).error());
+  }
   if (Result<> host = check_preconditions(options.btf_path); !host) {
     return std::unexpected(std::move(host).error());
   }
@@ -360,8 +449,8 @@ Result<std::unique_ptr<LiveSource>> LiveSource::open(const LiveOptions& options)
       ring_bytes(options.control_ring_bytes, kControlBytesPerCpu, kLargestControl);
   const std::size_t bulk_bytes =
       ring_bytes(options.bulk_ring_bytes, kBulkBytesPerCpu, kLargestBulk);
-  Result<ProgramSet> programs = ProgramSet::load(
-      {control_bytes, bulk_bytes, options.btf_path, options.tls_capture});
+  Result<ProgramSet> programs =
+      ProgramSet::load({control_bytes, bulk_bytes, options.btf_path, options.strict, options.tls_capture});
   if (!programs) return std::unexpected(std::move(programs).error());
   Result<SharedMemory> shared = SharedMemory::map(programs->map_fd("shared"));
   if (!shared) return std::unexpected(std::move(shared).error());
@@ -370,15 +459,15 @@ Result<std::unique_ptr<LiveSource>> LiveSource::open(const LiveOptions& options)
   Result<MappedRing> bulk = MappedRing::map(programs->map_fd("bulk_ring"), bulk_bytes);
   if (!bulk) return std::unexpected(std::move(bulk).error());
 
-  auto source = std::make_unique<KernelSource>(std::move(*programs),
-                                               RingConsumer(std::move(*control), std::move(*bulk)),
-                                               std::move(*shared), std::move(*root),
-                                               options.tls_capture);
+  auto source = std::make_unique<KernelSource>(
+      std::move(*programs), RingConsumer(std::move(*control), std::move(*bulk)), std::move(*shared),
+      std::move(*root), options.strict, options.tls_capture);
   source->set_wake_thresholds(control_bytes, bulk_bytes);
   if (Result<> watched = source->watch_rings(); !watched) {
     return std::unexpected(std::move(watched).error());
   }
   source->attach_cheap_hooks();
+  source->choose_backends(options.backends);
   return source;
 }
 

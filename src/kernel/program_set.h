@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -19,6 +20,7 @@ struct ProgramSetOptions {
   std::size_t control_ring_bytes = 0;
   std::size_t bulk_ring_bytes = 0;
   std::string btf_path;  // empty: the kernel's own
+  bool strict = false;   // with the programs of AttachKind::kStrict
   bool tls_capture = false;  // without it those programs are not loaded
 };
 
@@ -31,10 +33,18 @@ class ProgramSet {
   int map_fd(std::string_view name) const { return find(maps_, name); }
   // -1 when it did not load; then program_error() says why.
   int program_fd(std::string_view name) const { return find(programs_, name); }
+  // Lets a program go that nobody needs; with it the maps that only it uses.
+  void drop(std::string_view name) {
+    const auto found = programs_.find(name);
+    if (found != programs_.end()) programs_.erase(found);
+  }
   std::string program_error(std::string_view name) const {
     const auto found = errors_.find(name);
     return found == errors_.end() ? std::string() : found->second.text;
   }
+
+  // This kernel does not have what the program attaches to; that is no error.
+  bool is_absent(std::string_view name) const { return absent_.contains(name); }
 
  private:
   using Fds = std::map<std::string, UniqueFd, std::less<>>;
@@ -49,6 +59,7 @@ class ProgramSet {
   Fds maps_;
   Fds programs_;
   std::map<std::string, Error, std::less<>> errors_;
+  std::set<std::string, std::less<>> absent_;
 };
 
 }  // namespace cicd

@@ -72,6 +72,10 @@ JobSummary demo() {
   summary.sensitive_files = {{"/home/u/.npmrc", "npm token", 1'204, 0, {"/bin/sh"}},
                              {"/home/u/.ssh/id_ed25519", "ssh key", 1, 1, {"/usr/bin/ssh"}}};
   summary.events_total = 3'412;
+  summary.domains = {{"registry.example", 3, {"/usr/bin/node"}, 0}};
+  for (int i = 0; i < 1'200; ++i) {
+    summary.domains.push_back({std::to_string(i) + ".t.example.test", 1, {"/usr/bin/python3"}, 0});
+  }
   summary.processes_total = 93;
   summary.losses.entries = {{"file_open", "ring_full", 17}};
   summary.coverage = {
@@ -208,6 +212,37 @@ TEST(TerminalReport, HostileTextEverywhereKeepsTheWidth) {
     options.files_written = {text()};
     expect_fits(render_terminal_report(summary, options), options.width);
   }
+}
+
+TEST(TerminalReport, SaysHowTheJobWasEnded) {
+  JobSummary summary = demo();
+  TerminationSummary how;
+  how.ruleset_id = "baseline/generic";
+  how.rule_id = "download_in_install";
+  how.duration_us = 12'345;
+  how.processes = 1'200;
+  how.escaped_processes = 3;
+  summary.set_terminated(how);
+  std::string report = render_terminal_report(summary, options_with_files());
+  expect_fits(report, 80);
+  EXPECT_NE(report.find("\nTERMINATED\n  the job was ended by the rule download_in_install\n"
+                        "  1,203 processes ended within 12.3 ms, 3 of them outside"),
+            std::string::npos)
+      << report;
+  EXPECT_EQ(report.find("could not be ended"), std::string::npos);
+  summary.termination->processes_left = 1;
+  report = render_terminal_report(summary, options_with_files());
+  EXPECT_NE(report.find("  1 process could not be ended in time\n"), std::string::npos) << report;
+}
+
+TEST(TerminalReport, SaysWhatWasWrongWithTheMonitoring) {
+  JobSummary summary = demo();
+  summary.problems = {"self-check: these did not come through: exec", std::string(200, 'x')};
+  const std::string report = render_terminal_report(summary, options_with_files());
+  expect_fits(report, 80);
+  EXPECT_NE(report.find("\nMONITORING PROBLEMS\n  self-check: these did not come through: exec\n"),
+            std::string::npos)
+      << report;
 }
 
 }  // namespace

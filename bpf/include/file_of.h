@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The file behind a descriptor of a task. The table is read without its lock: a descriptor that
+ * another thread closes or reuses at the same moment gives nothing, or the file that is there now.
+ */
+#ifndef CICD_FILE_OF_H
+#define CICD_FILE_OF_H
+
+#include "kernel_types.h"
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+static __always_inline struct file *file_of(struct task_struct *task, __u32 fd) {
+  struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+  if (fd >= BPF_CORE_READ(table, max_fds)) return 0;
+  struct file **files = BPF_CORE_READ(table, fd);
+  struct file *file = 0;
+  bpf_probe_read_kernel(&file, sizeof(file), files + fd);
+  return file;
+}
+
+#endif
