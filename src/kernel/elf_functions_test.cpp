@@ -31,8 +31,7 @@ std::string libc_path() {
 
 UniqueFd file_of(std::string_view bytes) {
   UniqueFd fd(::memfd_create("elf", MFD_CLOEXEC));
-  EXPECT_EQ(::pwrite(fd.get(), bytes.data(), bytes.size(), 0),
-            static_cast<ssize_t>(bytes.size()));
+  EXPECT_EQ(::pwrite(fd.get(), bytes.data(), bytes.size(), 0), static_cast<ssize_t>(bytes.size()));
   return fd;
 }
 
@@ -56,7 +55,9 @@ TEST(ElfFunctions, FindsTheCodeOfTheLibraryInUse) {
 }
 
 TEST(ElfFunctions, RefusesWhatIsNoLibrary) {
-  for (const std::string& bytes : {std::string(), std::string("\x7f"), std::string("\x7f" "ELF"),
+  for (const std::string& bytes : {std::string(), std::string("\x7f"),
+                                   std::string("\x7f"
+                                               "ELF"),
                                    std::string(5000, 'x'), std::string(64, '\0')}) {
     EXPECT_FALSE(find_elf_functions(file_of(bytes).get(), kNames)) << bytes.size();
   }
@@ -79,9 +80,9 @@ TEST(ElfFunctions, DamagedHeadersAreNoCrashAndNoOffsetOutsideOfCode) {
     std::string damaged = bytes;
     for (int i = 0; i < 8; ++i) {
       const bool in_sections = random() % 2 == 0;
-      const std::size_t at = in_sections
-                                 ? header.e_shoff + random() % (header.e_shnum * sizeof(Elf64_Shdr))
-                                 : random() % (sizeof(header) + header.e_phnum * sizeof(Elf64_Phdr));
+      const std::size_t at =
+          in_sections ? header.e_shoff + random() % (header.e_shnum * sizeof(Elf64_Shdr))
+                      : random() % (sizeof(header) + header.e_phnum * sizeof(Elf64_Phdr));
       damaged[at] = static_cast<char>(random());
     }
     const auto offsets = find_elf_functions(file_of(damaged).get(), kNames);
@@ -96,8 +97,8 @@ TEST(LibraryNames, OfEachKind) {
                            "/lib/libc.musl-x86_64.so.1", "/lib/ld-musl-aarch64.so.1"}) {
     EXPECT_TRUE(library_name(path).is_libc) << path;
   }
-  for (const char* path : {"/usr/lib/libssl.so.3", "/x/libssl-81ffa89e.so.1.1",
-                           "/usr/lib/libgnutls.so.30"}) {
+  for (const char* path :
+       {"/usr/lib/libssl.so.3", "/x/libssl-81ffa89e.so.1.1", "/usr/lib/libgnutls.so.30"}) {
     EXPECT_TRUE(library_name(path).is_known) << path;
     EXPECT_FALSE(library_name(path).is_libc) << path;
   }

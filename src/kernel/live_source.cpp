@@ -449,8 +449,8 @@ Result<std::unique_ptr<LiveSource>> LiveSource::open(const LiveOptions& options)
       ring_bytes(options.control_ring_bytes, kControlBytesPerCpu, kLargestControl);
   const std::size_t bulk_bytes =
       ring_bytes(options.bulk_ring_bytes, kBulkBytesPerCpu, kLargestBulk);
-  Result<ProgramSet> programs =
-      ProgramSet::load({control_bytes, bulk_bytes, options.btf_path, options.strict, options.tls_capture});
+  Result<ProgramSet> programs = ProgramSet::load(
+      {control_bytes, bulk_bytes, options.btf_path, options.strict, options.tls_capture});
   if (!programs) return std::unexpected(std::move(programs).error());
   Result<SharedMemory> shared = SharedMemory::map(programs->map_fd("shared"));
   if (!shared) return std::unexpected(std::move(shared).error());

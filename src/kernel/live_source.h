@@ -26,7 +26,7 @@ namespace cicd {
 struct LiveOptions {
   std::uint64_t control_ring_bytes = 0;  // 0: from CPU count and memory; else a power of two
   std::uint64_t bulk_ring_bytes = 0;
-  std::string btf_path;  // empty: /sys/kernel/btf/vmlinux
+  std::string btf_path;      // empty: /sys/kernel/btf/vmlinux
   bool tls_capture = false;  // look at what is given to TLS libraries to send
   // Also 32-bit system calls: a program at every system call of the machine while a job runs.
   bool strict = false;
