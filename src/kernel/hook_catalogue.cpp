@@ -194,7 +194,8 @@ constexpr std::array<EventBackend, kEventTypeCount> kBackends = {{
      "32-bit unshare and setns are not seen, nor 32-bit clones that failed."},
     {EventType::kModuleLoad, "tp_btf", kModulePrograms,
      "Modules that the kernel loads by itself for a process are not seen (the kernel starts their "
-     "loader outside of the job), nor 32-bit attempts that failed."},
+     "loader outside of the job), nor 32-bit attempts that failed.",
+     "", nullptr, "/proc/modules"},
     {EventType::kBpfUse, "syscall tracepoint", kBpfPrograms,
      "Each is reported once for a program, command, type and error. 32-bit calls are not seen."},
     {EventType::kIoUringOp, "tp_btf", kIoUringPrograms,

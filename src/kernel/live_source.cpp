@@ -360,12 +360,16 @@ std::vector<Coverage> KernelSource::coverage() const {
       if (backend == &taken) break;
     }
     const auto is_absent = [&](std::string_view program) { return programs_.is_absent(program); };
-    if (!taken.programs.empty() && std::ranges::all_of(taken.programs, is_absent)) {
+    const bool is_none_there =
+        !taken.programs.empty() && std::ranges::all_of(taken.programs, is_absent);
+    const bool is_needed = taken.facility == nullptr || ::access(taken.facility, F_OK) == 0;
+    if (is_none_there && is_needed) {
       coverage.available = false;
       coverage.reason = "this kernel has no tracepoint for it";
     }
     coverage.backend = coverage.available ? taken.backend : kNoBackend;
-    if (coverage.available) coverage.limits = limits_of(taken);
+    if (is_none_there && !is_needed) coverage.backend = kNotInThisKernel;
+    if (coverage.available && !is_none_there) coverage.limits = limits_of(taken);
     out.push_back(std::move(coverage));
   }
   return out;
