@@ -32,6 +32,9 @@ constexpr FieldInfo kNetworkConnectFields[] = {
      false},
     {"domain_source", "domain_source", kString, kPlain,
      "Where `domain` comes from: `resolver`, `dns_answer`, `getaddrinfo` or `none`.", false},
+    {"domain_candidates", "domain_candidates", kString, kPlain,
+     "Further names that lead to the address, the latest first, when `domain` is ambiguous.",
+     false},
 };
 constexpr FieldInfo kFileOpenFields[] = {
     {"path", "path", kString, kPlain, "Absolute path as the process sees it."},
@@ -171,7 +174,9 @@ constexpr std::array<EventTypeInfo, kEventTypeCount> kEventTypes = {{
     {EventType::kFileMove, "file_move", kFileMoveFields, "A file or directory was renamed."},
     {EventType::kFileLink, "file_link", kFileLinkFields, "A hard or symbolic link was made."},
     {EventType::kMount, "mount", kMountFields, "The tree of mounts was changed."},
-    {EventType::kDomain, "domain", kDomainFields, "A name was asked for over DNS."},
+    {EventType::kDomain, "domain", kDomainFields,
+     "A name was asked for over DNS. The answer makes another event, the one with `result`, which "
+     "rules do not see."},
     {EventType::kHttpRequest, "http_request", kHttpRequestFields,
      "The head of an HTTP/1.x request was sent."},
     {EventType::kPtrace, "ptrace", kPtraceFields,
