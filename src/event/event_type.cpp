@@ -97,7 +97,8 @@ constexpr FieldInfo kHttpRequestFields[] = {
     {"source", "source", kString, kPlain, "`http`, or `openssl`, `gnutls` with `--tls-capture`."},
 };
 constexpr FieldInfo kPtraceFields[] = {
-    {"request", "request", kString, kPlain, "`PTRACE_ATTACH`, `PTRACE_SEIZE`, ..., or `pidfd_getfd`, which needs the same right."},
+    {"request", "request", kString, kPlain,
+     "`PTRACE_ATTACH`, `PTRACE_SEIZE`, ..., or `pidfd_getfd`, which needs the same right."},
     {"target_pid", "target_pid", kInt, kPlain, "Process it was done to; 0 when it was not found."},
     {"target_exec_path", "target_exec_path", kString, kPlain, "Its program."},
     {"error", "error", kString, kPlain, "Name of the error when it failed.", false},
@@ -180,7 +181,8 @@ constexpr std::array<EventTypeInfo, kEventTypeCount> kEventTypes = {{
     {EventType::kHttpRequest, "http_request", kHttpRequestFields,
      "The head of an HTTP/1.x request was sent."},
     {EventType::kPtrace, "ptrace", kPtraceFields,
-     "A process took control of another one, read or changed its registers or memory (`ptrace`), or "
+     "A process took control of another one, read or changed its registers or memory (`ptrace`), "
+     "or "
      "took an open file out of it (`pidfd_getfd`), or tried to. Once for each kind of request, "
      "program and target. The target of `PTRACE_TRACEME` is the parent, which gains control."},
     {EventType::kMemoryRead, "memory_read", kMemoryReadFields,

@@ -57,8 +57,8 @@ TEST_F(TrackerTargets, RequestsWithoutANameAreNumbers) {
 
 TEST_F(TrackerTargets, MemoryReadNamesItsMethod) {
   namespace f = field::memory_read;
-  const char* const names[] = {"0",         "proc_mem",     "process_vm_readv", "process_vm_writev",
-                               "proc_environ", "proc_maps", "6"};
+  const char* const names[] = {
+      "0", "proc_mem", "process_vm_readv", "process_vm_writev", "proc_environ", "proc_maps", "6"};
   for (std::uint64_t value = 0; value < std::size(names); ++value) {
     const EventRecord& record =
         the_record(target_sample(CICD_SAMPLE_MEMORY, {.value = value, .target_pid = 78}));
