@@ -9,6 +9,7 @@ namespace cicd {
 inline constexpr int kExitFindings = 1;
 inline constexpr int kExitUsage = 2;
 inline constexpr int kExitRuleStruck = 90;
+inline constexpr int kExitTerminated = 91;
 inline constexpr int kExitSensorFailed = 125;
 inline constexpr int kExitNotExecutable = 126;
 inline constexpr int kExitNotFound = 127;

@@ -26,6 +26,7 @@ int report(const Error& error) {
 int run(const CommandLine& line, const std::vector<std::string>& arguments) {
   auto options = read_run_options(line);
   if (!options) return report(options.error());
+  options->arguments = arguments;
   auto plan = plan_run(std::move(*options));
   if (!plan) {
     print_error(plan.error().error);

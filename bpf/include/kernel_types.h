@@ -29,6 +29,8 @@ struct inode {
   unsigned short i_mode;
   struct super_block *i_sb;
   unsigned long i_ino;
+  __u32 i_rdev;
+  void *i_private;
 };
 struct dentry {
   struct hlist_bl_node d_hash;
@@ -53,6 +55,7 @@ struct file {
   unsigned int f_mode;
   struct inode *f_inode;
   struct path f_path;
+  void *private_data;
 };
 struct fdtable {
   unsigned int max_fds;
@@ -103,13 +106,55 @@ struct css_set {
   struct cgroup *dfl_cgrp;
 };
 
+struct xarray {
+  void *xa_head;
+};
+struct xa_node {
+  unsigned char shift;
+  void *slots[64];
+};
+struct idr {
+  struct xarray idr_rt;
+  unsigned int idr_base;
+};
+struct pid_namespace {
+  struct idr idr;
+};
+struct upid {
+  int nr;
+  struct pid_namespace *ns;
+};
+struct hlist_node {
+  struct hlist_node *next;
+};
+struct hlist_head {
+  struct hlist_node *first;
+};
+struct pid {
+  unsigned int level;
+  struct hlist_head tasks[4];
+  struct upid numbers[1];
+};
+struct proc_inode {
+  struct pid *pid;
+  struct inode vfs_inode;
+};
+struct kernel_siginfo {
+  int si_code;
+};
+
 struct task_struct {
   void *stack;
+  unsigned int flags;
   pid_t pid;
   pid_t tgid;
   int exit_code;
   __u64 start_boottime;
   __u64 self_exec_id;
+  int exit_signal;
+  struct pid *thread_pid;
+  struct hlist_node pid_links[4];
+  struct task_struct *real_parent;
   struct task_struct *group_leader;
   struct mm_struct *mm;
   struct fs_struct *fs;
@@ -119,7 +164,7 @@ struct task_struct {
 };
 
 struct trace_event_raw_sys_exit {
-  long id;
+  long id; /* an int before it is a long: cast it */
   long ret;
 };
 

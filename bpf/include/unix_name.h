@@ -43,8 +43,8 @@ static __always_inline bool read_unix_name(struct unix_sample *sample, const voi
   length -= CICD_SUN_PATH_OFFSET;
   const char *from = address + CICD_SUN_PATH_OFFSET;
   char first = 0;
-  long error = is_user ? bpf_probe_read_user(&first, 1, from)
-                       : bpf_probe_read_kernel(&first, 1, from);
+  long error =
+      is_user ? bpf_probe_read_user(&first, 1, from) : bpf_probe_read_kernel(&first, 1, from);
   if (error) {
     sample->fixed.path.flags = CICD_STRING_FAULT;
     return true;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // Opens, seen when the system call returns: one program for all five calls. A successful one is
-// described by the file that came out; a failed one by what was asked for.
+// described by the file that came out; a failed one by what was asked for. The memory of another
+// process, opened in procfs, makes a sample of its own besides.
 #include "kernel_types.h"
 
 #include <bpf/bpf_core_read.h>
@@ -8,6 +9,7 @@
 
 #include "request_path.h"
 #include "syscall_args.h"
+#include "target.h"
 #include "track.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -80,6 +82,41 @@ static __always_inline void describe_file(struct cicd_scratch *scratch,
               BPF_CORE_READ(task, fs), &sample->path);
 }
 
+/* Eight characters as they lie in memory; both architectures are little-endian. */
+#define WORD(a, b, c, d, e, f, g, h)                                                       \
+  ((__u64)(a) | (__u64)(b) << 8 | (__u64)(c) << 16 | (__u64)(d) << 24 | (__u64)(e) << 32 | \
+   (__u64)(f) << 40 | (__u64)(g) << 48 | (__u64)(h) << 56)
+
+/* What a name below /proc/<pid> gives away; 0: something else. */
+static __always_inline __u64 memory_method(struct dentry *dentry) {
+  __u64 name[2] = {};
+  bpf_probe_read_kernel_str(name, sizeof(name), BPF_CORE_READ(dentry, d_name.name));
+  if (name[1] == 0) {
+    if (name[0] == WORD('m', 'e', 'm', 0, 0, 0, 0, 0)) return CICD_MEMORY_PROC_MEM;
+    if (name[0] == WORD('e', 'n', 'v', 'i', 'r', 'o', 'n', 0)) return CICD_MEMORY_PROC_ENVIRON;
+    if (name[0] == WORD('m', 'a', 'p', 's', 0, 0, 0, 0)) return CICD_MEMORY_PROC_MAPS;
+    if (name[0] == WORD('s', 'm', 'a', 'p', 's', 0, 0, 0)) return CICD_MEMORY_PROC_MAPS;
+  }
+  bool rollup = name[0] == WORD('s', 'm', 'a', 'p', 's', '_', 'r', 'o') &&
+                name[1] == WORD('l', 'l', 'u', 'p', 0, 0, 0, 0);
+  bool numa = name[0] == WORD('n', 'u', 'm', 'a', '_', 'm', 'a', 'p') && name[1] == 's';
+  return rollup || numa ? CICD_MEMORY_PROC_MAPS : 0;
+}
+
+/* Whatever path led there: a file of procfs knows its process. */
+static __always_inline void memory_opened(struct file *file, __u32 slot) {
+  struct inode *inode = BPF_CORE_READ(file, f_inode);
+  if (BPF_CORE_READ(inode, i_sb, s_magic) != CICD_MAGIC_PROC) return;
+  if (!(BPF_CORE_READ(file, f_mode) & (FMODE_READ | FMODE_WRITE))) return;
+  struct pid *pid = pid_of_proc_inode(inode);
+  if (!pid) return;
+  struct act act = {.type = CICD_SAMPLE_MEMORY,
+                    .value = memory_method(BPF_CORE_READ(file, f_path.dentry))};
+  if (!act.value) return;
+  act.target = task_of_pid(pid);
+  emit_act(&act, slot);
+}
+
 static __always_inline void flags_from_request(struct cicd_sample_open *sample) {
   __u32 access = sample->open_flags & O_ACCMODE;
   if (access != O_WRONLY) sample->header.flags |= CICD_OPEN_READ;
@@ -130,5 +167,6 @@ int open_returned(struct trace_event_raw_sys_exit *ctx) {
   }
   sample->header.size = size;
   emit_bulk(sample, size, slot, CICD_SAMPLE_OPEN);
+  if (file) memory_opened(file, slot); /* it builds its sample where the other one was */
   return 0;
 }

@@ -62,8 +62,7 @@ static __always_inline void describe_mount(struct cicd_scratch *scratch,
   const void *source = (const void *)args[0];
   sample->mount_flags = args[3];
   sample->operation = operation_of(args[3]);
-  append_request_path(scratch, task, AT_FDCWD, (const void *)args[1], &sample->path,
-                      &sample->base);
+  append_request_path(scratch, task, AT_FDCWD, (const void *)args[1], &sample->path, &sample->base);
   if (sample->operation == CICD_MOUNT_BIND || sample->operation == CICD_MOUNT_MOVE) {
     append_request_path(scratch, task, AT_FDCWD, source, &sample->other, &sample->other_base);
   } else if (sample->operation == CICD_MOUNT_NEW) {
@@ -73,8 +72,8 @@ static __always_inline void describe_mount(struct cicd_scratch *scratch,
 }
 
 /* What a mount is made from: a directory of its file system, or all of it. */
-static __always_inline void append_mount_source(struct cicd_scratch *scratch,
-                                                struct vfsmount *vfs, struct cicd_string *string) {
+static __always_inline void append_mount_source(struct cicd_scratch *scratch, struct vfsmount *vfs,
+                                                struct cicd_string *string) {
   struct dentry *root = BPF_CORE_READ(vfs, mnt_root);
   struct super_block___mounted *super = (void *)BPF_CORE_READ(root, d_sb);
   struct dentry *top = BPF_CORE_READ(super, s_root);
@@ -140,9 +139,8 @@ static __always_inline bool describe_setattr(struct cicd_scratch *scratch,
   return true;
 }
 
-static __always_inline bool describe(struct cicd_scratch *scratch,
-                                     struct cicd_sample_paths *sample, long number,
-                                     struct task_struct *task) {
+static __always_inline bool describe(struct cicd_scratch *scratch, struct cicd_sample_paths *sample,
+                                     long number, struct task_struct *task) {
   unsigned long args[6];
   struct pt_regs *regs = entry_registers();
   syscall_args(regs, args);

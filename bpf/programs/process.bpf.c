@@ -55,7 +55,7 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
 
   __u32 tgid = child->tgid;
   bool process = child->pid == child->tgid;
-  if (process) member_put(tgid, slot, child_cgroup);
+  if (process) member_put(child, slot, child_cgroup);
   if (!child_tracked) escaped_put(tgid, slot);
   if (process) emit_fork(parent, child, slot, parent_cgroup);
   if (parent_tracked && child_tracked != parent_tracked) {
@@ -119,7 +119,7 @@ int BPF_PROG(process_exec, struct task_struct *task, pid_t old_pid, struct linux
     /* Being moved out of the job right now: cgroup_attach_task comes after the move. */
     slot = member->slot;
   } else if (!member) {
-    member_put(tgid, slot, cgroup_id);
+    member_put(task, slot, cgroup_id);
   }
   struct cicd_scratch *scratch = scratch_memory();
   if (!scratch) {

@@ -112,8 +112,8 @@ __noinline int report_address(__u64 address, __u32 length) {
   bpf_probe_read_user(&family, sizeof(family), (const void *)address);
   if (family != CICD_AF_UNIX) return 0;
   struct unix_sample sample = {};
-  fill_header_of_current(&sample.fixed.header, CICD_SAMPLE_UNIX_CONNECT, call->flags, 0,
-                         call->slot, (void *)bpf_get_current_task());
+  fill_header_of_current(&sample.fixed.header, CICD_SAMPLE_UNIX_CONNECT, call->flags, 0, call->slot,
+                         (void *)bpf_get_current_task());
   sample.fixed.socket_cookie = call->cookie;
   sample.fixed.socket_type = call->type;
   if (!read_unix_name(&sample, (const void *)address, length, true)) return 0;

@@ -20,6 +20,8 @@ enum cicd_loss_reason {
   CICD_LOSS_MEMBERS_FULL = 35, /* the process map has no room: an escape may not be recognised */
   /* Not a loss: datagrams to the destination this socket sent to last; the first was reported. */
   CICD_LOSS_REPEATED_SENDMSG = 48,
+  /* Not a loss: acts that were reported before, of the same process on the same target. */
+  CICD_LOSS_REPEATED_ACT = 49,
 };
 
 #endif

@@ -277,7 +277,8 @@ struct cicd_sample_dns {
   __u16 local_port;
   __u16 family;
   __u16 protocol;
-  __u32 tcp_sequence;
+  __u32 tcp_sequence;  /* of the first payload byte. UDP: size of each datagram when there are
+                          several in this one (UDP_SEGMENT), else 0 */
   __u32 payload_bytes; /* on the wire; more than `payload` holds when that is cut */
   struct cicd_string payload;
 };
@@ -335,6 +336,12 @@ enum cicd_memory_method {
   CICD_MEMORY_PROC_ENVIRON = 4,
   CICD_MEMORY_PROC_MAPS = 5,
 };
+
+/*
+ * Value of a ptrace that is no request of ptrace(2): pidfd_getfd(2), which asks for the same right
+ * and takes an open descriptor out of the target.
+ */
+#define CICD_PTRACE_PIDFD_GETFD (1ULL << 32)
 
 /* ptrace, memory, signal: what one process did to another. Never to itself. */
 struct cicd_sample_target {

@@ -27,10 +27,11 @@ CICD_STATIC_ASSERT(sizeof(struct cicd_shared) == 40, "wire: shared");
 
 /* Value of map `members`. */
 struct cicd_member {
-  __u64 cgroup_id; /* v2 cgroup the process was in when it was seen last */
+  __u64 cgroup_id;     /* v2 cgroup the process was in when it was seen last */
+  __u64 start_time_ns; /* boot time, of its leader; 0: there before the job was watched */
   __u32 slot;
   __u32 pad0;
 };
-CICD_STATIC_ASSERT(sizeof(struct cicd_member) == 16, "wire: member");
+CICD_STATIC_ASSERT(sizeof(struct cicd_member) == 24, "wire: member");
 
 #endif

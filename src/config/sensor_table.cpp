@@ -35,8 +35,11 @@ constexpr FlagSpec kQuiet = {"quiet", "", "",
 constexpr FlagSpec kRunFlags[] = {
     kRules,
     kBaseline,
-    {"mode", "MODE", "observe", "What the sensor may do to the job. `observe` only watches.",
-     "observe"},
+    {"mode", "MODE", "observe",
+     "What the sensor may do to the job's connections. `observe` only watches.", "observe"},
+    {"monitor-mode", "", "",
+     "End nothing: rules with the action `terminate` only detect. Without it such a rule ends the "
+     "whole job (exit code 91)."},
     kOutput,
     kReport,
     {"name", "NAME", "",
@@ -129,6 +132,9 @@ constexpr NamedDoc kExitCodes[] = {
     {"90",
      "`run`, `replay`: a rule named by `--fail-on` fired. The command's own code is in "
      "`summary.json`."},
+    {"91",
+     "`run`: a rule with the action `terminate` ended the job (and `--fail-on` did not name it: "
+     "that is 90)."},
     {"125", "The sensor could not start. Nothing was run."},
     {"126", "The command was found but cannot be run."},
     {"127", "The command was not found."},
@@ -150,8 +156,9 @@ constexpr NamedDoc kFiles[] = {
      "The raw samples while the job runs, so that a sensor that is killed is continued without a "
      "loss. Removed at the end."},
     {"/run/cicd-sensor/runs/ID",
-     "What a running job has made outside of DIR. When everything of a run was killed at once, the "
-     "next run finds it and removes what is left."},
+     "What a running job has made outside of DIR, and its command line. When everything of a run "
+     "was killed at once, the next run finds it, makes its outputs from its journal (unless others "
+     "write to DIR by now) and removes what is left."},
 };
 
 constexpr CommandTable kTable = {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/arena.h"
+#include "event/container.h"
 #include "event/event_type.h"
 #include "event/process.h"
 
@@ -47,7 +48,8 @@ struct EventRecord {
   std::uint64_t time_ns = 0;       // CLOCK_REALTIME, ns since the epoch
   std::uint64_t boot_time_ns = 0;  // CLOCK_BOOTTIME
   std::uint64_t cgroup_id = 0;
-  ProcessRef process;  // never null
+  ProcessRef process;      // never null
+  ContainerRef container;  // null: none
   std::array<FieldValue, kMaxEventFields> fields;
 
   std::string_view text(std::uint8_t field) const { return fields[field].text; }

@@ -78,6 +78,14 @@ void append_payload(JsonWriter& json, const EventRecord& record) {
   json.end_object();
 }
 
+void append_container(JsonWriter& json, const Container& container) {
+  json.key("container");
+  json.begin_object();
+  json.member("id", container.id);
+  json.member_if("runtime", container.runtime);
+  json.end_object();
+}
+
 void append_rule(JsonWriter& json, const CompiledRule& rule, bool is_last_alert,
                  std::string& scratch) {
   json.member("ruleset_id", rule.ruleset_id);
@@ -162,6 +170,7 @@ void RowWriter::append_event_object(std::string& out, const EventRecord& record)
   append_tags(json, record);
   append_process(out, record);
   append_payload(json, record);
+  if (record.container) append_container(json, *record.container);
   json.end_object();
 }
 

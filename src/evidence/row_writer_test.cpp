@@ -79,6 +79,15 @@ TEST(RowWriter, OneRowInFull) {
           "\n");
 }
 
+TEST(RowWriter, ContainerStandsBehindThePayload) {
+  EventRecord open = make_open(make_process(1, "/bin/x", {"x"}), "/y");
+  EXPECT_FALSE(event_row(open)["event"].contains("container"));
+  open.container = std::make_shared<const Container>(Container{"web\"1", "docker"});
+  EXPECT_EQ(event_row(open)["event"]["container"], json({{"id", "web\"1"}, {"runtime", "docker"}}));
+  open.container = std::make_shared<const Container>(Container{"0123", ""});
+  EXPECT_EQ(event_row(open)["event"]["container"], json({{"id", "0123"}}));
+}
+
 TEST(RowWriter, ZeroValuesAreOmittedAsTheTableSays) {
   const auto process = make_process(1, "/bin/x", {"x"});
   EXPECT_EQ(event_row(make_exec(process))["event"]["process_exec"], json::object());

@@ -111,6 +111,7 @@ void append_losses(JsonWriter& json, const JobSummary& summary) {
   }
   json.end_array();
   json.member_number("repeated_sendmsg", summary.losses.repeated_sendmsg);
+  json.member_number("repeated_acts", summary.losses.repeated_acts);
 }
 
 void append_coverage(JsonWriter& json, const JobSummary& summary) {
@@ -149,6 +150,20 @@ void append_observations(JsonWriter& json, const JobSummary& summary) {
   json.member_number("observation_overflow", summary.observation_overflow);
 }
 
+void append_termination(JsonWriter& json, const TerminationSummary& termination) {
+  json.key("termination");
+  json.begin_object();
+  json.member("ruleset_id", termination.ruleset_id);
+  json.member("rule_id", termination.rule_id);
+  json.time_member("time", termination.time_ns);
+  json.member_number("duration_us", termination.duration_us);
+  json.member_number("processes", termination.processes);
+  json.member_number("escaped_processes", termination.escaped_processes);
+  json.member_number("left_running", termination.processes_left);
+  json.member("method", termination.method);
+  json.end_object();
+}
+
 // What is ours, after everything that other programs know.
 void append_additions(JsonWriter& json, const FileSinkOptions& options, const JobSummary& summary) {
   append_argv(json, "command", summary.command, options.redact_process_args, SIZE_MAX);
@@ -168,6 +183,8 @@ void append_additions(JsonWriter& json, const FileSinkOptions& options, const Jo
   json.member_number("left_running", summary.processes_left);
   json.end_object();
   json.member_number("sensor_restarts", summary.sensor_restarts);
+  if (summary.termination) append_termination(json, *summary.termination);
+  append_paths(json, "monitoring_problems", summary.problems);
 }
 
 }  // namespace

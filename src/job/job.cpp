@@ -29,7 +29,8 @@ std::unique_ptr<Evaluator> evaluator_of(JobOptions& options) {
 struct Job::Impl {
   explicit Impl(JobOptions given)
       : options(std::move(given)),
-        scope(options.program, evaluator_of(options), std::move(options.project_sink)),
+        scope(options.program, evaluator_of(options), std::move(options.project_sink),
+              std::move(options.on_terminate)),
         queue(options.queue_records) {
     free_batches.reserve(kMaxFreeBatches);
   }
@@ -167,6 +168,7 @@ JobSummary Job::finish(End end) {
   summary.sensor_restarts = end.sensor_restarts;
   merge_losses(summary.losses, end.source_losses);
   merge_losses(summary.losses, impl_->queue_losses());
+  summary.problems = std::move(end.problems);
   impl_->scope.summarize(summary);
   summary.events_dropped = summary.losses.total();
   return summary;

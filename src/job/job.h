@@ -17,6 +17,7 @@
 
 #include "event/event_record.h"
 #include "job/identity.h"
+#include "job/scope.h"
 #include "job/scope_sink.h"
 #include "job/summary.h"
 #include "rule/program.h"
@@ -30,6 +31,7 @@ struct JobOptions {
   std::shared_ptr<const Program> program;   // null: no rules
   std::unique_ptr<Evaluator> evaluator;     // of `program`; null: make_evaluator(program)
   std::unique_ptr<ScopeSink> project_sink;  // null: no rows
+  TerminateHandler on_terminate;            // null: hits of `terminate` are only detections
   std::size_t queue_records = 65'536;
 };
 
@@ -64,6 +66,7 @@ class Job {
     LossReport source_losses;  // kernel, tracker
     std::vector<Coverage> coverage;
     std::uint64_t processes_total = 0, processes_left = 0, sensor_restarts = 0;
+    std::vector<std::string> problems;  // of the monitoring, one sentence each
   };
   // Drains the queue, joins the worker, returns the project scope's summary.
   JobSummary finish(End end);

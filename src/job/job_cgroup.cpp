@@ -81,6 +81,11 @@ Result<std::string> read_all(int dir_fd, const char* name) {
   }
 }
 
+bool write_word(int dir_fd, const char* name, char word) {
+  const UniqueFd fd(::openat(dir_fd, name, O_WRONLY | O_CLOEXEC));
+  return fd && ::write(fd.get(), &word, 1) == 1;
+}
+
 using DirectoryVisit = FunctionRef<void(int parent_fd, const char* name)>;
 
 void for_each_child(int dir_fd, DirectoryVisit visit) {
@@ -256,6 +261,17 @@ Result<std::size_t> JobCgroup::move_processes_to(const std::string& dir) const {
   if (is_left) return fail(ErrorCode::kResource, "processes keep appearing in " + dir_);
   return moved;
 }
+
+bool JobCgroup::freeze(bool is_frozen) const {
+  return write_word(fd_.get(), "cgroup.freeze", is_frozen ? '1' : '0');
+}
+
+bool JobCgroup::is_frozen() const {
+  const auto text = read_all(fd_.get(), "cgroup.freeze");
+  return text && text->starts_with("1");
+}
+
+bool JobCgroup::kill() const { return write_word(fd_.get(), "cgroup.kill", '1'); }
 
 Result<void> JobCgroup::remove() const {
   remove_children(fd_.get(), 0);

@@ -50,6 +50,11 @@ class JobCgroup {
   // Moves every process in it and below it to the cgroup at `dir` and says how many it moved.
   // New ones are followed for a bounded number of rounds.
   Result<std::size_t> move_processes_to(const std::string& dir) const;
+  // Nothing in it and below it does another step until it is thawed. False: the kernel refused.
+  bool freeze(bool is_frozen) const;
+  bool is_frozen() const;  // by its own switch
+  // SIGKILL to all in it and below it, forks under way too; the kernel has it since 5.14.
+  bool kill() const;
   // Removes it and the empty cgroups below it. Gone already is no error.
   Result<void> remove() const;
 

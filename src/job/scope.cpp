@@ -125,6 +125,7 @@ std::string subject_of(const EventRecord& record) {
 
 void merge_losses(LossReport& losses, const LossReport& more) {
   losses.repeated_sendmsg += more.repeated_sendmsg;
+  losses.repeated_acts += more.repeated_acts;
   for (const LossEntry& entry : more.entries) {
     if (entry.count == 0) continue;
     const auto same = std::ranges::find_if(losses.entries, [&](const LossEntry& other) {
@@ -139,11 +140,12 @@ void merge_losses(LossReport& losses, const LossReport& more) {
 }
 
 Scope::Scope(std::shared_ptr<const Program> program, std::unique_ptr<Evaluator> evaluator,
-             std::unique_ptr<ScopeSink> sink)
+             std::unique_ptr<ScopeSink> sink, TerminateHandler on_terminate)
     : program_(std::move(program)),
       evaluator_(std::move(evaluator)),
       correlations_(program_),
       sink_(std::move(sink)),
+      on_terminate_(std::move(on_terminate)),
       hits_(program_ ? program_->rules().size() : 0),
       events_by_type_(kEventTypeCount) {}
 
@@ -160,6 +162,8 @@ void Scope::handle(const EventRecord& record) {
 
 void Scope::hit(const EventRecord& record, std::uint32_t rule_index) {
   const CompiledRule& rule = program_->rules()[rule_index];
+  // Before anything else: each moment is one that the job still has.
+  if (rule.rule.action == RuleAction::kTerminate && on_terminate_) on_terminate_(record, rule);
   Hits& hits = hits_[rule_index];
   if (hits.count++ == 0) hits.first_seen = ++hits_total_;
   if (rule.rule.action != RuleAction::kCollect) ++detections_;
@@ -210,7 +214,7 @@ void Scope::summarize(JobSummary& summary) const {
   for (std::uint32_t i : fired) {
     summary.detections.push_back({program_->rules()[i], hits_[i].count, hits_[i].alerts});
   }
-  // Nothing is ended in observe mode, so a hit of a terminate rule is a detection.
+  // Whether a hit of `terminate` ended the job knows only who would have done it.
   summary.result = detections_ > 0 ? JobResult::kDetected : JobResult::kPassed;
 }
 

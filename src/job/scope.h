@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -18,11 +19,15 @@
 
 namespace cicd {
 
+// A rule with the action `terminate` fired: the job is to be ended. Called on the worker, before
+// the hit's row, at every hit; it must not block.
+using TerminateHandler = std::function<void(const EventRecord& record, const CompiledRule& rule)>;
+
 class Scope {
  public:
-  // Each may be null: no rules, no rows. `evaluator` is one of `program`.
+  // Each may be null: no rules, no rows, nobody who ends the job. `evaluator` is one of `program`.
   Scope(std::shared_ptr<const Program> program, std::unique_ptr<Evaluator> evaluator,
-        std::unique_ptr<ScopeSink> sink);
+        std::unique_ptr<ScopeSink> sink, TerminateHandler on_terminate = {});
 
   void handle(const EventRecord& record);
   // End of a batch: rows are handed on.
@@ -48,6 +53,7 @@ class Scope {
   std::unique_ptr<Evaluator> evaluator_;
   CorrelationState correlations_;
   std::unique_ptr<ScopeSink> sink_;
+  TerminateHandler on_terminate_;
   Observations observations_;
   std::vector<Hits> hits_;  // indexed as Program::rules()
   std::vector<std::uint64_t> events_by_type_;

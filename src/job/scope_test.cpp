@@ -38,7 +38,10 @@ struct Fixture {
   explicit Fixture(std::shared_ptr<FunctionProgram> given)
       : program(std::move(given)),
         scope(program, std::make_unique<FunctionEvaluator>(program),
-              std::make_unique<ListSink>(calls)) {}
+              std::make_unique<ListSink>(calls),
+              [this](const EventRecord& record, const CompiledRule& rule) {
+                calls.push_back("end the job: " + rule.rule.rule_id + " " + subject_of(record));
+              }) {}
   JobSummary summary() const {
     JobSummary out;
     scope.summarize(out);
@@ -109,8 +112,31 @@ TEST(Scope, TerminateHasNoCapInTheRows) {
   Fixture f(program);
   for (int i = 0; i < 3; ++i) f.scope.handle(make_exec(make_process(1, "/bin/x", {})));
   EXPECT_EQ(std::ranges::count(f.calls, "t"), 3);
-  EXPECT_EQ(f.summary().result, JobResult::kDetected);  // observe: nothing is ended
+  EXPECT_EQ(f.summary().result, JobResult::kDetected);  // that the job was ended says who did it
   EXPECT_EQ(f.summary().detections[0].alerts.size(), 1u);
+}
+
+TEST(Scope, TerminateIsSaidBeforeAnythingIsWritten) {
+  auto program = std::make_shared<FunctionProgram>();
+  program->add("t", RuleAction::kTerminate, 1, is_open).add("d", RuleAction::kDetect, 1, always);
+  Fixture f(program);
+  f.scope.handle(make_exec(make_process(1, "/bin/x", {})));
+  f.scope.handle(make_open(make_process(1, "/bin/x", {}), "/y"));
+  EXPECT_THAT(f.calls,
+              ElementsAre("process_exec", "d last", "file_open", "end the job: t /y", "t"));
+}
+
+TEST(Scope, TerminateWithNobodyToDoItIsADetection) {
+  auto program = std::make_shared<FunctionProgram>();
+  program->add("t", RuleAction::kTerminate, 1, always);
+  Scope scope(program, std::make_unique<FunctionEvaluator>(program), nullptr);
+  scope.handle(make_exec(make_process(1, "/bin/x", {})));
+  JobSummary summary;
+  scope.summarize(summary);
+  EXPECT_EQ(summary.result, JobResult::kDetected);
+  summary.set_terminated({.ruleset_id = "r", .rule_id = "t"});
+  EXPECT_EQ(summary.result, JobResult::kTerminated);
+  EXPECT_EQ(summary.finalize_reason, "terminate");
 }
 
 TEST(Scope, CollectIsNoDetection) {

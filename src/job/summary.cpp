@@ -1,7 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "job/summary.h"
 
+#include <utility>
+
 namespace cicd {
+
+void JobSummary::set_terminated(TerminationSummary how) {
+  result = JobResult::kTerminated;
+  finalize_reason = "terminate";
+  termination = std::move(how);
+}
 
 std::string_view name_of(JobResult result) {
   switch (result) {

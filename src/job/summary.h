@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -58,12 +59,27 @@ struct SensitiveFileUse {
   std::vector<std::string> exec_paths;  // distinct, at most 10
 };
 
+// How a rule with the action `terminate` ended the job.
+struct TerminationSummary {
+  std::string ruleset_id;  // of the rule that fired first; empty when that is not known any more
+  std::string rule_id;
+  std::uint64_t time_ns = 0;            // CLOCK_REALTIME, of the decision
+  std::uint64_t duration_us = 0;        // from the decision to the end of the last process
+  std::uint64_t processes = 0;          // ended in the job's cgroup
+  std::uint64_t escaped_processes = 0;  // ended outside of it
+  std::uint64_t processes_left = 0;     // could not be ended in time
+  std::string method;                   // "cgroup.kill" or "signals"
+};
+
 struct JobSummary {
+  // The job was ended by a rule.
+  void set_terminated(TerminationSummary how);
+
   JobIdentity identity;
   JobMetadata metadata;
   std::string runner_type;
   JobResult result = JobResult::kPassed;
-  std::string finalize_reason;      // "command_exit", "interrupted", "sensor_lost", ...
+  std::string finalize_reason;      // "command_exit", "terminate", "interrupted", ...
   std::uint64_t start_time_ns = 0;  // CLOCK_REALTIME
   std::uint64_t end_time_ns = 0;
   std::vector<std::string> command;
@@ -85,6 +101,8 @@ struct JobSummary {
   std::uint64_t processes_total = 0;
   std::uint64_t processes_left = 0;  // still running when the grace time was over
   std::uint64_t sensor_restarts = 0;
+  std::optional<TerminationSummary> termination;
+  std::vector<std::string> problems;  // why less than usual may have been seen, one sentence each
 };
 
 }  // namespace cicd

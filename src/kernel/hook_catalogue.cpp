@@ -14,10 +14,35 @@ using enum AttachKind;
 // arm64 has neither open nor creat; what a kernel does not have is left out when attaching.
 constexpr std::string_view kOpenCalls[] = {"sys_exit_openat", "sys_exit_openat2", "sys_exit_open",
                                            "sys_exit_creat", "sys_exit_open_by_handle_at"};
+constexpr std::string_view kPtraceCalls[] = {"sys_exit_ptrace", "sys_exit_pidfd_getfd"};
+constexpr std::string_view kMemoryCalls[] = {"sys_exit_process_vm_readv",
+                                             "sys_exit_process_vm_writev"};
+constexpr std::string_view kKillCalls[] = {"sys_exit_kill",
+                                           "sys_exit_tkill",
+                                           "sys_exit_tgkill",
+                                           "sys_exit_rt_sigqueueinfo",
+                                           "sys_exit_rt_tgsigqueueinfo",
+                                           "sys_exit_pidfd_send_signal"};
+constexpr std::string_view kMprotectCalls[] = {"sys_exit_mprotect", "sys_exit_pkey_mprotect"};
+constexpr std::string_view kMmapCalls[] = {"sys_exit_mmap"};
+// Entry (what a thread had before) and exit; exec is over at sched_process_exec.
+constexpr std::string_view kPrivilegeEntries[] = {
+    "sys_enter_setuid",    "sys_enter_setreuid", "sys_enter_setresuid", "sys_enter_setfsuid",
+    "sys_enter_setgid",    "sys_enter_setregid", "sys_enter_setresgid", "sys_enter_setfsgid",
+    "sys_enter_setgroups", "sys_enter_capset",   "sys_enter_execve",    "sys_enter_execveat"};
+constexpr std::string_view kPrivilegeExits[] = {
+    "sys_exit_setuid",    "sys_exit_setreuid", "sys_exit_setresuid", "sys_exit_setfsuid",
+    "sys_exit_setgid",    "sys_exit_setregid", "sys_exit_setresgid", "sys_exit_setfsgid",
+    "sys_exit_setgroups", "sys_exit_capset"};
+constexpr std::string_view kUnshareCalls[] = {"sys_exit_unshare"};
+constexpr std::string_view kSetnsCalls[] = {"sys_exit_setns"};
+constexpr std::string_view kCloneCalls[] = {"sys_exit_clone", "sys_exit_clone3"};
+constexpr std::string_view kModuleCalls[] = {"sys_exit_init_module", "sys_exit_finit_module"};
+constexpr std::string_view kBpfCalls[] = {"sys_exit_bpf"};
 
 constexpr std::string_view kChangeCalls[] = {
-    "sys_exit_unlinkat",  "sys_exit_unlink", "sys_exit_rmdir",   "sys_exit_renameat2",
-    "sys_exit_renameat",  "sys_exit_rename", "sys_exit_linkat",  "sys_exit_link",
+    "sys_exit_unlinkat",  "sys_exit_unlink",  "sys_exit_rmdir",   "sys_exit_renameat2",
+    "sys_exit_renameat",  "sys_exit_rename",  "sys_exit_linkat",  "sys_exit_link",
     "sys_exit_symlinkat", "sys_exit_symlink", "sys_exit_truncate"};
 constexpr std::string_view kMountCalls[] = {"sys_exit_mount", "sys_exit_umount",
                                             "sys_exit_pivot_root", "sys_exit_move_mount",
@@ -39,6 +64,8 @@ constexpr HookInfo kHooks[] = {
     {"connect6", HookFamily::kNetwork, kCgroup, "network_connect", {}, BPF_CGROUP_INET6_CONNECT},
     {"sendmsg4", HookFamily::kNetwork, kCgroup, "network_connect", {}, BPF_CGROUP_UDP4_SENDMSG},
     {"sendmsg6", HookFamily::kNetwork, kCgroup, "network_connect", {}, BPF_CGROUP_UDP6_SENDMSG},
+    {"dns_sent", HookFamily::kDns, kCgroup, "domain", {}, BPF_CGROUP_INET_EGRESS},
+    {"dns_received", HookFamily::kDns, kCgroup, "domain", {}, BPF_CGROUP_INET_INGRESS},
     {"open_returned", HookFamily::kFileOpen, kSyscall, "file_open", kOpenCalls},
     {"file_changed", HookFamily::kFileChange, kSyscall, "file_change", kChangeCalls},
     {"mount_changed", HookFamily::kMount, kSyscall, "mount", kMountCalls},
@@ -55,12 +82,63 @@ constexpr HookInfo kHooks[] = {
      {},
      kCgroupUnixSendmsg},
     {"unix_called", HookFamily::kUnixSyscall, kSyscall, "unix_socket_connect", kUnixCalls},
+    {"ptrace_returned", HookFamily::kTarget, kSyscall, "ptrace", kPtraceCalls},
+    {"memory_returned", HookFamily::kTarget, kSyscall, "memory_read", kMemoryCalls},
+    {"kill_returned", HookFamily::kTarget, kSyscall, "signal", kKillCalls},
+    {"signal_generated", HookFamily::kSignal, kTracing, "signal"},
+    {"mprotect_returned", HookFamily::kExecMemory, kSyscall, "exec_memory", kMprotectCalls},
+    {"mmap_returned", HookFamily::kExecMemory, kSyscall, "exec_memory", kMmapCalls},
+    // The exit first: whoever is in a call when the hooks come is not compared with nothing.
+    {"privilege_exec", HookFamily::kPrivilege, kTracing, "privilege_change"},
+    {"privilege_returned", HookFamily::kPrivilege, kSyscall, "privilege_change", kPrivilegeExits},
+    {"privilege_call", HookFamily::kPrivilege, kSyscall, "privilege_change", kPrivilegeEntries},
+    {"namespace_fork", HookFamily::kNamespace, kTracing, "namespace_change"},
+    {"unshare_returned", HookFamily::kNamespace, kSyscall, "namespace_change", kUnshareCalls},
+    {"setns_returned", HookFamily::kNamespace, kSyscall, "namespace_change", kSetnsCalls},
+    {"clone_returned", HookFamily::kNamespace, kSyscall, "namespace_change", kCloneCalls},
+    {"module_loaded",
+     HookFamily::kKernelUse,
+     kTracing,
+     "module_load",
+     {},
+     0,
+     "btf_trace_module_load"},
+    {"module_refused", HookFamily::kKernelUse, kSyscall, "module_load", kModuleCalls, 0,
+     "btf_trace_module_load"},
+    {"bpf_returned", HookFamily::kKernelUse, kSyscall, "bpf_use", kBpfCalls},
+    {"io_uring_request",
+     HookFamily::kIoUring,
+     kTracing,
+     "io_uring_op",
+     {},
+     0,
+     "btf_trace_io_uring_submit_req"},
+    {"io_uring_entry",
+     HookFamily::kIoUring,
+     kTracing,
+     "io_uring_op",
+     {},
+     0,
+     "btf_trace_io_uring_submit_sqe"},
+    {kStrictProgram, HookFamily::kStrict, kStrict, "file_open"},
 };
 
 constexpr std::string_view kExecPrograms[] = {"process_exec", "process_fork"};
 constexpr std::string_view kExitPrograms[] = {"process_exit", "process_fork"};
 constexpr std::string_view kConnectPrograms[] = {"connect4", "connect6", "sendmsg4", "sendmsg6"};
+constexpr std::string_view kDnsPrograms[] = {"dns_sent", "dns_received"};
 constexpr std::string_view kOpenPrograms[] = {"open_returned"};
+constexpr std::string_view kPtracePrograms[] = {"ptrace_returned"};
+constexpr std::string_view kMemoryPrograms[] = {"memory_returned", "open_returned"};
+constexpr std::string_view kSignalPrograms[] = {"signal_generated", "kill_returned"};
+constexpr std::string_view kExecMemoryPrograms[] = {"mprotect_returned", "mmap_returned"};
+constexpr std::string_view kPrivilegePrograms[] = {"privilege_exec", "privilege_returned",
+                                                   "privilege_call"};
+constexpr std::string_view kNamespacePrograms[] = {"namespace_fork", "unshare_returned",
+                                                   "setns_returned", "clone_returned"};
+constexpr std::string_view kModulePrograms[] = {"module_loaded", "module_refused"};
+constexpr std::string_view kBpfPrograms[] = {"bpf_returned"};
+constexpr std::string_view kIoUringPrograms[] = {"io_uring_request", "io_uring_entry"};
 constexpr std::string_view kEscapePrograms[] = {"cgroup_attached", "cgroup_made", "process_fork"};
 
 constexpr std::string_view kChangePrograms[] = {"file_changed"};
@@ -69,7 +147,12 @@ constexpr std::string_view kUnixHookPrograms[] = {"unix_connect", "unix_sendmsg"
 constexpr std::string_view kUnixCallPrograms[] = {"unix_called"};
 
 constexpr std::string_view kChangeLimits =
-    "32-bit system calls and io_uring are not seen. Paths are joined from what the caller gave; a "
+    "32-bit system calls are not seen, nor io_uring (each is an io_uring_op). Paths are joined "
+    "from "
+    "what the caller gave: a second thread that changes the text during the call can show another "
+    "name, and names by way of `..` are wrong when the call moved the working directory itself.";
+constexpr std::string_view kChangeStrictLimits =
+    "io_uring is not seen (each is an io_uring_op). Paths are joined from what the caller gave: a "
     "second thread that changes the text during the call can show another name, and names by way "
     "of `..` are wrong when the call moved the working directory itself.";
 constexpr std::string_view kMountLimits =
@@ -89,25 +172,48 @@ constexpr std::array<EventBackend, kEventTypeCount> kBackends = {{
      "outside the job."},
     {EventType::kFileOpen, "syscall tracepoint", kOpenPrograms,
      "Opens by 32-bit system calls and by io_uring are not seen, nor those of the kernel itself "
-     "(the program of an exec is a process_exec)."},
+     "(the program of an exec is a process_exec).",
+     "Opens by io_uring are not seen (each is an io_uring_op), nor those of the kernel itself (the "
+     "program of an exec is a process_exec)."},
     {EventType::kCgroupEscape, "tp_btf", kEscapePrograms, ""},
     {EventType::kMonitoringGap, "sensor", {}, ""},
-    {EventType::kUnixSocketConnect, "cgroup", kUnixHookPrograms, "", &kUnixCalled},
-    {EventType::kFileRemove, "syscall tracepoint", kChangePrograms, kChangeLimits},
-    {EventType::kFileMove, "syscall tracepoint", kChangePrograms, kChangeLimits},
-    {EventType::kFileLink, "syscall tracepoint", kChangePrograms, kChangeLimits},
+    {EventType::kUnixSocketConnect, "cgroup", kUnixHookPrograms, "", {}, &kUnixCalled},
+    {EventType::kFileRemove, "syscall tracepoint", kChangePrograms, kChangeLimits,
+     kChangeStrictLimits},
+    {EventType::kFileMove, "syscall tracepoint", kChangePrograms, kChangeLimits,
+     kChangeStrictLimits},
+    {EventType::kFileLink, "syscall tracepoint", kChangePrograms, kChangeLimits,
+     kChangeStrictLimits},
     {EventType::kMount, "syscall tracepoint", kMountPrograms, kMountLimits},
-    {EventType::kDomain, kNoBackend, {}, ""},
+    {EventType::kDomain, "cgroup", kDnsPrograms,
+     "Only DNS over UDP and TCP to port 53: neither over TLS or HTTPS nor to other ports, and not "
+     "from packet sockets."},
     {EventType::kHttpRequest, kNoBackend, {}, ""},
-    {EventType::kPtrace, kNoBackend, {}, ""},
-    {EventType::kMemoryRead, kNoBackend, {}, ""},
-    {EventType::kPrivilegeChange, kNoBackend, {}, ""},
-    {EventType::kNamespaceChange, kNoBackend, {}, ""},
-    {EventType::kModuleLoad, kNoBackend, {}, ""},
-    {EventType::kBpfUse, kNoBackend, {}, ""},
-    {EventType::kIoUringOp, kNoBackend, {}, ""},
-    {EventType::kSignal, kNoBackend, {}, ""},
-    {EventType::kExecMemory, kNoBackend, {}, ""},
+    {EventType::kPtrace, "syscall tracepoint", kPtracePrograms,
+     "32-bit system calls are not seen. Of requests only those that take control of a process or "
+     "read or change its memory and registers are reported, each once for a program and target."},
+    {EventType::kMemoryRead, "syscall tracepoint", kMemoryPrograms,
+     "32-bit system calls and opens by io_uring are not seen; an open in /proc that was refused is "
+     "a file_open with its error only. Each is reported once for a program, target and method."},
+    {EventType::kPrivilegeChange, "syscall tracepoint", kPrivilegePrograms,
+     "32-bit system calls other than exec are not seen, nor securebits and ambient capabilities "
+     "(prctl). Capabilities in a user namespace of a process's own are not told."},
+    {EventType::kNamespaceChange, "syscall tracepoint", kNamespacePrograms,
+     "32-bit unshare and setns are not seen, nor 32-bit clones that failed."},
+    {EventType::kModuleLoad, "tp_btf", kModulePrograms,
+     "Modules that the kernel loads by itself for a process are not seen (the kernel starts their "
+     "loader outside of the job), nor 32-bit attempts that failed."},
+    {EventType::kBpfUse, "syscall tracepoint", kBpfPrograms,
+     "Each is reported once for a program, command, type and error. 32-bit calls are not seen."},
+    {EventType::kIoUringOp, "tp_btf", kIoUringPrograms,
+     "Seen when it is submitted, whether or not it succeeds; sends once for each file. Before "
+     "Linux 6.0 without path and address."},
+    {EventType::kSignal, "tp_btf", kSignalPrograms,
+     "Each is reported once for a program, target and signal. Refused signals to a process group "
+     "or to all processes, or by a 32-bit system call, are not seen."},
+    {EventType::kExecMemory, "syscall tracepoint", kExecMemoryPrograms,
+     "32-bit system calls, shmat, stacks that a program file asks to be executable, and "
+     "personality(READ_IMPLIES_EXEC) are not seen. mprotect of a file's mapping is reported too."},
 }};
 
 }  // namespace

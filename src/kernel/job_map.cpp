@@ -31,7 +31,7 @@ void put_members(const ProgramSet& programs, int root_fd, std::uint64_t cgroup_i
   UniqueFd directory = open_cgroup(root_fd, cgroup_id);
   if (!directory) return;  // only the reporting of an escape of these processes hangs on it
   std::ifstream procs("/proc/self/fd/" + std::to_string(directory.get()) + "/cgroup.procs");
-  const cicd_member member = {.cgroup_id = cgroup_id, .slot = slot, .pad0 = 0};
+  const cicd_member member = {.cgroup_id = cgroup_id, .start_time_ns = 0, .slot = slot, .pad0 = 0};
   std::uint32_t pid = 0;
   while (procs >> pid) {
     if (pid != 0) ::bpf_map_update_elem(programs.map_fd("members"), &pid, &member, BPF_NOEXIST);
@@ -67,6 +67,27 @@ Result<> put_cgroup(const ProgramSet& programs, int cgroup_root_fd, std::uint64_
   }
   put_members(programs, cgroup_root_fd, cgroup_id, slot);
   return {};
+}
+
+std::vector<TrackedProcess> members_of(const ProgramSet& programs, std::uint32_t slot) {
+  constexpr std::uint32_t kBatch = 4096;
+  std::vector<TrackedProcess> out;
+  std::vector<std::uint32_t> pids(kBatch);
+  std::vector<cicd_member> members(kBatch);
+  std::uint32_t position = 0;
+  bool is_first = true;
+  for (;;) {
+    std::uint32_t count = kBatch;
+    const int error =
+        ::bpf_map_lookup_batch(programs.map_fd("members"), is_first ? nullptr : &position,
+                               &position, pids.data(), members.data(), &count, nullptr);
+    if (error != 0 && error != -ENOENT) return out;
+    for (std::uint32_t i = 0; i < count; ++i) {
+      if (members[i].slot == slot) out.push_back({pids[i], members[i].start_time_ns});
+    }
+    if (error != 0) return out;
+    is_first = false;
+  }
 }
 
 void remove_slot(const ProgramSet& programs, cicd_shared* shared, std::uint32_t slot) {

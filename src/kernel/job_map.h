@@ -4,9 +4,11 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "base/result.h"
 #include "kernel/program_set.h"
+#include "kernel/tracked_process.h"
 #include "wire/shared.h"
 
 namespace cicd {
@@ -15,6 +17,9 @@ namespace cicd {
 // already are made known, so that their leaving it is noticed.
 Result<> put_cgroup(const ProgramSet& programs, int cgroup_root_fd, std::uint64_t cgroup_id,
                     std::uint32_t slot);
+
+// The processes of a slot now. Any thread.
+std::vector<TrackedProcess> members_of(const ProgramSet& programs, std::uint32_t slot);
 
 // Forgets everything of a slot.
 void remove_slot(const ProgramSet& programs, cicd_shared* shared, std::uint32_t slot);

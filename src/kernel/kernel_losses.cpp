@@ -102,6 +102,9 @@ Result<LossReport> read_kernel_losses(const ProgramSet& programs, std::uint32_t 
   Result<std::uint64_t> repeated = map.read(slot, CICD_LOSS_REPEATED_SENDMSG);
   if (!repeated) return std::unexpected(std::move(repeated).error());
   report.repeated_sendmsg = *repeated;
+  Result<std::uint64_t> acts = map.read(slot, CICD_LOSS_REPEATED_ACT);
+  if (!acts) return std::unexpected(std::move(acts).error());
+  report.repeated_acts = *acts;
   for (const HookInfo& hook : hooks()) {
     const int fd = programs.program_fd(hook.program);
     if (fd >= 0) add(report, hook.loss_name, "recursion", recursion_misses(fd));

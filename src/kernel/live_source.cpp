@@ -65,6 +65,11 @@ Result<> check_ring_size(std::uint64_t bytes, const char* name) {
               "give a power of two from 4096 to 1073741824");
 }
 
+// Several programs can share a tracepoint. bpffs allows no dot in a name.
+std::string pin_name(const HookInfo& hook, std::string_view tracepoint) {
+  return std::string(hook.program) + "-" + std::string(tracepoint);
+}
+
 std::int64_t now_ns(clockid_t clock) {
   timespec time{};
   ::clock_gettime(clock, &time);
@@ -97,11 +102,13 @@ class SharedMemory {
 
 class KernelSource final : public LiveSource {
  public:
-  KernelSource(ProgramSet programs, RingConsumer rings, SharedMemory shared, UniqueFd cgroup_root)
+  KernelSource(ProgramSet programs, RingConsumer rings, SharedMemory shared, UniqueFd cgroup_root,
+               bool strict)
       : programs_(std::move(programs)),
         rings_(std::move(rings)),
         shared_(std::move(shared)),
-        cgroup_root_(std::move(cgroup_root)) {}
+        cgroup_root_(std::move(cgroup_root)),
+        strict_(strict) {}
   ~KernelSource() override = default;
 
   Result<> watch_rings();
@@ -121,6 +128,9 @@ class KernelSource final : public LiveSource {
 
   Result<void> track_cgroup(std::uint64_t cgroup_id, std::uint32_t slot) override;
   void untrack_slot(std::uint32_t slot) override;
+  std::vector<TrackedProcess> processes(std::uint32_t slot) const override {
+    return members_of(programs_, slot);
+  }
   Result<void> start_job_hooks() override;
   void stop_job_hooks() override;
   Result<void> self_check(const std::string& cgroup_dir) override;
@@ -129,7 +139,11 @@ class KernelSource final : public LiveSource {
 
  private:
   Result<> attach(const HookInfo& hook);
+  bool is_absent(const EventBackend& backend) const;
   bool is_refused(const EventBackend& backend) const;
+  void append_errors(const EventBackend& backend, std::string& reason) const;
+  Result<> attach_at_job_start(const HookInfo& hook, const Result<SyscallTracepoints>& tracepoints);
+  std::string_view limits_of(const EventBackend& backend) const;
   Result<> attach_syscalls(const HookInfo& hook, const SyscallTracepoints& tracepoints);
   void sleep(cicd_consumer_state state, milliseconds time);
 
@@ -144,6 +158,7 @@ class KernelSource final : public LiveSource {
   std::set<std::string_view> unused_;                              // programs of none of them
   std::bitset<CICD_SLOTS_MAX> used_slots_;
   bool job_hooks_ = false;
+  const bool strict_;
   ClockInfo clock_{now_ns(CLOCK_REALTIME) - now_ns(CLOCK_BOOTTIME)};
   steady_clock::time_point last_drain_{};
 };
@@ -182,6 +197,7 @@ Result<> KernelSource::attach(const HookInfo& hook) {
 
 void KernelSource::attach_cheap_hooks() {
   for (const HookInfo& hook : hooks()) {
+    if (programs_.is_absent(hook.program) || hook.attach == AttachKind::kStrict) continue;
     if (hook.attach == AttachKind::kSyscall) {
       if (programs_.program_fd(hook.program) < 0) {
         attach_errors_[std::string(hook.program)] = programs_.program_error(hook.program);
@@ -192,10 +208,29 @@ void KernelSource::attach_cheap_hooks() {
   }
 }
 
+bool KernelSource::is_absent(const EventBackend& backend) const {
+  return !backend.programs.empty() &&
+         std::ranges::all_of(backend.programs, [&](std::string_view program) {
+           return programs_.is_absent(program);
+         });
+}
+
 bool KernelSource::is_refused(const EventBackend& backend) const {
-  return std::ranges::any_of(backend.programs, [&](std::string_view program) {
-    return attach_errors_.contains(program);
-  });
+  return is_absent(backend) || std::ranges::any_of(backend.programs, [&](std::string_view program) {
+           return attach_errors_.contains(program);
+         });
+}
+
+void KernelSource::append_errors(const EventBackend& backend, std::string& reason) const {
+  const auto append = [&](std::string_view text) {
+    if (!reason.empty()) reason += "; ";
+    reason += text;
+  };
+  if (is_absent(backend)) append("this kernel has no tracepoint for it");
+  for (const std::string_view program : backend.programs) {
+    const auto error = attach_errors_.find(program);
+    if (error != attach_errors_.end()) append(std::string(program) + ": " + error->second);
+  }
 }
 
 void KernelSource::choose_backends(const std::map<std::string, std::string>& wanted) {
@@ -230,7 +265,7 @@ Result<> KernelSource::attach_syscalls(const HookInfo& hook,
   for (const std::string_view name : hook.tracepoints) {
     Result<UniqueFd> link = tracepoints.attach(name, program);
     if (link) {
-      pins_.keep(name, std::move(*link));
+      pins_.keep(pin_name(hook, name), std::move(*link));
       any = true;
     } else if (link.error().code != ErrorCode::kNotFound) {
       return std::unexpected(std::move(link).error());
@@ -240,14 +275,22 @@ Result<> KernelSource::attach_syscalls(const HookInfo& hook,
   return {};
 }
 
+Result<> KernelSource::attach_at_job_start(const HookInfo& hook,
+                                           const Result<SyscallTracepoints>& tracepoints) {
+  if (programs_.is_absent(hook.program)) return {};
+  if (hook.attach == AttachKind::kStrict) return strict_ ? attach(hook) : Result<>();
+  if (hook.attach != AttachKind::kSyscall) return {};
+  if (!tracepoints) return std::unexpected(tracepoints.error());
+  return attach_syscalls(hook, *tracepoints);
+}
+
 Result<void> KernelSource::start_job_hooks() {
   if (job_hooks_) return {};
   job_hooks_ = true;
   Result<SyscallTracepoints> tracepoints = SyscallTracepoints::open();
   for (const HookInfo& hook : hooks()) {
-    if (hook.attach != AttachKind::kSyscall || unused_.contains(hook.program)) continue;
-    Result<> attached = tracepoints ? attach_syscalls(hook, *tracepoints)
-                                    : Result<>(std::unexpected(tracepoints.error()));
+    if (unused_.contains(hook.program)) continue;
+    const Result<> attached = attach_at_job_start(hook, tracepoints);
     if (!attached) attach_errors_[std::string(hook.program)] = attached.error().text;
   }
   return {};
@@ -255,7 +298,8 @@ Result<void> KernelSource::start_job_hooks() {
 
 void KernelSource::stop_job_hooks() {
   for (const HookInfo& hook : hooks()) {
-    for (const std::string_view name : hook.tracepoints) pins_.drop(name);
+    for (const std::string_view name : hook.tracepoints) pins_.drop(pin_name(hook, name));
+    if (hook.attach == AttachKind::kStrict) pins_.drop(hook.program);
   }
   job_hooks_ = false;
 }
@@ -312,6 +356,11 @@ void KernelSource::untrack_slot(std::uint32_t slot) {
   used_slots_.reset(slot);
 }
 
+std::string_view KernelSource::limits_of(const EventBackend& backend) const {
+  const bool serves_strict = strict_ && !attach_errors_.contains(kStrictProgram);
+  return serves_strict && !backend.strict_limits.empty() ? backend.strict_limits : backend.limits;
+}
+
 std::vector<Coverage> KernelSource::coverage() const {
   std::vector<Coverage> out;
   for (const EventBackend& best : event_backends()) {
@@ -322,16 +371,11 @@ std::vector<Coverage> KernelSource::coverage() const {
     if (taken.backend == kNoBackend) coverage.reason = "this version has no hook for it";
     // Those that were tried before, and this one when it failed as well.
     for (const EventBackend* backend = &best; backend != nullptr; backend = backend->fallback) {
-      for (const std::string_view program : backend->programs) {
-        const auto error = attach_errors_.find(program);
-        if (error == attach_errors_.end()) continue;
-        if (!coverage.reason.empty()) coverage.reason += "; ";
-        coverage.reason += std::string(program) + ": " + error->second;
-      }
+      append_errors(*backend, coverage.reason);
       if (backend == &taken) break;
     }
     coverage.backend = coverage.available ? taken.backend : kNoBackend;
-    if (coverage.available) coverage.limits = taken.limits;
+    if (coverage.available) coverage.limits = limits_of(taken);
     out.push_back(std::move(coverage));
   }
   return out;
@@ -376,7 +420,8 @@ Result<std::unique_ptr<LiveSource>> LiveSource::open(const LiveOptions& options)
       ring_bytes(options.control_ring_bytes, kControlBytesPerCpu, kLargestControl);
   const std::size_t bulk_bytes =
       ring_bytes(options.bulk_ring_bytes, kBulkBytesPerCpu, kLargestBulk);
-  Result<ProgramSet> programs = ProgramSet::load({control_bytes, bulk_bytes, options.btf_path});
+  Result<ProgramSet> programs =
+      ProgramSet::load({control_bytes, bulk_bytes, options.btf_path, options.strict});
   if (!programs) return std::unexpected(std::move(programs).error());
   Result<SharedMemory> shared = SharedMemory::map(programs->map_fd("shared"));
   if (!shared) return std::unexpected(std::move(shared).error());
@@ -385,9 +430,9 @@ Result<std::unique_ptr<LiveSource>> LiveSource::open(const LiveOptions& options)
   Result<MappedRing> bulk = MappedRing::map(programs->map_fd("bulk_ring"), bulk_bytes);
   if (!bulk) return std::unexpected(std::move(bulk).error());
 
-  auto source = std::make_unique<KernelSource>(std::move(*programs),
-                                               RingConsumer(std::move(*control), std::move(*bulk)),
-                                               std::move(*shared), std::move(*root));
+  auto source = std::make_unique<KernelSource>(
+      std::move(*programs), RingConsumer(std::move(*control), std::move(*bulk)), std::move(*shared),
+      std::move(*root), options.strict);
   source->set_wake_thresholds(control_bytes, bulk_bytes);
   if (Result<> watched = source->watch_rings(); !watched) {
     return std::unexpected(std::move(watched).error());

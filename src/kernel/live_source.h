@@ -19,6 +19,7 @@
 
 #include "kernel/event_source.h"
 #include "kernel/recording.h"
+#include "kernel/tracked_process.h"
 
 namespace cicd {
 
@@ -26,6 +27,8 @@ struct LiveOptions {
   std::uint64_t control_ring_bytes = 0;  // 0: from CPU count and memory; else a power of two
   std::uint64_t bulk_ring_bytes = 0;
   std::string btf_path;  // empty: /sys/kernel/btf/vmlinux
+  // Also 32-bit system calls: a program at every system call of the machine while a job runs.
+  bool strict = false;
   // Event type -> backend that is to serve it, instead of the best one that attaches.
   std::map<std::string, std::string> backends = {};
 };
@@ -40,6 +43,9 @@ class LiveSource : public EventSource {
   // (1 .. CICD_SLOTS_MAX - 1).
   virtual Result<void> track_cgroup(std::uint64_t cgroup_id, std::uint32_t slot) = 0;
   virtual void untrack_slot(std::uint32_t slot) = 0;
+  // The processes of a slot that live now, inside its cgroups and outside, as the kernel has them;
+  // one that could not be noted (loss members_full) is missing. Any thread.
+  virtual std::vector<TrackedProcess> processes(std::uint32_t slot) const = 0;
 
   virtual Result<void> start_job_hooks() = 0;
   virtual void stop_job_hooks() = 0;

@@ -2,6 +2,7 @@
 #include "kernel/program_set.h"
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <fcntl.h>
 
@@ -11,15 +12,24 @@
 #include <set>
 
 #include "cgroup.skel.h"
+#include "dns.skel.h"
+#include "exec_memory.skel.h"
 #include "file_change.skel.h"
 #include "file_open.skel.h"
+#include "io_uring.skel.h"
 #include "kernel/hook_catalogue.h"
 #include "kernel/kernel_release.h"
 #include "kernel/libbpf_log.h"
+#include "kernel_use.skel.h"
 #include "maps.skel.h"
 #include "mount.skel.h"
+#include "namespace.skel.h"
 #include "network.skel.h"
+#include "privilege.skel.h"
 #include "process.skel.h"
+#include "signal.skel.h"
+#include "strict.skel.h"
+#include "target.skel.h"
 #include "unix_cgroup.skel.h"
 #include "unix_syscall.skel.h"
 
@@ -43,6 +53,15 @@ constexpr std::array<ObjectBytes, kHookFamilyCount> kFamilies = {{
     {"cgroup", cgroup_bpf__elf_bytes},
     {"network", network_bpf__elf_bytes},
     {"file_open", file_open_bpf__elf_bytes},
+    {"target", target_bpf__elf_bytes},
+    {"signal", signal_bpf__elf_bytes},
+    {"exec_memory", exec_memory_bpf__elf_bytes},
+    {"privilege", privilege_bpf__elf_bytes},
+    {"namespace", namespace_bpf__elf_bytes},
+    {"kernel_use", kernel_use_bpf__elf_bytes},
+    {"io_uring", io_uring_bpf__elf_bytes},
+    {"strict", strict_bpf__elf_bytes},
+    {"dns", dns_bpf__elf_bytes},
     {"file_change", file_change_bpf__elf_bytes},
     {"mount", mount_bpf__elf_bytes},
     {"unix_cgroup", unix_cgroup_bpf__elf_bytes},
@@ -133,8 +152,9 @@ struct ProgramSet::Loader {
     if (Result<> prepared = prepare(object->get(), group_dead); !prepared) return prepared;
     bpf_program* program = nullptr;
     bpf_object__for_each_program(program, object->get()) {
-      const bool load = wanted.empty() || wanted.contains(::bpf_program__name(program));
-      ::bpf_program__set_autoload(program, load);
+      const char* name = ::bpf_program__name(program);
+      const bool load = wanted.empty() || wanted.contains(name);
+      ::bpf_program__set_autoload(program, load && !set.is_absent(name));
       name_cgroup_hook(program);
     }
     const int error = ::bpf_object__load(object->get());
@@ -147,13 +167,28 @@ struct ProgramSet::Loader {
     return {};
   }
 
+  // Without type information nothing is absent: what does not load is an error then.
+  void find_absent() const {
+    btf* types = options.btf_path.empty() ? ::btf__load_vmlinux_btf()
+                                          : ::btf__parse(options.btf_path.c_str(), nullptr);
+    if (types == nullptr) return;
+    for (const HookInfo& hook : hooks()) {
+      if (hook.needs_type.empty()) continue;
+      const std::string type(hook.needs_type);
+      if (::btf__find_by_name_kind(types, type.c_str(), BTF_KIND_TYPEDEF) < 0) {
+        set.absent_.emplace(hook.program);
+      }
+    }
+    ::btf__free(types);
+  }
+
   // All together; when that fails, each by itself, so that one costs only itself.
   void load_family(HookFamily family) const {
     const ObjectBytes& source = kFamilies[static_cast<std::size_t>(family)];
     const bool group_dead = family == HookFamily::kProcess && running_kernel() >= kGroupDeadSince;
     if (load(source, {}, group_dead)) return;
     for (const HookInfo& hook : hooks()) {
-      if (hook.family != family) continue;
+      if (hook.family != family || set.is_absent(hook.program)) continue;
       const std::string name(hook.program);
       if (Result<> loaded = load(source, {name}, false); !loaded) {
         set.errors_[name] = std::move(loaded).error();
@@ -166,8 +201,10 @@ Result<ProgramSet> ProgramSet::load(const ProgramSetOptions& options) {
   ProgramSet set;
   const Loader loader{options, set};
   if (Result<> maps = loader.load_maps(); !maps) return std::unexpected(std::move(maps).error());
+  loader.find_absent();
   for (std::size_t i = 0; i < kHookFamilyCount; ++i) {
-    loader.load_family(static_cast<HookFamily>(i));
+    const auto family = static_cast<HookFamily>(i);
+    if (family != HookFamily::kStrict || options.strict) loader.load_family(family);
   }
   if (set.programs_.empty()) {
     return std::unexpected(set.explain_nothing_loaded(options.btf_path).error());

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -19,6 +20,7 @@ struct ProgramSetOptions {
   std::size_t control_ring_bytes = 0;
   std::size_t bulk_ring_bytes = 0;
   std::string btf_path;  // empty: the kernel's own
+  bool strict = false;   // with the programs of AttachKind::kStrict
 };
 
 class ProgramSet {
@@ -40,6 +42,9 @@ class ProgramSet {
     return found == errors_.end() ? std::string() : found->second.text;
   }
 
+  // This kernel does not have what the program attaches to; that is no error.
+  bool is_absent(std::string_view name) const { return absent_.contains(name); }
+
  private:
   using Fds = std::map<std::string, UniqueFd, std::less<>>;
   static int find(const Fds& fds, std::string_view name) {
@@ -53,6 +58,7 @@ class ProgramSet {
   Fds maps_;
   Fds programs_;
   std::map<std::string, Error, std::less<>> errors_;
+  std::set<std::string, std::less<>> absent_;
 };
 
 }  // namespace cicd

@@ -318,6 +318,33 @@ void write_sensitive_files(Page& page, const JobSummary& summary) {
   page.more(2, shown, summary.sensitive_files.size(), "files");
 }
 
+std::string milliseconds_text(std::uint64_t microseconds) {
+  return fmt::format("{}.{} ms", with_separators(microseconds / 1000), microseconds % 1000 / 100);
+}
+
+void write_termination(Page& page, const JobSummary& summary) {
+  if (!summary.termination) return;
+  const TerminationSummary& ended = *summary.termination;
+  page.title("TERMINATED");
+  page.text("  the job was ended by the rule ");
+  page.text(fit(ended.rule_id.empty() ? "(not known any more)" : ended.rule_id, page.width() - 32),
+            Style::kBold);
+  page.end_line();
+  page.line(2, fmt::format(
+                   "{} ended within {}, {} of them outside of the job's cgroup",
+                   plural(ended.processes + ended.escaped_processes, "process", "processes"),
+                   milliseconds_text(ended.duration_us), with_separators(ended.escaped_processes)));
+  if (ended.processes_left == 0) return;
+  page.line(2, plural(ended.processes_left, "process", "processes") + " could not be ended in time",
+            Style::kRed);
+}
+
+void write_problems(Page& page, const JobSummary& summary) {
+  if (summary.problems.empty()) return;
+  page.title("MONITORING PROBLEMS");
+  for (const std::string& problem : summary.problems) page.wrapped(2, problem, Style::kRed);
+}
+
 void write_losses(Page& page, const JobSummary& summary) {
   const std::vector<LossEntry>& entries = summary.losses.entries;
   if (!entries.empty() || summary.observation_overflow > 0) {
@@ -337,19 +364,17 @@ void write_losses(Page& page, const JobSummary& summary) {
   }
 }
 
+// What a backend cannot see is long and the same every time: doctor and summary.json have it.
 bool same_backend(const Coverage& a, const Coverage& b) {
-  return a.backend == b.backend && a.available == b.available && a.limits == b.limits &&
-         a.reason == b.reason;
+  return a.backend == b.backend && a.available == b.available &&
+         (a.available || a.reason == b.reason);
 }
 
 void write_coverage_group(Page& page, const std::string& types, const Coverage& coverage) {
-  constexpr int kBackend = 24;
-  page.text("  ").text(fit_left(coverage.available ? coverage.backend : "NOT WATCHED", kBackend),
-                       coverage.available ? Style::kPlain : Style::kRed);
-  page.text(fit(types, page.width() - 2 - kBackend));
-  page.end_line();
-  if (!coverage.limits.empty()) page.wrapped(2 + kBackend, coverage.limits);
-  if (!coverage.reason.empty()) page.wrapped(2 + kBackend, coverage.reason);
+  page.line(2, coverage.available ? coverage.backend : "NOT WATCHED",
+            coverage.available ? Style::kPlain : Style::kRed);
+  page.wrapped(4, types);
+  if (!coverage.available) page.wrapped(4, coverage.reason);
 }
 
 void write_coverage(Page& page, const JobSummary& summary) {
@@ -367,6 +392,7 @@ void write_coverage(Page& page, const JobSummary& summary) {
     }
     write_coverage_group(page, types, summary.coverage[i]);
   }
+  page.wrapped(2, "What each cannot see: cicd-sensor doctor, summary.json");
 }
 
 }  // namespace
@@ -375,6 +401,8 @@ std::string render_terminal_report(const JobSummary& summary,
                                    const TerminalReportOptions& options) {
   Page page(options);
   write_head(page, summary);
+  write_termination(page, summary);
+  write_problems(page, summary);
   write_detections(page, summary);
   write_programs(page, summary);
   write_destinations(page, summary);

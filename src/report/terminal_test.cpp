@@ -210,5 +210,36 @@ TEST(TerminalReport, HostileTextEverywhereKeepsTheWidth) {
   }
 }
 
+TEST(TerminalReport, SaysHowTheJobWasEnded) {
+  JobSummary summary = demo();
+  TerminationSummary how;
+  how.ruleset_id = "baseline/generic";
+  how.rule_id = "download_in_install";
+  how.duration_us = 12'345;
+  how.processes = 1'200;
+  how.escaped_processes = 3;
+  summary.set_terminated(how);
+  std::string report = render_terminal_report(summary, options_with_files());
+  expect_fits(report, 80);
+  EXPECT_NE(report.find("\nTERMINATED\n  the job was ended by the rule download_in_install\n"
+                        "  1,203 processes ended within 12.3 ms, 3 of them outside"),
+            std::string::npos)
+      << report;
+  EXPECT_EQ(report.find("could not be ended"), std::string::npos);
+  summary.termination->processes_left = 1;
+  report = render_terminal_report(summary, options_with_files());
+  EXPECT_NE(report.find("  1 process could not be ended in time\n"), std::string::npos) << report;
+}
+
+TEST(TerminalReport, SaysWhatWasWrongWithTheMonitoring) {
+  JobSummary summary = demo();
+  summary.problems = {"self-check: these did not come through: exec", std::string(200, 'x')};
+  const std::string report = render_terminal_report(summary, options_with_files());
+  expect_fits(report, 80);
+  EXPECT_NE(report.find("\nMONITORING PROBLEMS\n  self-check: these did not come through: exec\n"),
+            std::string::npos)
+      << report;
+}
+
 }  // namespace
 }  // namespace cicd

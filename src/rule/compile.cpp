@@ -60,6 +60,8 @@ class Compiler {
   std::uint32_t add_rule(const Rule& rule, const RuleSet& set) {
     const int max_alerts = rule.max_alerts == 0 ? kDefaultMaxAlerts : rule.max_alerts;
     program_->rules_.push_back({set.ruleset_id, set.revision, rule, max_alerts});
+    RuleAction& action = program_->rules_.back().rule.action;
+    if (options_.monitor_mode && action == RuleAction::kTerminate) action = RuleAction::kDetect;
     return static_cast<std::uint32_t>(program_->rules_.size() - 1);
   }
 

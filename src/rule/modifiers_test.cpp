@@ -254,5 +254,26 @@ TEST(Modifiers, WholeSetsTimesLongExceptionsAreRefused) {
               HasSubstr("t.yaml:206:16: error: the modifiers change too many rules by too much"));
 }
 
+TEST(MonitorMode, TakesTerminateAwayAfterTheModifiers) {
+  const LoadedRules loaded = load(R"(rule_modifiers:
+- modifier_id: m
+  targets: [{ruleset_id: s, rule_id: a}]
+  override_action: terminate
+)");
+  CompileOptions options;
+  options.modifiers = loaded.rule_modifiers;
+  const auto actions = [&] {
+    std::vector<std::string_view> out;
+    const CompileResult compiled = compile(loaded.rule_sets, options);
+    for (const CompiledRule& rule : compiled.program->rules()) {
+      out.push_back(name_of(rule.rule.action));
+    }
+    return out;
+  };
+  EXPECT_THAT(actions(), ElementsAre("terminate", "collect", "detect"));
+  options.monitor_mode = true;
+  EXPECT_THAT(actions(), ElementsAre("detect", "collect", "detect"));
+}
+
 }  // namespace
 }  // namespace cicd

@@ -55,6 +55,8 @@ struct CompileOptions {
   // Applied in order, after duplicate sets are gone and before targets are looked at. Of two with
   // one id the first is used, with a warning.
   std::vector<RuleModifier> modifiers = {};
+  // Nothing is ended: the action `terminate` becomes `detect`, after the modifiers.
+  bool monitor_mode = false;
 };
 // Of two sets with one id the first wins, with a warning; so put the user's sets before or after
 // the baseline's as they should win or lose.

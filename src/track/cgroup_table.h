@@ -12,6 +12,8 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "event/container.h"
+
 namespace cicd {
 
 class CgroupTable {
@@ -27,6 +29,8 @@ class CgroupTable {
   bool contains(std::uint64_t id, std::uint32_t slot) const;
   // Empty when unknown. Valid until the table changes.
   std::string_view path_of(std::uint64_t id) const;
+  // Of the container that the cgroup is or lies in; null: none, or the cgroup is not known.
+  const ContainerRef& container_of(std::uint64_t id);
   std::size_t size() const { return by_id_.size(); }
 
  private:
@@ -34,9 +38,16 @@ class CgroupTable {
     std::uint32_t slot = 0;
     bool is_removed = false;
     std::string path;
+    ContainerRef container;  // told from `path`
   };
+  static void set_path(Cgroup& cgroup, std::string_view path);
+
+  static constexpr std::uint64_t kNoId = 0;
   std::unordered_map<std::uint64_t, Cgroup> by_id_;
   std::deque<std::uint64_t> removed_;  // in order of removal
+  // The last answer of container_of: events come in runs of one cgroup.
+  std::uint64_t asked_id_ = kNoId;
+  ContainerRef asked_;
 };
 
 }  // namespace cicd

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// What attackers do: other processes, privileges, namespaces, the kernel, memory.
+// What attackers do: privileges, namespaces, the kernel.
 #include "track/tracker_impl.h"
 
 namespace cicd {
 
-void Tracker::Impl::on(const TargetSample&, const Context& context) { owner_of(context); }
 void Tracker::Impl::on(const PrivilegeSample&, const Context& context) { owner_of(context); }
 void Tracker::Impl::on(const NamespaceSample&, const Context& context) { owner_of(context); }
 void Tracker::Impl::on(const ModuleSample&, const Context& context) { owner_of(context); }
 void Tracker::Impl::on(const BpfSample&, const Context& context) { owner_of(context); }
 void Tracker::Impl::on(const IoUringSample&, const Context& context) { owner_of(context); }
-void Tracker::Impl::on(const ExecMemorySample&, const Context& context) { owner_of(context); }
 
 }  // namespace cicd

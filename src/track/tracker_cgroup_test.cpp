@@ -171,5 +171,41 @@ TEST(TrackerCgroup, AFloodOfCgroupsIsBoundedAndCounted) {
   EXPECT_EQ(other.lost("cgroup", "table_full"), 0u);
 }
 
+TEST(TrackerCgroup, RecordsNameTheContainerOfTheirCgroup) {
+  const std::string id(64, 'a');
+  TrackerBench bench;
+  bench.start_shell();
+  bench.send(
+      cgroup_sample(kShell, CICD_SAMPLE_CGROUP_MKDIR,
+                    {.target_cgroup_id = 50, .from_cgroup_id = 42, .path = "/docker/" + id}));
+  bench.send(open_sample(kShell, some_open()));
+  bench.send(open_sample(in_cgroup(kShell, 50), some_open()));
+  bench.send(open_sample(in_cgroup(kShell, 50), some_open()));
+  bench.send(open_sample(kShell, some_open()));
+  bench.send(open_sample(in_cgroup(kShell, 51), some_open()));
+  ASSERT_EQ(bench.records().size(), 5u);
+  EXPECT_EQ(bench.records()[0].container, nullptr);
+  ASSERT_NE(bench.records()[1].container, nullptr);
+  EXPECT_EQ(bench.records()[1].container->id, id);
+  EXPECT_EQ(bench.records()[1].container->runtime, "docker");
+  EXPECT_EQ(bench.records()[2].container, bench.records()[1].container) << "made once a cgroup";
+  EXPECT_EQ(bench.records()[3].container, nullptr);
+  EXPECT_EQ(bench.records()[4].container, nullptr) << "a cgroup nobody knows";
+}
+
+TEST(CgroupTable, ContainerFollowsThePathAndTheSlot) {
+  CgroupTable table;
+  const std::string path = "/docker/" + std::string(64, 'b');
+  EXPECT_EQ(table.container_of(5), nullptr);
+  table.add(5, 1, "");
+  EXPECT_EQ(table.container_of(5), nullptr);
+  table.add(5, 1, path);
+  ASSERT_NE(table.container_of(5), nullptr);
+  table.remove(5);
+  EXPECT_NE(table.container_of(5), nullptr) << "its id is still in samples under way";
+  table.erase_slot(1);
+  EXPECT_EQ(table.container_of(5), nullptr);
+}
+
 }  // namespace
 }  // namespace cicd

@@ -29,6 +29,10 @@ void Tracker::Impl::on(const ConnectSample& sample, const Context& context) {
   record->fields[f::kProtocol].text = protocol_text(fixed.protocol, arena);
   record->fields[f::kFamily].text = fixed.family == AF_INET ? "ipv4" : "ipv6";
   record->fields[f::kDomainSource].text = "none";
+  const std::size_t bytes = fixed.family == AF_INET ? 4 : sizeof(fixed.remote_ip);
+  if (const auto address = IpAddress::from({fixed.remote_ip, bytes})) {
+    fill_domain(*record, *address, context);
+  }
 }
 
 void Tracker::Impl::on(const OpenSample& sample, const Context& context) {

@@ -52,8 +52,7 @@ PathText other_text(const PathsSample& sample, Arena& arena) {
   const bool is_text = (type == CICD_SAMPLE_LINK && (flags & CICD_PATHS_SYMLINK) != 0) ||
                        (type == CICD_SAMPLE_MOUNT && sample.fixed.operation == CICD_MOUNT_NEW);
   if (is_text) return path_text(sample.other, 0, arena);
-  const bool is_followed =
-      type == CICD_SAMPLE_MOUNT || (flags & CICD_PATHS_FOLLOWED) != 0;
+  const bool is_followed = type == CICD_SAMPLE_MOUNT || (flags & CICD_PATHS_FOLLOWED) != 0;
   return named_path_text(sample.other, sample.other_base, is_followed, arena);
 }
 

@@ -6,6 +6,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 
@@ -172,6 +174,34 @@ TEST_F(CgroupEscape, ByMovingItself) {
   const auto child = static_cast<pid_t>(forks[1].header.pid);
   EXPECT_EQ(samples.execs(child).size(), 1u);
   EXPECT_EQ(samples.of(CICD_SAMPLE_EXIT, child).size(), 1u);
+}
+
+TEST_F(CgroupEscape, ProcessesOfASlotAreThoseThatLive) {
+  EXPECT_TRUE(source().processes(kSlot).empty());
+  const auto wait_for_end = [] {
+    ::pause();
+    return 0;
+  };
+  const pid_t inside = start(&job(), wait_for_end);
+  const pid_t escaped = start(&job(), wait_for_end);
+  const pid_t foreign = start(&outside(), wait_for_end);
+  ASSERT_EQ(move_to(outside(), escaped), 0);
+  std::vector<TrackedProcess> processes = source().processes(kSlot);
+  std::ranges::sort(processes, {}, &TrackedProcess::pid);
+  ASSERT_EQ(processes.size(), 2u);
+  EXPECT_EQ(processes[0].pid, static_cast<std::uint32_t>(std::min(inside, escaped)));
+  EXPECT_EQ(processes[1].pid, static_cast<std::uint32_t>(std::max(inside, escaped)));
+  for (const pid_t pid : {inside, escaped, foreign}) {
+    ::kill(pid, SIGKILL);
+    ::waitpid(pid, nullptr, 0);
+  }
+  EXPECT_TRUE(source().processes(kSlot).empty());
+  const Samples samples = collect_until_exit(inside);
+  for (const auto& fork : samples.fixed<cicd_sample_fork>(CICD_SAMPLE_FORK)) {
+    const auto same = std::ranges::find(processes, fork.header.pid, &TrackedProcess::pid);
+    ASSERT_NE(same, processes.end());
+    EXPECT_EQ(same->start_time_ns, fork.header.start_time_ns);
+  }
 }
 
 TEST_F(CgroupEscape, ByBeingMoved) {

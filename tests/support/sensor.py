@@ -26,7 +26,8 @@ class Skip(Exception):
 class Run:
     """One finished `cicd-sensor run`: exit code, terminal output, rows and summary."""
 
-    def __init__(self, command, flags=(), name="test", timeout_s=300, env=None):
+    def __init__(self, command, flags=(), name="test", timeout_s=300, env=None,
+                 stdin=subprocess.DEVNULL):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="cicd-e2e-"))
         try:
             output = self.folder / "out"
@@ -34,7 +35,7 @@ class Run:
             with open(self.folder / "stdout", "wb") as out, open(self.folder / "stderr", "wb") as err:
                 done = subprocess.run(
                     [str(SENSOR), "run", "--name", name, "--output", str(output), *flags, "--",
-                     *map(str, command)], stdin=subprocess.DEVNULL, stdout=out, stderr=err,
+                     *map(str, command)], stdin=stdin, stdout=out, stderr=err,
                     timeout=timeout_s, check=False, env={**os.environ, **(env or {})})
             self.exit_code = done.returncode
             self.stdout = (self.folder / "stdout").read_text(errors="replace")

@@ -25,6 +25,7 @@ constexpr milliseconds kLongestWorkerWait{2000};
 
 void add_losses(LossReport& to, const LossReport& from) {
   to.repeated_sendmsg += from.repeated_sendmsg;
+  to.repeated_acts += from.repeated_acts;
   to.entries.insert(to.entries.end(), from.entries.begin(), from.entries.end());
 }
 
@@ -105,8 +106,21 @@ void Engine::wait_for_worker() const {
   }
 }
 
+void Engine::settle() const {
+  std::uint64_t before = 0;
+  for (;;) {
+    const JobProgress progress = job_.progress();
+    const std::uint64_t handled = progress.events + progress.dropped;
+    if (handled >= submitted_) return;
+    if (handled != before) beat();
+    before = handled;
+    std::this_thread::sleep_for(kWorkerPause);
+  }
+}
+
 Result<void> Engine::replay(RecordingReader& recording) {
   for (;;) {
+    beat();
     CICD_ASSIGN(const auto block, recording.next_block());
     if (!block) return {};
     wait_for_worker();
@@ -130,6 +144,7 @@ void Engine::add_gap(const MonitoringGap& gap) {
 }
 
 Result<std::size_t> Engine::step(milliseconds max_wait) {
+  beat();
   wait_for_worker();
   CICD_ASSIGN(const std::size_t count, source_.poll(max_wait, [this](SampleBytes sample) {
     if (journal_) journal_->append(sample);

@@ -40,6 +40,7 @@ struct EngineSettings {
   std::string root_path;                     // of the job's cgroup below the v2 root
   std::unique_ptr<ProcReader> proc_reader;   // null: what was not seen stays unknown
   std::function<RingPositions()> positions;  // of the source, after a poll; may be empty
+  std::function<void()> beat;                // whenever it got on; may be empty
 };
 
 class Engine {
@@ -64,6 +65,8 @@ class Engine {
   Result<std::size_t> step(std::chrono::milliseconds max_wait);
   // Steps until nothing comes any more, at most `limit` long.
   Result<void> drain(std::chrono::milliseconds limit);
+  // Waits until the worker has handled all that it was given.
+  void settle() const;
 
   // Wait status of the command, from its exit event.
   std::optional<int> command_status() const { return command_status_; }
@@ -84,6 +87,9 @@ class Engine {
   void handle(SampleBytes sample);
   void submit_batch();
   void wait_for_worker() const;
+  void beat() const {
+    if (settings_.beat) settings_.beat();
+  }
   void look_for_command();
   void look_for_command_exit();
 

@@ -5,7 +5,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -45,7 +44,8 @@ class EngineProcess {
         is_interrupted_(start.is_interrupted),
         is_hurried_(start.is_hurried),
         cgroup_id_(start.cgroup_id),
-        progress_(!start.options->is_quiet) {}
+        progress_(!start.options->is_quiet),
+        problems_(start.problems) {}
 
   int run();
 
@@ -56,7 +56,11 @@ class EngineProcess {
   Result<void> open_journal();
   Result<void> resume(RecordingReader& journal);
   bool wait_for_begin();
+  void check_self();
   Result<void> watch();
+  Result<void> settle();
+  void tell_of_strike(const TerminationCause& cause) const;
+  void say_strike();
   void take_messages(int wait_ms);
   void take(Message& message);
   void name_command();
@@ -83,7 +87,10 @@ class EngineProcess {
   ProgressLine progress_;
   std::optional<JobCgroup> cgroup_;
   std::optional<Outputs> outputs_;
-  std::unique_ptr<Engine> engine_;
+  std::vector<std::string> problems_;
+  bool is_strike_said_ = false;
+  std::unique_ptr<JobTermination> termination_;
+  std::unique_ptr<Engine> engine_;  // last: its worker uses the two above
 };
 
 void leave_the_terminal() {
@@ -111,12 +118,8 @@ void EngineProcess::take_messages(int wait_ms) {
   }
 }
 
-// Events have pids of the initial namespace; in another one the same number is another process.
 void EngineProcess::name_command() {
-  constexpr ino_t kInitialPidNamespace = 0xEFFFFFFC;
-  struct stat own{};
-  const bool is_known = ::stat("/proc/self/ns/pid", &own) == 0;
-  if (is_known && own.st_ino == kInitialPidNamespace) engine_->set_command(command_pid_);
+  if (is_in_initial_pid_namespace()) engine_->set_command(command_pid_);
 }
 
 void EngineProcess::take(Message& message) {
@@ -194,11 +197,20 @@ Result<void> EngineProcess::open_outputs() {
   cgroup_ = std::move(group);
   CICD_ASSIGN(Outputs outputs, Outputs::open(*start_.options, start_.names.id, start_.owner));
   outputs_ = std::move(outputs);
+  CICD_ASSIGN(TerminationTarget target,
+              termination_target(start_.names, *start_.source, kRunSlot, start_.front_pid));
+  termination_ = std::make_unique<JobTermination>(
+      std::move(target), [this](const TerminationCause& cause) { tell_of_strike(cause); });
+  if (start_.termination) termination_->resume(*start_.termination);
   EngineSettings settings;
   settings.job = outputs_->job_options(start_.program);
+  settings.job.on_terminate = [this](const EventRecord&, const CompiledRule& rule) {
+    termination_->hit(rule);
+  };
+  settings.beat = [beats = start_.heartbeat] { beats.beat(); };
   settings.slot = kRunSlot;
   settings.root_cgroup_id = cgroup_id_;
-  settings.root_path = start_.cgroup_path;
+  settings.root_path = start_.names.cgroup_path;
   settings.proc_reader = make_proc_reader();
   settings.positions = [source = start_.source] { return source->positions(); };
   engine_ = std::make_unique<Engine>(*start_.source, std::move(settings));
@@ -233,9 +245,43 @@ void EngineProcess::look_at_journal() {
   is_journal_dropped_ = true;
 }
 
+// From the worker: the front is to know at once, so that it goes on should this process die.
+void EngineProcess::tell_of_strike(const TerminationCause& cause) const {
+  Message message;
+  message.type = MessageType::kTerminating;
+  message.number = static_cast<std::int64_t>(cause.time_ns);
+  message.text = cause.ruleset_id;
+  message.hint = cause.rule_id;
+  link_.send(message);
+}
+
+void EngineProcess::say_strike() {
+  if (is_strike_said_ || !termination_->is_struck()) return;
+  is_strike_said_ = true;
+  const TerminationCause cause = termination_->cause();
+  progress_.clear();
+  print_line("cicd-sensor: the rule " + cause.rule_id + " of " + cause.ruleset_id +
+             " fired: ending the job");
+}
+
+// Whether what a process does comes through at all; only before the job runs.
+void EngineProcess::check_self() {
+  if (start_.is_restart) return;
+  const auto seen = start_.source->self_check(start_.names.cgroup_dir);
+  if (seen) return;
+  Message problem;
+  problem.type = MessageType::kProblem;
+  problem.text = seen.error().text;
+  print_line("cicd-sensor: monitoring problem: " + problem.text);
+  problems_.push_back(problem.text);
+  link_.send(problem);
+}
+
 bool EngineProcess::is_over() {
   if (is_aborted_) return true;
   look_at_command();
+  if (termination_->is_done()) return is_ended_ || termination_->summary().processes_left > 0;
+  if (termination_->is_struck()) return false;
   if (!is_ended_) return false;
   if (is_hurried_ || !cgroup_->is_populated().value_or(false)) return true;
   milliseconds grace = start_.options->grace;
@@ -248,9 +294,23 @@ Result<void> EngineProcess::watch() {
     CICD_TRY(engine_->step(kPollWait));
     take_messages(0);
     progress_.show(engine_->progress());
+    say_strike();
     look_at_journal();
   }
-  return engine_->drain(kDrainLimit);
+  return settle();
+}
+
+// Everything that was seen gets its rules evaluated; that can end what was left running, and how
+// that ends is seen too.
+Result<void> EngineProcess::settle() {
+  CICD_TRY(engine_->drain(kDrainLimit));
+  engine_->settle();
+  if (!termination_->is_struck()) return {};
+  say_strike();
+  while (!termination_->is_done()) CICD_TRY(engine_->step(kPollWait));
+  CICD_TRY(engine_->drain(kDrainLimit));
+  engine_->settle();
+  return {};
 }
 
 void EngineProcess::finish() {
@@ -271,7 +331,17 @@ void EngineProcess::finish() {
     print_error(Error{error->code, error->sys_errno, "the recording is cut short: " + error->text,
                       "what was seen is in the other output files"});
   }
-  const JobSummary summary = engine_->finish(std::move(end));
+  end.problems = problems_;
+  JobSummary summary = engine_->finish(std::move(end));
+  if (termination_->is_struck()) {
+    termination_->wait();
+    summary.set_terminated(termination_->summary());
+    if (engine_->activity().escaped > 0 && !is_in_initial_pid_namespace()) {
+      summary.problems.emplace_back(
+          "processes that left the job's cgroup may live on: in this pid namespace they cannot be "
+          "named, so they were not ended");
+    }
+  }
   outputs_->write(summary);
   Message done;
   done.type = MessageType::kDone;
@@ -297,6 +367,8 @@ int EngineProcess::undo(int exit_code) {
 int EngineProcess::run() {
   leave_the_terminal();
   if (!wait_for_begin()) return clean_up(0);
+  check_self();
+  start_.heartbeat.beat();
   if (auto opened = open_outputs(); !opened) {
     Message failed;
     failed.type = MessageType::kFailed;
@@ -330,22 +402,6 @@ int EngineProcess::run() {
 int run_engine(const EngineStart& start, Link link) {
   EngineProcess process(start, std::move(link));
   return process.run();
-}
-
-Result<void> remove_run(const RunNames& names, RunState& state, const CommandUser& owner) {
-  if (const auto group = JobCgroup::open(names.cgroup_dir)) {
-    CICD_TRY(group->move_processes_to(names.parent_dir));
-    // A process that is ending keeps its cgroup busy for a moment.
-    auto removed = group->remove();
-    for (int tries = 0; !removed && tries < 100; ++tries) {
-      ::usleep(5000);
-      removed = group->remove();
-    }
-    if (!removed) return removed;
-  }
-  if (!names.keeps_journal) remove_file_of(names.journal, owner);
-  state.remove();
-  return {};
 }
 
 }  // namespace cicd

@@ -19,6 +19,8 @@
 #include "kernel/live_source.h"
 #include "rule/program.h"
 #include "run/engine.h"
+#include "run/heartbeat.h"
+#include "run/job_termination.h"
 #include "run/link.h"
 #include "run/run_options.h"
 #include "run/run_state.h"
@@ -34,8 +36,9 @@ struct EngineStart {
   std::shared_ptr<const Program> program;
   RunNames names;
   CommandUser owner;                // of the output files
-  std::string cgroup_path;          // below the v2 root
   std::uint64_t start_time_ns = 0;  // CLOCK_REALTIME
+  pid_t front_pid = 0;
+  Heartbeat heartbeat;
 
   // What happened so far; empty for the first engine.
   std::uint64_t cgroup_id = 0;  // 0: it does not exist yet
@@ -47,14 +50,11 @@ struct EngineStart {
   std::optional<int> command_status;  // wait status
   bool is_interrupted = false;
   bool is_hurried = false;
+  std::optional<TerminationCause> termination;  // the engine before had begun to end the job
+  std::vector<std::string> problems;            // of the monitoring, that were found before
 };
 
 // The life of an engine process; the answer is its exit code.
 int run_engine(const EngineStart& start, Link link);
-
-// Removes the job's cgroup (what still runs in it is moved to the caller's), the journal when it is
-// not to be kept, and the state file. May be done twice and by both processes. The error names what
-// could not be removed.
-Result<void> remove_run(const RunNames& names, RunState& state, const CommandUser& owner);
 
 }  // namespace cicd

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <optional>
 #include <utility>
@@ -18,6 +19,7 @@
 #include "job/spawn.h"
 #include "kernel/live_source.h"
 #include "run/engine_process.h"
+#include "run/finish_dead_run.h"
 #include "run/front_signals.h"
 #include "run/outputs.h"
 
@@ -28,6 +30,8 @@ namespace cicd {
 namespace {
 
 constexpr int kMaxRestarts = 3;
+// How long an engine may take to undo what it made, when nothing is run.
+constexpr int kUndoMs = 10'000;
 
 std::vector<std::string> own_environment() {
   std::vector<std::string> out;
@@ -83,15 +87,19 @@ class Front {
  private:
   Result<void> prepare();
   Result<void> fork_engine();
-  Result<void> restart_engine();
+  Result<void> restart_engine(const char* reason);
   Result<void> make_job();
   Result<void> wait_until_ready();
   Result<void> start_command();
   void wait_for_command();
   void wait_for_outputs();
   void look_at_engine(int wait_ms);
+  void take(Message message);
   void handle_signals();
-  void handle_engine_death();
+  void handle_engine_death(const char* reason = "sensor_restarted");
+  void look_at_heartbeat();
+  void end_engine(int patience_ms);
+  void terminate_alone();
   void tell(MessageType type, std::int64_t number = 0);
   void watch_descriptors();
   int fail_start(const Error& error);
@@ -111,6 +119,8 @@ class Front {
   bool is_ready_ = false;
   bool is_done_ = false;
   bool has_struck_ = false;
+  bool is_out_of_reach_ = false;  // the job was to be ended, and its command does not die
+  std::chrono::steady_clock::time_point next_look_{};
   std::optional<Error> engine_error_;
   std::optional<JobCgroup> cgroup_;
   std::optional<SpawnedCommand> command_;
@@ -118,11 +128,21 @@ class Front {
 
 Result<void> Front::prepare() {
   inherited_ = InheritedState::capture();
-  for (const CleanedRun& run : clean_dead_runs(run_state_directory())) {
+  const auto finish = [this](const RunNames& dead) {
+    // Ours replaces them in a moment.
+    const auto folder = [](const std::string& file) { return file.substr(0, file.rfind('/')); };
+    const bool is_replaced = !dead.keeps_journal && !plan_.names.keeps_journal &&
+                             folder(dead.journal) == folder(plan_.names.journal);
+    return !is_replaced && finish_dead_run(dead);
+  };
+  for (const CleanedRun& run : clean_dead_runs(run_state_directory(), finish)) {
     if (run.is_populated || plan_.options.is_quiet) continue;
     std::string text = "cicd-sensor: removed what run " + run.id + ", killed as a whole, had left";
-    if (!run.output_dir.empty())
+    if (run.is_finished) {
+      text += ", and wrote its outputs from its journal";
+    } else if (!run.output_dir.empty()) {
       text += "; its rows stay in " + run.output_dir + ", without a summary";
+    }
     print_line(text);
   }
   CICD_ASSIGN(source_, LiveSource::open({}));
@@ -132,14 +152,14 @@ Result<void> Front::prepare() {
   signals_ = std::move(signals);
   CICD_ASSIGN(RunState state, RunState::prepare(run_state_directory(), plan_.names));
   state_ = std::move(state);
+  CICD_ASSIGN(start_.heartbeat, Heartbeat::make());
+  start_.front_pid = ::getpid();
   start_.options = &plan_.options;
   start_.source = source_.get();
   start_.state = &*state_;
   start_.program = plan_.program;
   start_.names = plan_.names;
   start_.owner = plan_.owner;
-  const std::string& parent = plan_.place.path;
-  start_.cgroup_path = (parent == "/" ? "" : parent) + "/" + kRunCgroupPrefix + plan_.names.id;
   start_.start_time_ns = now_realtime_ns();
   return {};
 }
@@ -163,7 +183,7 @@ Result<void> Front::fork_engine() {
 }
 
 // A new engine in place of a dead one; the error says that there will be none.
-Result<void> Front::restart_engine() {
+Result<void> Front::restart_engine(const char* reason) {
   const std::uint64_t now = now_realtime_ns();
   for (MonitoringGap& gap : start_.gaps) {
     if (gap.end_ns == 0) gap.end_ns = now;
@@ -176,7 +196,8 @@ Result<void> Front::restart_engine() {
   }
   ++restarts_;
   start_.is_restart = true;
-  start_.gaps.push_back({"sensor_restarted", now, 0});
+  start_.gaps.push_back({reason, now, 0});
+  start_.heartbeat.reset();
   is_ready_ = false;
   return fork_engine();
 }
@@ -201,7 +222,7 @@ Result<void> Front::make_job() {
 
 Result<void> Front::wait_until_ready() {
   while (!is_ready_) {
-    look_at_engine(-1);
+    look_at_engine(Heartbeat::kLookMs);
     if (engine_error_) return std::unexpected(*engine_error_);
     if (!is_watched()) return fail(ErrorCode::kInternal, "the engine does not start");
   }
@@ -225,31 +246,77 @@ Result<void> Front::start_command() {
   return command_->release();
 }
 
-void Front::look_at_engine(int wait_ms) {
-  pollfd ready[] = {{link_->fd(), POLLIN, 0}, {engine_pidfd_.get(), POLLIN, 0}};
-  if (::poll(ready, 2, wait_ms) <= 0) return;
-  while (auto message = link_->receive(0)) {
-    if (message->type == MessageType::kReady) is_ready_ = true;
-    if (message->type == MessageType::kFailed) {
-      engine_error_ = Error{static_cast<ErrorCode>(message->number), 0, std::move(message->text),
-                            std::move(message->hint)};
-    }
-    if (message->type == MessageType::kJournalLost) start_.is_journal_lost = true;
-    if (message->type == MessageType::kDone) {
+void Front::take(Message message) {
+  switch (message.type) {
+    case MessageType::kReady:
+      is_ready_ = true;
+      break;
+    case MessageType::kFailed:
+      engine_error_ = Error{static_cast<ErrorCode>(message.number), 0, std::move(message.text),
+                            std::move(message.hint)};
+      break;
+    case MessageType::kJournalLost:
+      start_.is_journal_lost = true;
+      break;
+    case MessageType::kTerminating:
+      start_.termination = TerminationCause{std::move(message.text), std::move(message.hint),
+                                            static_cast<std::uint64_t>(message.number)};
+      break;
+    case MessageType::kProblem:
+      start_.problems.push_back(std::move(message.text));
+      break;
+    case MessageType::kDone:
       is_done_ = true;
-      has_struck_ = message->number != 0;
-    }
+      has_struck_ = message.number != 0;
+      break;
+    default:
+      break;
   }
-  if ((ready[1].revents & POLLIN) != 0) handle_engine_death();
 }
 
-void Front::handle_engine_death() {
-  // Its last words may have come between the two looks.
-  while (auto message = link_->receive(0)) {
-    if (message->type != MessageType::kDone) continue;
-    is_done_ = true;
-    has_struck_ = message->number != 0;
+void Front::look_at_engine(int wait_ms) {
+  pollfd ready[] = {{link_->fd(), POLLIN, 0}, {engine_pidfd_.get(), POLLIN, 0}};
+  const int count = ::poll(ready, 2, wait_ms);
+  while (auto message = link_->receive(0)) take(std::move(*message));
+  if (count > 0 && (ready[1].revents & POLLIN) != 0) handle_engine_death();
+  look_at_heartbeat();
+}
+
+// An engine that hangs is of no use and, with the job's outputs in its hands, in the way.
+void Front::look_at_heartbeat() {
+  const auto now = std::chrono::steady_clock::now();
+  if (!is_watched() || now < next_look_) return;
+  next_look_ = now + std::chrono::milliseconds(Heartbeat::kLookMs);
+  if (!start_.heartbeat.look()) return;
+  const char* const next = is_done_ ? "" : "; another one takes over";
+  print_line(std::string("cicd-sensor: the engine hangs and is ended") + next);
+  end_engine(0);
+}
+
+// Waits for the engine to end and kills it when it does not in time.
+void Front::end_engine(int patience_ms) {
+  constexpr int kDeathMs = 5000;
+  pollfd ended{engine_pidfd_.get(), POLLIN, 0};
+  if (::poll(&ended, 1, patience_ms) <= 0) {
+    ::syscall(SYS_pidfd_send_signal, engine_pidfd_.get(), SIGKILL, nullptr, 0);
+    if (::poll(&ended, 1, kDeathMs) <= 0) {
+      // Stuck in the kernel, with the journal in its hands: no other one can go on from there.
+      engine_pid_ = 0;
+      print_error(Error{ErrorCode::kInternal, 0,
+                        "the engine hangs in the kernel: the rest of this job is not watched and "
+                        "its outputs are incomplete",
+                        "the command goes on; see the kernel log for reasons (a disk that does not "
+                        "answer?)"});
+      terminate_alone();
+      return;
+    }
   }
+  handle_engine_death("sensor_hung");
+}
+
+void Front::handle_engine_death(const char* reason) {
+  // Its last words may have come between the two looks.
+  while (auto message = link_->receive(0)) take(std::move(*message));
   ::waitpid(engine_pid_, nullptr, 0);
   engine_pid_ = 0;
   engine_pidfd_.reset();
@@ -257,9 +324,21 @@ void Front::handle_engine_death() {
   if (engine_error_) {
     // Before the command started this is why it will not; later it goes on unwatched.
     if (command_) print_error(*engine_error_);
-    return;
+  } else if (const auto restarted = restart_engine(reason); !restarted) {
+    print_error(restarted.error());
   }
-  if (const auto restarted = restart_engine(); !restarted) print_error(restarted.error());
+  if (!is_watched()) terminate_alone();
+}
+
+// No engine is left to end what one had begun to: the job may be frozen.
+void Front::terminate_alone() {
+  if (!start_.termination || !cgroup_) return;
+  auto target = termination_target(plan_.names, *source_, kRunSlot, ::getpid());
+  if (!target) return print_error(target.error());
+  JobTermination termination(std::move(*target));
+  termination.resume(*start_.termination);
+  termination.wait();
+  is_out_of_reach_ = termination.summary().processes_left > 0;
 }
 
 void Front::handle_signals() {
@@ -282,20 +361,22 @@ void Front::watch_descriptors() {
                     {has_ended ? -1 : command_->pidfd(), POLLIN, 0},
                     {is_watched() ? engine_pidfd_.get() : -1, POLLIN, 0},
                     {is_watched() ? link_->fd() : -1, POLLIN, 0}};
-  if (::poll(ready, 4, -1) <= 0) return;
-  if ((ready[0].revents & POLLIN) != 0) handle_signals();
-  if ((ready[2].revents | ready[3].revents) != 0) look_at_engine(0);
+  const int count = ::poll(ready, 4, is_watched() ? Heartbeat::kLookMs : -1);
+  if (count > 0 && (ready[0].revents & POLLIN) != 0) handle_signals();
+  if (is_watched()) look_at_engine(0);
 }
 
 void Front::wait_for_command() {
-  while (!start_.command_status) {
+  // An engine that is done with ending the job leaves only what cannot be ended.
+  while (!start_.command_status && !is_out_of_reach_) {
     watch_descriptors();
     int status = 0;
     if (::waitpid(command_->pid(), &status, WNOHANG) == command_->pid()) {
       start_.command_status = status;
     }
+    is_out_of_reach_ = is_out_of_reach_ || (is_done_ && start_.termination);
   }
-  tell(MessageType::kEnded, *start_.command_status);
+  if (start_.command_status) tell(MessageType::kEnded, *start_.command_status);
 }
 
 void Front::wait_for_outputs() {
@@ -307,8 +388,7 @@ int Front::fail_start(const Error& error) {
   tell(MessageType::kAbort);
   if (is_watched()) {
     is_done_ = true;  // not to be replaced
-    ::waitpid(engine_pid_, nullptr, 0);
-    engine_pid_ = 0;
+    end_engine(kUndoMs);
   }
   print_error(error);
   return end(exit_code_of(error));
@@ -347,9 +427,9 @@ int Front::run() {
   }
   wait_for_command();
   wait_for_outputs();
-  const int code =
-      is_done_ && has_struck_ ? kExitRuleStruck : shell_exit_code(*start_.command_status);
-  return end(code);
+  if (is_done_ && has_struck_) return end(kExitRuleStruck);
+  if (start_.termination) return end(kExitTerminated);
+  return end(shell_exit_code(*start_.command_status));
 }
 
 }  // namespace

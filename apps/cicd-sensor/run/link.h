@@ -25,6 +25,8 @@ enum class MessageType : std::uint32_t {
   kReady,        // outputs are there, watching
   kFailed,       // text, hint: why not; number: ErrorCode
   kJournalLost,  // the disk is full: a next engine cannot go on from the journal
+  kTerminating,  // a rule ends the job. text: rule set, hint: rule, number: CLOCK_REALTIME
+  kProblem,      // text: of the monitoring; the next engine is to report it too
   kDone,         // number: 1 when --fail-on struck. Outputs are written
 };
 

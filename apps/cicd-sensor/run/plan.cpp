@@ -15,6 +15,7 @@
 #include "exit_codes.h"
 #include "job/command_path.h"
 #include "rule/baseline.h"
+#include "run/outputs.h"
 
 namespace cicd {
 
@@ -44,11 +45,25 @@ RunNames make_names(const RunOptions& options, const CgroupPlace& place) {
   names.id = make_run_id();
   names.parent_dir = place.dir;
   names.cgroup_dir = place.dir + "/" + kRunCgroupPrefix + names.id;
+  names.cgroup_path = (place.path == "/" ? "" : place.path) + "/" + kRunCgroupPrefix + names.id;
   names.keeps_journal = !options.record_path.empty();
   names.journal =
       absolute(names.keeps_journal ? options.record_path
                                    : options.output_dir + "/.cicd-sensor-" + names.id + ".journal");
   return names;
+}
+
+RunRecipe make_recipe(const RunOptions& options, const CommandUser& owner) {
+  RunRecipe recipe;
+  recipe.arguments = options.arguments;
+  std::error_code error;
+  recipe.folder = std::filesystem::current_path(error).string();
+  if (owner.is_switched) {
+    recipe.owner_uid = std::to_string(owner.uid);
+    recipe.owner_gid = std::to_string(owner.gid);
+  }
+  recipe.start_time_ns = now_realtime_ns();
+  return recipe;
 }
 
 // What can be said of the output folder before it is made. The rest its making says.
@@ -115,6 +130,7 @@ Result<std::shared_ptr<const Program>> load_program(const RunOptions& options) {
     CompileOptions compile_options;
     compile_options.scope = RuleScope{kLocalProviderHost, options.name};
     compile_options.modifiers = std::move(rules.rule_modifiers);
+    compile_options.monitor_mode = options.is_monitor_mode;
     CompileResult compiled = compile(rules.rule_sets, compile_options);
     program = std::move(compiled.program);
     std::ranges::move(compiled.diagnostics, std::back_inserter(diagnostics));
@@ -176,6 +192,7 @@ std::expected<RunPlan, PlanFailure> plan_run(RunOptions options) {
   if (!place) return failed(place.error(), kExitSensorFailed);
   plan.place = std::move(*place);
   plan.names = make_names(plan.options, plan.place);
+  plan.names.recipe = make_recipe(plan.options, plan.owner);
   return plan;
 }
 

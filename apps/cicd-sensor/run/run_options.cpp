@@ -45,6 +45,7 @@ Result<RunOptions> read_run_options(const CommandLine& line) {
   auto grace = parse_duration(line.value("grace"));
   if (!grace) return std::unexpected(std::move(grace.error()).with_context("--grace"));
   options.grace = *grace;
+  options.is_monitor_mode = line.has("monitor-mode");
   options.record_path = line.value("record");
   options.user = line.value("user");
   options.command = line.command_to_run;

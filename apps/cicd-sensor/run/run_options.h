@@ -24,11 +24,13 @@ struct RunOptions {
   bool wants_summary_file = true;
   std::string name;
   FailOn fail_on = FailOn::kNever;
+  bool is_monitor_mode = false;  // `terminate` only detects
   std::chrono::milliseconds grace{};
   std::string record_path;  // empty: no recording is kept
   std::string user;         // empty: the invoking user
   bool is_quiet = false;
   std::vector<std::string> command;
+  std::vector<std::string> arguments;  // all of the command line, as given
 };
 
 Result<RunOptions> read_run_options(const CommandLine& line);

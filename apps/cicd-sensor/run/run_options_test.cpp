@@ -33,14 +33,16 @@ TEST(RunOptions, Defaults) {
   EXPECT_EQ(options->name, std::filesystem::current_path().filename().string());
   EXPECT_TRUE(options->record_path.empty());
   EXPECT_FALSE(options->is_quiet);
+  EXPECT_FALSE(options->is_monitor_mode);
   EXPECT_THAT(options->command, ElementsAre("make", "test"));
 }
 
 TEST(RunOptions, ReadsEveryFlag) {
-  const auto options = read({"run",      "--rules",  "a",       "b",      "--baseline", "off",
-                             "--report", "json",     "--name",  "x/y",    "--fail-on",  "terminate",
-                             "--grace",  "1m",       "--quiet", "--user", "nobody",     "--record",
-                             "r",        "--output", "o",       "--",     "true"});
+  const auto options = read({"run",       "--rules",        "a",        "b",      "--baseline",
+                             "off",       "--report",       "json",     "--name", "x/y",
+                             "--fail-on", "terminate",      "--grace",  "1m",     "--quiet",
+                             "--user",    "nobody",         "--record", "r",      "--output",
+                             "o",         "--monitor-mode", "--",       "true"});
   ASSERT_TRUE(options) << options.error().text;
   EXPECT_THAT(options->rule_paths, ElementsAre("a", "b"));
   EXPECT_FALSE(options->has_baseline);
@@ -50,6 +52,7 @@ TEST(RunOptions, ReadsEveryFlag) {
   EXPECT_EQ(options->fail_on, FailOn::kTerminate);
   EXPECT_EQ(options->grace, std::chrono::minutes(1));
   EXPECT_TRUE(options->is_quiet);
+  EXPECT_TRUE(options->is_monitor_mode);
   EXPECT_EQ(options->user, "nobody");
   EXPECT_EQ(options->record_path, "r");
   EXPECT_EQ(options->output_dir, "o");

@@ -8,11 +8,14 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <cstdlib>
 #include <memory>
 #include <optional>
 
 #include "job/job_cgroup.h"
+#include "job/termination.h"
+#include "run/outputs.h"
 
 namespace cicd {
 
@@ -31,10 +34,70 @@ Result<void> make_directories(const std::string& directory) {
   }
 }
 
+// Arguments may hold newlines.
+std::string escaped(const std::string& text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '\n') {
+      out += "\\n";
+    } else if (c == '\\') {
+      out += "\\\\";
+    } else {
+      out += c;
+    }
+  }
+  return out;
+}
+
+std::string unescaped(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '\\' || i + 1 == text.size()) {
+      out += text[i];
+    } else {
+      out += text[++i] == 'n' ? '\n' : text[i];
+    }
+  }
+  return out;
+}
+
+std::string encode(const RunRecipe& recipe) {
+  std::string out = "folder " + recipe.folder + "\nuid " + recipe.owner_uid + "\ngid " +
+                    recipe.owner_gid + "\nstart " + std::to_string(recipe.start_time_ns) + "\n";
+  for (const std::string& argument : recipe.arguments) {
+    out += "argument " + escaped(argument) + "\n";
+  }
+  return out;
+}
+
 // One "key value" a line; values hold no newline.
 std::string encode(const RunNames& names) {
-  return "cicd-sensor-run 1\nid " + names.id + "\ncgroup " + names.cgroup_dir + "\nparent " +
-         names.parent_dir + "\njournal " + (names.keeps_journal ? "" : names.journal) + "\n";
+  std::string out = "cicd-sensor-run 1\nid " + names.id + "\ncgroup " + names.cgroup_dir +
+                    "\npath " + names.cgroup_path + "\nparent " + names.parent_dir + "\n" +
+                    (names.keeps_journal ? "recording " : "journal ") + names.journal + "\n";
+  const std::string recipe = encode(names.recipe);
+  const bool is_possible = names.recipe.folder.find('\n') == std::string::npos;
+  if (is_possible && out.size() + recipe.size() <= kMaxStateBytes) out += recipe;
+  return out;
+}
+
+void decode_line(std::string_view key, std::string_view value, RunNames& names) {
+  const auto is = [&](std::string_view name, std::string& to) {
+    if (key == name) to = value;
+  };
+  is("id", names.id);
+  is("cgroup", names.cgroup_dir);
+  is("path", names.cgroup_path);
+  is("parent", names.parent_dir);
+  is("journal", names.journal);
+  is("recording", names.journal);
+  is("folder", names.recipe.folder);
+  is("uid", names.recipe.owner_uid);
+  is("gid", names.recipe.owner_gid);
+  if (key == "recording") names.keeps_journal = true;
+  if (key == "argument") names.recipe.arguments.push_back(unescaped(value));
+  if (key != "start") return;
+  std::from_chars(value.data(), value.data() + value.size(), names.recipe.start_time_ns);
 }
 
 std::optional<RunNames> decode(std::string_view text) {
@@ -47,13 +110,10 @@ std::optional<RunNames> decode(std::string_view text) {
     text.remove_prefix(newline + 1);
     const std::size_t space = line.find(' ');
     if (space == std::string_view::npos) return std::nullopt;
-    const std::string value(line.substr(space + 1));
     const std::string_view key = line.substr(0, space);
+    const std::string_view value = line.substr(space + 1);
     if (key == "cicd-sensor-run") has_head = value == "1";
-    if (key == "id") names.id = value;
-    if (key == "cgroup") names.cgroup_dir = value;
-    if (key == "parent") names.parent_dir = value;
-    if (key == "journal") names.journal = value;
+    decode_line(key, value, names);
   }
   return has_head ? std::optional(names) : std::nullopt;
 }
@@ -61,7 +121,8 @@ std::optional<RunNames> decode(std::string_view text) {
 std::string last_part(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
 bool can_be_named(const RunNames& names) {
-  return (names.cgroup_dir + names.parent_dir + names.journal).find('\n') == std::string::npos;
+  return (names.cgroup_dir + names.cgroup_path + names.parent_dir + names.journal).find('\n') ==
+         std::string::npos;
 }
 
 std::string read_state(int fd) {
@@ -71,33 +132,52 @@ std::string read_state(int fd) {
   return text;
 }
 
-// False: the cgroup has a process in it and everything of the run stays as it is.
-bool remove_leftovers(const RunNames& names) {
-  if (last_part(names.cgroup_dir) == kRunCgroupPrefix + names.id) {
-    if (const auto group = JobCgroup::open(names.cgroup_dir)) {
-      if (group->is_populated().value_or(true)) return false;
-      if (!group->remove()) return false;
-    }
-  }
-  // Only ever a name of ours, so that a damaged state file cannot name another's file.
-  if (last_part(names.journal) == ".cicd-sensor-" + names.id + ".journal") {
-    ::unlink(names.journal.c_str());
-  }
-  return true;
+// A job that is frozen with nobody left to thaw it was being ended by a rule. False: it is not.
+bool end_frozen(const RunNames& names) {
+  auto group = JobCgroup::open(names.cgroup_dir);
+  if (!group || !group->is_frozen() || names.cgroup_path.empty()) return false;
+  TerminationTarget target(std::move(*group));
+  target.cgroup_path = names.cgroup_path;
+  target.refuge_dir = names.parent_dir;
+  target.tracked = [] { return std::vector<TrackedProcess>{}; };
+  Terminator terminator(std::move(target));
+  terminator.strike();
+  terminator.wait();
+  return terminator.report().left == 0;
 }
 
-std::optional<CleanedRun> clean_one(int dir_fd, const std::string& name) {
+// False: the cgroup has a process in it and everything of the run stays as it is.
+bool remove_cgroup(const RunNames& names) {
+  if (last_part(names.cgroup_dir) != kRunCgroupPrefix + names.id) return true;
+  const auto group = JobCgroup::open(names.cgroup_dir);
+  if (!group) return true;
+  if (group->is_populated().value_or(true) && !end_frozen(names)) return false;
+  return group->remove().has_value();
+}
+
+// Only ever a name of ours, so that a damaged state file cannot name another's file.
+bool is_own_journal(const RunNames& names) {
+  return !names.keeps_journal &&
+         last_part(names.journal) == ".cicd-sensor-" + names.id + ".journal";
+}
+
+std::optional<CleanedRun> clean_one(int dir_fd, const std::string& name, const FinishRun& finish) {
   const UniqueFd fd(::openat(dir_fd, name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
   if (!fd || ::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return std::nullopt;
   struct stat info{};
   if (::fstat(fd.get(), &info) != 0 || info.st_nlink == 0) return std::nullopt;
   const auto names = decode(read_state(fd.get()));
-  CleanedRun cleaned{name, false, {}};
+  CleanedRun cleaned{name, false, false, {}};
   if (names && names->id == name) {
-    cleaned.is_populated = !remove_leftovers(*names);
-    cleaned.output_dir = names->journal.substr(0, names->journal.rfind('/') + 1);
+    cleaned.is_populated = !remove_cgroup(*names);
+    if (cleaned.is_populated) return cleaned;
+    cleaned.is_finished = finish && !names->recipe.arguments.empty() && finish(*names);
+    if (is_own_journal(*names)) {
+      cleaned.output_dir = names->journal.substr(0, names->journal.rfind('/') + 1);
+      ::unlink(names->journal.c_str());
+    }
   }
-  if (!cleaned.is_populated) ::unlinkat(dir_fd, name.c_str(), 0);
+  ::unlinkat(dir_fd, name.c_str(), 0);
   return cleaned;
 }
 
@@ -148,7 +228,7 @@ std::string run_state_directory() {
   return "/tmp/cicd-sensor-" + std::to_string(::geteuid()) + "/runs";
 }
 
-std::vector<CleanedRun> clean_dead_runs(const std::string& directory) {
+std::vector<CleanedRun> clean_dead_runs(const std::string& directory, const FinishRun& finish) {
   std::vector<CleanedRun> cleaned;
   const int fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   if (fd < 0) return cleaned;
@@ -164,9 +244,25 @@ std::vector<CleanedRun> clean_dead_runs(const std::string& directory) {
   }
   while (const dirent* entry = ::readdir(dir.get())) {
     if (entry->d_name[0] == '.') continue;
-    if (auto run = clean_one(fd, entry->d_name)) cleaned.push_back(std::move(*run));
+    if (auto run = clean_one(fd, entry->d_name, finish)) cleaned.push_back(std::move(*run));
   }
   return cleaned;
+}
+
+Result<void> remove_run(const RunNames& names, RunState& state, const CommandUser& owner) {
+  if (const auto group = JobCgroup::open(names.cgroup_dir)) {
+    CICD_TRY(group->move_processes_to(names.parent_dir));
+    // A process that is ending keeps its cgroup busy for a moment.
+    auto removed = group->remove();
+    for (int tries = 0; !removed && tries < 100; ++tries) {
+      ::usleep(5000);
+      removed = group->remove();
+    }
+    if (!removed) return removed;
+  }
+  if (!names.keeps_journal) remove_file_of(names.journal, owner);
+  state.remove();
+  return {};
 }
 
 }  // namespace cicd

@@ -94,6 +94,39 @@ TEST_F(RunStateTest, WhatADeadRunLeftIsRemoved) {
   EXPECT_TRUE(clean_dead_runs(states_).empty());
 }
 
+TEST_F(RunStateTest, ADeadRunIsFinishedWithWhatItWasStartedWith) {
+  names_.cgroup_path = "/p/cicd-sensor-run-12-deadbeef";
+  names_.recipe = {{"run", "--", "sh", "-c", "a\nb\\n \\", ""}, "/srv/my folder", "1", "2", 77};
+  leave_a_dead_run();
+  RunNames seen;
+  const auto cleaned = clean_dead_runs(states_, [&](const RunNames& names) {
+    EXPECT_TRUE(fs::exists(names.journal)) << "too late";
+    seen = names;
+    return true;
+  });
+  ASSERT_EQ(cleaned.size(), 1u);
+  EXPECT_TRUE(cleaned[0].is_finished);
+  EXPECT_EQ(seen.recipe.arguments, names_.recipe.arguments);
+  EXPECT_EQ(seen.recipe.folder, names_.recipe.folder);
+  EXPECT_EQ(seen.recipe.owner_uid, "1");
+  EXPECT_EQ(seen.recipe.owner_gid, "2");
+  EXPECT_EQ(seen.recipe.start_time_ns, 77u);
+  EXPECT_EQ(seen.cgroup_path, names_.cgroup_path);
+  EXPECT_FALSE(fs::exists(names_.journal));
+}
+
+TEST_F(RunStateTest, ARunWhoseCommandLineIsTooLongIsOnlyCleaned) {
+  names_.recipe.arguments = {"run", std::string(100'000, 'x')};
+  leave_a_dead_run();
+  const auto cleaned = clean_dead_runs(states_, [](const RunNames&) {
+    ADD_FAILURE() << "half of a command line";
+    return true;
+  });
+  ASSERT_EQ(cleaned.size(), 1u);
+  EXPECT_FALSE(cleaned[0].is_finished);
+  EXPECT_FALSE(fs::exists(names_.journal));
+}
+
 TEST_F(RunStateTest, ARecordingOfTheUsersIsKept) {
   names_.keeps_journal = true;
   leave_a_dead_run();

@@ -219,6 +219,54 @@ def test_both_killed_and_the_next_run_cleans_up():
             run.expect_nothing_left()
 
 
+def kill_both(run):
+    run.look()
+    for pid in [run.front.pid, *run.engines]:
+        kill(pid)
+    run.front.wait()
+
+
+def execs_of(run):
+    return sum(row["event"]["type"] == "process_exec" for row in rows_of(run.output / "events.jsonl"))
+
+
+def test_both_killed_and_the_next_run_finishes_the_outputs():
+    with start(steps=100) as run:
+        wait_for(lambda: run.output.exists() and execs_of(run) > 10, 10, "some rows")
+        kill_both(run)
+        before = execs_of(run)
+        wait_for_command(run)
+        done = subprocess.run([SENSOR, "run", "--report", "json", "--output", run.folder / "next", "--",
+                               "true"], check=True, timeout=20, capture_output=True, text=True)
+        assert "wrote its outputs from its journal" in done.stderr, done.stderr
+        summary = json.loads((run.output / "summary.json").read_text())
+        assert summary["finalize_reason"] == "sensor_killed", summary
+        assert "killed" in summary["monitoring_problems"][0], summary
+        assert summary["command"][0] == "sh" and "exit_code" not in summary, summary
+        after = execs_of(run)
+        assert before - 5 <= after <= 105, f"{before} programs before, {after} after"
+        events = [row["event"] for row in rows_of(run.output / "events.jsonl")]
+        assert events[-1]["type"] == "monitoring_gap", events[-1]
+        assert int(summary["events_total"]) == len(events)
+        assert all(path.stat().st_uid == os.getuid() for path in run.output.iterdir())
+        run.expect_nothing_left()
+
+
+def test_both_killed_and_outputs_of_others_are_left_alone():
+    with start(steps=150) as run:
+        wait_for(lambda: run.output.exists() and execs_of(run) > 10, 10, "some rows")
+        kill_both(run)
+        # Another run writes to the same folder while the command of the first one goes on.
+        again = [SENSOR, "run", "--quiet", "--output"]
+        subprocess.run([*again, run.output, "--", "true"], check=True, timeout=20)
+        theirs = {path.name: path.read_bytes() for path in run.output.iterdir()}
+        wait_for_command(run)
+        subprocess.run([*again, run.folder / "next", "--", "true"], check=True, timeout=20)
+        run.expect_nothing_left()
+        assert {name: data for name, data in theirs.items() if "journal" not in name} == \
+            {path.name: path.read_bytes() for path in run.output.iterdir()}
+
+
 def test_next_run_leaves_a_running_command_alone():
     with start(steps=200) as run:
         wait_for(lambda: marks_of(run), 10, "the start of the command")

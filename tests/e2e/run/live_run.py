@@ -60,18 +60,22 @@ def name_of(pid):
 
 
 class LiveRun:
-    """"FOLDER" in the command stands for a folder of this run's own."""
+    """"FOLDER" in the command and the flags stands for a folder of this run's own; `prepare` is
+    called with it before the run starts."""
 
-    def __init__(self, command, flags=(), **popen):
+    def __init__(self, command, flags=(), prepare=None, **popen):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="cicd-run-"))
         self.folder.chmod(0o777)  # some commands run as another user
         self.output = self.folder / "out"
         self.programs = set()
         self.engines = set()
+        if prepare:
+            prepare(self.folder)
         with open(self.folder / "stderr", "wb") as err:
             self.front = subprocess.Popen(
-                [str(SENSOR), "run", "--quiet", "--output", str(self.output), *flags, "--",
-                 *(str(word).replace("FOLDER", str(self.folder)) for word in command)],
+                [str(word).replace("FOLDER", str(self.folder))
+                 for word in (SENSOR, "run", "--quiet", "--output", self.output, *flags, "--",
+                              *command)],
                 **{"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": err, **popen})
         self.cgroup = None
 

@@ -93,7 +93,8 @@ def test_fail_on():
             flags = ["--baseline", "off", "--rules", str(rules), "--fail-on", fail_on]
             with Run(["sh", "-c", "cat /etc/shadow > /dev/null; exit 3"], flags) as run:
                 assert run.exit_code == code, (action, fail_on, run.exit_code, run.stderr)
-                assert run.summary["exit_code"] == 3, "the command's own code is lost"
+                if action != "terminate":  # which may come before the end of the command
+                    assert run.summary["exit_code"] == 3, "the command's own code is lost"
 
 
 def test_standard_streams_pass_through():

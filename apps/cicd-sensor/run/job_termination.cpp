@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "run/job_termination.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <utility>
+
+#include "run/outputs.h"
+
+namespace cicd {
+
+bool is_in_initial_pid_namespace() {
+  constexpr ino_t kInitialPidNamespace = 0xEFFFFFFC;
+  struct stat own{};
+  return ::stat("/proc/self/ns/pid", &own) == 0 && own.st_ino == kInitialPidNamespace;
+}
+
+Result<TerminationTarget> termination_target(const RunNames& names, const LiveSource& source,
+                                             std::uint32_t slot, pid_t front_pid) {
+  CICD_ASSIGN(JobCgroup group, JobCgroup::open(names.cgroup_dir));
+  TerminationTarget target(std::move(group));
+  target.cgroup_path = names.cgroup_path;
+  target.refuge_dir = names.parent_dir;
+  target.own = {::getpid(), front_pid};
+  target.tracked = [&source, slot, is_known = is_in_initial_pid_namespace()] {
+    return is_known ? source.processes(slot) : std::vector<TrackedProcess>{};
+  };
+  return target;
+}
+
+JobTermination::JobTermination(TerminationTarget target,
+                               std::function<void(const TerminationCause&)> on_strike)
+    : on_strike_(std::move(on_strike)), terminator_(std::move(target)) {}
+
+void JobTermination::strike(const TerminationCause& cause) {
+  {
+    // Whoever sees that it was struck finds the cause.
+    const std::lock_guard lock(mutex_);
+    if (cause_) return;
+    cause_ = cause;
+  }
+  terminator_.strike();
+  if (on_strike_) on_strike_(cause);
+}
+
+void JobTermination::hit(const CompiledRule& rule) {
+  if (is_struck()) return;
+  strike({rule.ruleset_id, rule.rule.rule_id, now_realtime_ns()});
+}
+
+void JobTermination::resume(const TerminationCause& cause) { strike(cause); }
+
+TerminationCause JobTermination::cause() const {
+  const std::lock_guard lock(mutex_);
+  return cause_.value_or(TerminationCause{});
+}
+
+TerminationSummary JobTermination::summary() const {
+  const TerminationCause why = cause();
+  const TerminationReport report = terminator_.report();
+  TerminationSummary out;
+  out.ruleset_id = why.ruleset_id;
+  out.rule_id = why.rule_id;
+  out.time_ns = why.time_ns;
+  out.duration_us = static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::microseconds>(report.duration).count());
+  out.processes = report.processes;
+  out.escaped_processes = report.escaped;
+  out.processes_left = report.left;
+  out.method = report.used_kill_file ? "cgroup.kill" : "signals";
+  return out;
+}
+
+}  // namespace cicd

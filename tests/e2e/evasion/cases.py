@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every case of the evasion suite with what must be seen of it, and what is known not to be."""
+import base64
+import dataclasses
+import os
+
+SEEN, PARTLY, NOT_SEEN = "seen", "seen in part", "not seen"
+
+
+class Has:
+    """There is an event of this type and payload. {f} is the folder of the case; a member of the
+    process is named process_x. A value may be a function of the event's value."""
+
+    is_seen = True
+
+    def __init__(self, event_type, tags=(), **payload):
+        self.type, self.tags, self.payload = event_type, set(tags), payload
+
+    def matches(self, event, values):
+        if event["type"] != self.type or not self.tags <= set(event.get("tags", [])):
+            return False
+        for name, expected in self.payload.items():
+            is_process = name.startswith("process_")
+            holder = event["process"] if is_process else event[self.type]
+            value = holder.get(name.removeprefix("process_") if is_process else name)
+            if isinstance(expected, str):
+                expected = expected.format(**values)
+            if not (expected(value) if callable(expected) else value == expected):
+                return False
+        return True
+
+    def find(self, events, outcome, case_id):
+        values = {"f": f"{outcome.folder}/{case_id}", "base": outcome.folder}
+        return [event for event in events if self.matches(event, values)]
+
+    def __str__(self):
+        return f"{self.type} {self.payload} {self.tags or ''}"
+
+
+class Lacks(Has):
+    """There is no such event: the hole in the fence, as it is known."""
+
+    is_seen = False
+
+
+class OpensOfRace(Has):
+    """Each open has a row, whatever its descriptor was made by then: the file asked for, the one
+    that was put in its place, or the name as it was asked for."""
+
+    def __init__(self):
+        super().__init__("file_open")
+
+    def find(self, events, outcome, case_id):
+        folder = f"{outcome.folder}/{case_id}"
+        rows = [event for event in events if event["type"] == "file_open"
+                and event["file_open"]["path"] in (f"{folder}/secret", f"{folder}/sub")]
+        # The decoy and the counter's file are opened besides.
+        return rows if len(rows) >= outcome.swapped_opens > 0 else []
+
+
+@dataclasses.dataclass
+class Case:
+    id: str
+    verdict: str
+    expectations: list
+    optional: bool = False  # a kernel may lack what the act needs
+
+    def __post_init__(self):
+        kinds = {each.is_seen for each in self.expectations}
+        allowed = {SEEN: [{True}], PARTLY: [{True, False}, {True}], NOT_SEEN: [{False}]}
+        assert kinds in allowed[self.verdict], self.id
+
+    def failure(self, events, outcome):
+        """Why the case is not as it is said to be, or None."""
+        for expected in self.expectations:
+            found = expected.find(events, outcome, self.id)
+            if bool(found) != expected.is_seen:
+                seen = [(e["type"], e.get(e["type"]), e.get("tags")) for e in events]
+                word = "no" if expected.is_seen else "there is a"
+                return f"{word} {expected} among {seen[-12:]}"
+        return None
+
+
+def opened(path="{f}/secret", **more):
+    return Has("file_open", path=path, **more)
+
+
+def not_opened(path="{f}/secret"):
+    return Lacks("file_open", path=path)
+
+
+def ran(path, **more):
+    return Has("process_exec", process_exec_path=path, **more)
+
+
+def connected(ip="127.0.0.1", protocol="tcp", **more):
+    return Has("network_connect", remote_ip=ip, protocol=protocol, **more)
+
+
+def path_is_true(path):
+    return path in ("/usr/bin/true", "/bin/true")
+
+
+def path_is_shell(path):
+    return path in ("/usr/bin/dash", "/bin/dash", "/usr/bin/bash", "/bin/bash")
+
+
+def is_of_acts(path):
+    return os.path.basename(path or "") == "evasion_acts"
+
+
+NO_CONNECT = Lacks("network_connect")
+READ = {"is_read": True}
+
+FILES = [
+    *(Case(name, SEEN, [opened(**READ)]) for name in (
+        "relative-path", "dotdot-path", "symlink-file", "symlink-directory", "rename-after-open",
+        "proc-self-root", "proc-self-cwd", "proc-fd-reopen", "o-path-reopen", "openat2-beneath",
+        "openat2-in-root", "openat2-no-xdev", "openat2-no-symlinks", "openat2-no-magiclinks",
+        "openat2-cached", "mmap-read", "copy-calls")),
+    Case("open-by-handle", SEEN, [opened(**READ)], optional=True),
+    Case("shell-builtin-read", SEEN, [opened(process_exec_path=path_is_shell)]),
+    Case("unlinked-file", SEEN, [opened(), opened("{f}/secret (deleted)", tags=["deleted:path"])]),
+    Case("name-newline", SEEN, [opened("{f}/a\nb\r\x1b[2K")]),
+    Case("name-quotes", SEEN, [Has("file_open", path=lambda path: path.endswith("/\"},\\\"{'`$(x)"))]),
+    Case("name-invalid-utf8", SEEN, [
+        Has("file_open", path_base64=lambda text: base64.b64decode(text or "").endswith(
+            b"/name-invalid-utf8/\xff\xc3(\xed\xa0\x80"))]),
+    Case("rename-before-open", PARTLY, [opened("{f}/harmless"), not_opened()]),
+    Case("hard-link", PARTLY, [opened("{f}/harmless"), not_opened()]),
+    *(Case(name, PARTLY, [
+        Has("file_open", tags=["truncated:path"], is_read=True,
+            path=lambda path: path.startswith(".../d") and path.endswith("/leaf")),
+        Lacks("file_open", path=lambda path: path.startswith("/") and path.endswith("/leaf"))])
+      for name in ("long-path", "deep-path")),
+    Case("fd-swap-race", PARTLY, [OpensOfRace()]),
+    Case("file-attributes", NOT_SEEN, [not_opened(), Lacks("file_open", path="{f}/fifo")]),
+    Case("truncate-path", NOT_SEEN, [not_opened()]),
+]
+
+MOUNTS = [
+    Case("bind-mount", PARTLY, [opened("{f}/harmless", **READ), not_opened()]),
+    Case("overlay-mount", PARTLY, [opened("{f}/sub/secret"), not_opened()], optional=True),
+    *(Case(name, PARTLY, [opened("/secret"), not_opened()])
+      for name in ("chroot", "pivot-root", "detached-mount", "lazy-unmount")),
+    Case("user-namespace", SEEN, [opened(), ran(path_is_true)]),
+    Case("setns-mount", SEEN, [opened("{f}/sub/secret")]),
+]
+
+EXECS = [
+    Case("script", SEEN, [
+        ran(path_is_shell, script_path="{f}/script",
+            process_argv=lambda argv: argv[1] == "-e" and argv[-1] == "one")]),
+    Case("script-nested", SEEN, [
+        ran(path_is_shell, script_path="{f}/outer", process_argv=lambda argv: len(argv) == 4)]),
+    Case("ld-so-program", PARTLY, [
+        ran(lambda path: "/ld-linux" in path, process_argv=["ld.so", "/bin/true"]),
+        Has("file_open", path=path_is_true), Lacks("process_exec", process_exec_path=path_is_true)]),
+    Case("memfd-exec", SEEN, [
+        ran("/memfd:jit-cache (deleted)", is_memfd=True, process_argv=["harmless"])]),
+    Case("execveat-empty-path", SEEN, [ran(path_is_true, process_argv=["harmless"])]),
+    Case("exec-deleted", SEEN, [ran("{f}/gone (deleted)", process_argv=["harmless"])]),
+    Case("thread-exec", SEEN, [ran(path_is_true, process_argv=["true", "by-thread"])]),
+    Case("argc-zero", SEEN, [ran(path_is_true, process_argv=[""])]),
+    Case("argv-empty", SEEN, [ran(path_is_true, process_argv=["", ""])]),
+    Case("argv-false", SEEN, [ran(path_is_true, process_argv=["[kworker/0]"])]),
+    Case("argv-rewrite", SEEN, [opened(process_argv=lambda argv: argv[1].startswith("case-"))]),
+    Case("ld-preload", SEEN, [
+        opened(process_exec_path=path_is_true),
+        Has("file_open", path=lambda path: path.endswith("/evasion_preload.so"))]),
+]
+
+PROCESSES = [
+    Case("vfork-exec", SEEN, [ran(path_is_true)]),
+    *(Case(name, SEEN, [opened(process_exec_path=is_of_acts)])
+      for name in ("clone-vm", "double-fork", "daemon-reparented", "prctl-name", "cgroup-child")),
+    Case("ptrace-swap", SEEN, [opened(**READ)]),
+    Case("process-vm-read", NOT_SEEN, [Lacks("memory_read")]),
+    *(Case(name, SEEN, [Has("cgroup_escape"), opened(tags=["escaped:cgroup"])])
+      for name in ("cgroup-move", "cgroup-clone-into")),
+]
+
+NETWORK = [
+    *(Case(name, SEEN, [connected(family="ipv4")])
+      for name in ("tcp-connect", "tcp-fastopen", "dup-socket", "scm-rights-unconnected",
+                   "int80-connect")),
+    Case("tcp-connect-mapped", SEEN, [connected(family="ipv6")], optional=True),
+    Case("mptcp-connect", SEEN, [connected()], optional=True),
+    Case("udp-connect", SEEN, [connected(protocol="udp")]),
+    Case("udp-sendto", SEEN, [connected(protocol="udp", tags=["via:sendmsg"])]),
+    Case("udp-sendmmsg", SEEN, [connected("127.0.0.2", "udp"), connected("127.0.0.1", "udp")]),
+    *(Case(name, SEEN, [connected()], optional=True)
+      for name in ("io-uring-connect", "io-uring-connect-async")),
+    Case("io-uring-sendmsg", SEEN, [connected(protocol="udp")], optional=True),
+    *(Case(name, NOT_SEEN, [NO_CONNECT])
+      for name in ("raw-icmp", "raw-packet", "af-packet", "scm-rights-connected", "inbound-accept",
+                   "unix-proxy")),
+]
+
+PAST_THE_SENSOR = [
+    Case("int80-open", NOT_SEEN, [not_opened()], optional=True),
+    Case("int80-exec", SEEN, [ran(path_is_true, process_argv=["compat"])], optional=True),
+    Case("int80-fork", SEEN, [opened()], optional=True),
+    *(Case(name, NOT_SEEN, [not_opened()], optional=True)
+      for name in ("io-uring-open", "io-uring-open-async", "io-uring-open-sqpoll",
+                   "io-uring-openat2")),
+    *(Case(name, NOT_SEEN, [not_opened()])
+      for name in ("inherited-fd", "scm-rights-file", "pidfd-getfd")),
+    Case("exec-outside", NOT_SEEN, [not_opened(), Lacks("process_exec", process_argv=lambda argv:
+                                                       argv[:1] == ["cat"])]),
+]
+
+CASES = [*FILES, *MOUNTS, *EXECS, *PROCESSES, *NETWORK, *PAST_THE_SENSOR]
+assert len({case.id for case in CASES}) == len(CASES), "an id stands there twice"
