@@ -74,7 +74,10 @@ static __always_inline bool walk_round(struct cicd_scratch *scratch) {
   if (dentry == scratch->mount_root) {
     struct mount *here = (void *)mount - bpf_core_field_offset(struct mount, mnt);
     struct mount *parent = BPF_CORE_READ(here, mnt_parent);
-    if (!parent || parent == here) return true;
+    if (!parent || parent == here) {
+      scratch->flags |= CICD_STRING_UNREACHABLE;
+      return true;
+    }
     mount = (void *)parent + bpf_core_field_offset(struct mount, mnt);
     scratch->dentry = BPF_CORE_READ(here, mnt_mountpoint);
     scratch->mount = mount;
@@ -82,7 +85,10 @@ static __always_inline bool walk_round(struct cicd_scratch *scratch) {
     return false;
   }
   struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
-  if (!parent || parent == dentry) return true;
+  if (!parent || parent == dentry) {
+    scratch->flags |= CICD_STRING_UNREACHABLE;
+    return true;
+  }
   __u32 position = scratch->position;
   if (position > CICD_SCRATCH_BYTES - CICD_NAME_BYTES) {
     scratch->flags |= CICD_STRING_TRUNCATED;

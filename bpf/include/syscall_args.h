@@ -66,6 +66,15 @@ static __always_inline void syscall_args(struct pt_regs *regs, unsigned long arg
 #endif
 }
 
+/* Whether current came into the kernel by a system call, not by an interrupt or a fault. */
+static __always_inline bool in_system_call(struct pt_regs *regs) {
+#if defined(__TARGET_ARCH_x86)
+  return (long)BPF_CORE_READ(regs, orig_ax) >= 0;
+#else
+  return BPF_CORE_READ(regs, syscallno) >= 0;
+#endif
+}
+
 /* The fourth to the sixth. */
 static __always_inline void syscall_late_args(struct pt_regs *regs, unsigned long args[3]) {
 #if defined(__TARGET_ARCH_x86)
@@ -76,15 +85,6 @@ static __always_inline void syscall_late_args(struct pt_regs *regs, unsigned lon
   args[0] = BPF_CORE_READ(regs, regs[3]);
   args[1] = BPF_CORE_READ(regs, regs[4]);
   args[2] = BPF_CORE_READ(regs, regs[5]);
-#endif
-}
-
-/* Whether current came into the kernel by a system call, not by an interrupt or a fault. */
-static __always_inline bool in_system_call(struct pt_regs *regs) {
-#if defined(__TARGET_ARCH_x86)
-  return (long)BPF_CORE_READ(regs, orig_ax) >= 0;
-#else
-  return BPF_CORE_READ(regs, syscallno) >= 0;
 #endif
 }
 

@@ -7,6 +7,7 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
+#include "file_of.h"
 #include "request_path.h"
 #include "syscall_args.h"
 #include "target.h"

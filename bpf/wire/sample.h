@@ -78,6 +78,8 @@ enum cicd_string_flags {
   CICD_STRING_NAMESPACE = 1 << 6,
   CICD_STRING_ANON_INODE = 1 << 7,
   CICD_STRING_MEMFD = 1 << 8,
+  /* A walked path that ended at the top of a tree and not at the task's root. */
+  CICD_STRING_UNREACHABLE = 1 << 9,
 };
 
 struct cicd_string {

@@ -139,11 +139,9 @@ class KernelSource final : public LiveSource {
 
  private:
   Result<> attach(const HookInfo& hook);
-  bool is_absent(const EventBackend& backend) const;
-  bool is_refused(const EventBackend& backend) const;
-  void append_errors(const EventBackend& backend, std::string& reason) const;
   Result<> attach_at_job_start(const HookInfo& hook, const Result<SyscallTracepoints>& tracepoints);
-  std::string_view limits_of(const EventBackend& backend) const;
+  bool is_refused(const EventBackend& backend) const;
+  std::string limits_of(const EventBackend& backend) const;
   Result<> attach_syscalls(const HookInfo& hook, const SyscallTracepoints& tracepoints);
   void sleep(cicd_consumer_state state, milliseconds time);
 
@@ -216,21 +214,8 @@ bool KernelSource::is_absent(const EventBackend& backend) const {
 }
 
 bool KernelSource::is_refused(const EventBackend& backend) const {
-  return is_absent(backend) || std::ranges::any_of(backend.programs, [&](std::string_view program) {
-           return attach_errors_.contains(program);
-         });
-}
-
-void KernelSource::append_errors(const EventBackend& backend, std::string& reason) const {
-  const auto append = [&](std::string_view text) {
-    if (!reason.empty()) reason += "; ";
-    reason += text;
-  };
-  if (is_absent(backend)) append("this kernel has no tracepoint for it");
-  for (const std::string_view program : backend.programs) {
-    const auto error = attach_errors_.find(program);
-    if (error != attach_errors_.end()) append(std::string(program) + ": " + error->second);
-  }
+  return std::ranges::any_of(
+      backend.programs, [&](std::string_view program) { return attach_errors_.contains(program); });
 }
 
 void KernelSource::choose_backends(const std::map<std::string, std::string>& wanted) {
@@ -356,9 +341,11 @@ void KernelSource::untrack_slot(std::uint32_t slot) {
   used_slots_.reset(slot);
 }
 
-std::string_view KernelSource::limits_of(const EventBackend& backend) const {
-  const bool serves_strict = strict_ && !attach_errors_.contains(kStrictProgram);
-  return serves_strict && !backend.strict_limits.empty() ? backend.strict_limits : backend.limits;
+std::string KernelSource::limits_of(const EventBackend& backend) const {
+  if (!strict_ || backend.strict_limits.empty()) return std::string(backend.limits);
+  const auto error = attach_errors_.find(kStrictProgram);
+  if (error == attach_errors_.end()) return std::string(backend.strict_limits);
+  return std::string(backend.limits) + " --strict is not in force: " + error->second;
 }
 
 std::vector<Coverage> KernelSource::coverage() const {
@@ -373,6 +360,11 @@ std::vector<Coverage> KernelSource::coverage() const {
     for (const EventBackend* backend = &best; backend != nullptr; backend = backend->fallback) {
       append_errors(*backend, coverage.reason);
       if (backend == &taken) break;
+    }
+    const auto is_absent = [&](std::string_view program) { return programs_.is_absent(program); };
+    if (!taken.programs.empty() && std::ranges::all_of(taken.programs, is_absent)) {
+      coverage.available = false;
+      coverage.reason = "this kernel has no tracepoint for it";
     }
     coverage.backend = coverage.available ? taken.backend : kNoBackend;
     if (coverage.available) coverage.limits = limits_of(taken);

@@ -14,6 +14,11 @@ std::size_t mix(std::size_t seed, std::uint64_t value) {
 // The upper half: it depends on every bit of what was mixed.
 std::size_t place_of(std::size_t hash, std::size_t places) { return (hash >> 32) % places; }
 
+std::size_t hash_of(const OpenQuestion& question) {
+  const std::size_t name = std::hash<std::string_view>()(question.name);
+  return mix(mix(mix(name, question.cookie), question.id), question.type);
+}
+
 }  // namespace
 
 bool RecentNames::is_new(const NameUser& user, std::string_view name, std::uint32_t kind,
@@ -33,8 +38,7 @@ bool RecentNames::is_new(const NameUser& user, std::string_view name, std::uint3
 
 void PendingQueries::add(const OpenQuestion& question) {
   if (places_.empty()) places_.resize(kPlaces);
-  const std::size_t hash = mix(mix(question.cookie, question.id), question.type);
-  Place& place = places_[place_of(hash, kPlaces)];
+  Place& place = places_[place_of(hash_of(question), kPlaces)];
   place.cookie = question.cookie;
   place.server = question.server;
   place.id = question.id;
@@ -44,8 +48,7 @@ void PendingQueries::add(const OpenQuestion& question) {
 
 bool PendingQueries::has(const OpenQuestion& question) const {
   if (places_.empty()) return false;
-  const std::size_t hash = mix(mix(question.cookie, question.id), question.type);
-  const Place& place = places_[place_of(hash, kPlaces)];
+  const Place& place = places_[place_of(hash_of(question), kPlaces)];
   return place.cookie == question.cookie && place.server == question.server &&
          place.id == question.id && place.type == question.type && place.name == question.name;
 }

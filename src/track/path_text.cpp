@@ -23,6 +23,7 @@ std::uint32_t marks_of(const WireString& path) {
   if (path.has(CICD_STRING_TRUNCATED)) marks |= kMarkTruncatedPath;
   if (path.has(CICD_STRING_FAULT)) marks |= kMarkFaultPath;
   if (path.has(CICD_STRING_DELETED)) marks |= kMarkDeletedPath;
+  if (path.has(CICD_STRING_UNREACHABLE)) marks |= kMarkUnreachablePath;
   return marks;
 }
 

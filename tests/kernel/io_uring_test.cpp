@@ -52,6 +52,9 @@ class Ring {
     }
     auto* head = at(params_.cq_off.head);
     for (int i = 0; i < 2000; ++i) {
+      if ((std::atomic_ref(*at(params_.sq_off.flags)).load() & IORING_SQ_NEED_WAKEUP) != 0) {
+        ::syscall(SYS_io_uring_enter, fd_, 1, 0, IORING_ENTER_SQ_WAKEUP, nullptr, 0);
+      }
       if (*head != std::atomic_ref(*at(params_.cq_off.tail)).load()) {
         const auto* done = reinterpret_cast<io_uring_cqe*>(rings_ + params_.cq_off.cqes);
         const int result = done[*head & *at(params_.cq_off.ring_mask)].res;
