@@ -77,8 +77,10 @@ constexpr FieldInfo kFileLinkFields[] = {
     {"is_symlink", "is_symlink", kBool, kPlain, "A symbolic link."},
 };
 constexpr FieldInfo kMountFields[] = {
-    {"source_path", "source_path", kString, kPlain, "What was mounted or moved."},
-    {"target_path", "target_path", kString, kPlain, "Where."},
+    {"source_path", "source_path", kString, kPlain,
+     "What was mounted or moved; of a new file system its source as given, or its type."},
+    {"target_path", "target_path", kString, kPlain,
+     "Where; for `pivot_root` where the old root went."},
     {"operation", "operation", kString, kPlain,
      "`new`, `bind`, `move`, `remount`, `propagation`, `umount` or `pivot_root`.", false},
 };
@@ -172,7 +174,8 @@ constexpr std::array<EventTypeInfo, kEventTypeCount> kEventTypes = {{
      "tried."},
     {EventType::kFileRemove, "file_remove", kFileRemoveFields,
      "A file or directory was removed (`unlink`, `rmdir`)."},
-    {EventType::kFileMove, "file_move", kFileMoveFields, "A file or directory was renamed."},
+    {EventType::kFileMove, "file_move", kFileMoveFields,
+     "A file or directory was renamed; two that changed places make two."},
     {EventType::kFileLink, "file_link", kFileLinkFields, "A hard or symbolic link was made."},
     {EventType::kMount, "mount", kMountFields, "The tree of mounts was changed."},
     {EventType::kDomain, "domain", kDomainFields,
