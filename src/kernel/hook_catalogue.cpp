@@ -148,8 +148,8 @@ constexpr std::string_view kUnixCallPrograms[] = {"unix_called"};
 
 constexpr std::string_view kChangeLimits =
     "32-bit system calls are not seen, nor io_uring (each is an io_uring_op). Paths are joined "
-    "from "
-    "what the caller gave: a second thread that changes the text during the call can show another "
+    "from what the caller gave: a second thread that changes the text during the call can show "
+    "another "
     "name, and names by way of `..` are wrong when the call moved the working directory itself.";
 constexpr std::string_view kChangeStrictLimits =
     "io_uring is not seen (each is an io_uring_op). Paths are joined from what the caller gave: a "
@@ -178,9 +178,12 @@ constexpr std::array<EventBackend, kEventTypeCount> kBackends = {{
     {EventType::kCgroupEscape, "tp_btf", kEscapePrograms, ""},
     {EventType::kMonitoringGap, "sensor", {}, ""},
     {EventType::kUnixSocketConnect, "cgroup", kUnixHookPrograms, "", "", &kUnixCalled},
-    {EventType::kFileRemove, "syscall tracepoint", kChangePrograms, kChangeLimits},
-    {EventType::kFileMove, "syscall tracepoint", kChangePrograms, kChangeLimits},
-    {EventType::kFileLink, "syscall tracepoint", kChangePrograms, kChangeLimits},
+    {EventType::kFileRemove, "syscall tracepoint", kChangePrograms, kChangeLimits,
+     kChangeStrictLimits},
+    {EventType::kFileMove, "syscall tracepoint", kChangePrograms, kChangeLimits,
+     kChangeStrictLimits},
+    {EventType::kFileLink, "syscall tracepoint", kChangePrograms, kChangeLimits,
+     kChangeStrictLimits},
     {EventType::kMount, "syscall tracepoint", kMountPrograms, kMountLimits},
     {EventType::kDomain, "cgroup", kDnsPrograms,
      "Only DNS over UDP and TCP to port 53: neither over TLS or HTTPS nor to other ports, and not "
