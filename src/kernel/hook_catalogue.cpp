@@ -163,8 +163,8 @@ constexpr std::string_view kUnixCallPrograms[] = {"unix_called"};
 
 constexpr std::string_view kChangeLimits =
     "32-bit system calls are not seen, nor io_uring (each is an io_uring_op). Paths are joined "
-    "from "
-    "what the caller gave: a second thread that changes the text during the call can show another "
+    "from what the caller gave: a second thread that changes the text during the call can show "
+    "another "
     "name, and names by way of `..` are wrong when the call moved the working directory itself.";
 constexpr std::string_view kChangeStrictLimits =
     "io_uring is not seen (each is an io_uring_op). Paths are joined from what the caller gave: a "
