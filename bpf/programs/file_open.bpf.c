@@ -8,7 +8,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "file_of.h"
-#include "path.h"
+#include "request_path.h"
 #include "syscall_args.h"
 #include "target.h"
 #include "track.h"
@@ -19,7 +19,6 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define FMODE_WRITE 2
 #define S_IFMT 0170000
 #define S_IFDIR 0040000
-#define AT_FDCWD (-100)
 #define EINTR 4
 #define ERESTARTSYS 512
 #define O_ACCMODE 3
@@ -66,33 +65,6 @@ static __always_inline bool read_request(long number, struct request *request) {
     return false;
   }
   return true;
-}
-
-/* The path as given, and where it starts when it is relative. */
-static __always_inline void describe_request(struct cicd_scratch *scratch,
-                                             struct cicd_sample_open *sample,
-                                             const struct request *request,
-                                             struct task_struct *task) {
-  __u32 begin = scratch->position;
-  if (request->path) {
-    append_user_string(scratch, request->path, &sample->path);
-    char first = 0;
-    if (begin < CICD_SCRATCH_BYTES) first = scratch->data[begin];
-    if (sample->path.length > 0 && first == '/') return;
-  }
-  struct fs_struct *fs = BPF_CORE_READ(task, fs);
-  struct vfsmount *mount;
-  struct dentry *dentry;
-  if (request->directory == AT_FDCWD) {
-    mount = BPF_CORE_READ(fs, pwd.mnt);
-    dentry = BPF_CORE_READ(fs, pwd.dentry);
-  } else {
-    struct file *file = file_of(task, request->directory);
-    if (!file) return;
-    mount = BPF_CORE_READ(file, f_path.mnt);
-    dentry = BPF_CORE_READ(file, f_path.dentry);
-  }
-  append_path(scratch, mount, dentry, fs, &sample->base);
 }
 
 static __always_inline void describe_file(struct cicd_scratch *scratch,
@@ -186,7 +158,8 @@ int open_returned(struct trace_event_raw_sys_exit *ctx) {
       sample->header.flags |= CICD_OPEN_UNRESOLVED;
     }
     flags_from_request(sample);
-    describe_request(scratch, sample, &request, task);
+    append_request_path(scratch, task, request.directory, request.path, &sample->path,
+                        &sample->base);
   }
   __u32 size = scratch->position;
   if (size > CICD_SCRATCH_BYTES) {

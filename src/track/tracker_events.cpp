@@ -46,6 +46,8 @@ void Tracker::Impl::on(const OpenSample& sample, const Context& context) {
   const PathText path = is_walked ? path_text(sample.path, fixed.inode, arena)
                                   : unresolved_path_text(sample.path, sample.base, arena);
   record->marks |= path.marks;
+  if (fixed.call == CICD_OPEN_TRUNCATE) record->marks |= kMarkTruncate;
+  if (fixed.call == CICD_OPEN_COMPAT) record->marks |= kMark32Bit;
   record->fields[f::kPath].text = path.text;
   record->fields[f::kIsRead].number = (fixed.header.flags & CICD_OPEN_READ) != 0 ? 1 : 0;
   record->fields[f::kIsWrite].number = (fixed.header.flags & CICD_OPEN_WRITE) != 0 ? 1 : 0;

@@ -52,6 +52,9 @@ class Ring {
     }
     auto* head = at(params_.cq_off.head);
     for (int i = 0; i < 2000; ++i) {
+      if ((std::atomic_ref(*at(params_.sq_off.flags)).load() & IORING_SQ_NEED_WAKEUP) != 0) {
+        ::syscall(SYS_io_uring_enter, fd_, 1, 0, IORING_ENTER_SQ_WAKEUP, nullptr, 0);
+      }
       if (*head != std::atomic_ref(*at(params_.cq_off.tail)).load()) {
         const auto* done = reinterpret_cast<io_uring_cqe*>(rings_ + params_.cq_off.cqes);
         const int result = done[*head & *at(params_.cq_off.ring_mask)].res;
@@ -119,8 +122,7 @@ class IoUringHooks : public HookTest {
     return out;
   }
   // What one request gives; `wanted` is its result.
-  SeenRequest the_request(const io_uring_sqe& entry, unsigned ring_flags = 0,
-                          int at_least = 0) {
+  SeenRequest the_request(const io_uring_sqe& entry, unsigned ring_flags = 0, int at_least = 0) {
     const auto seen = requests([&] {
       Ring ring(ring_flags);
       if (!ring.ok()) return 1;
@@ -180,7 +182,9 @@ TEST_F(IoUringHooks, NamesOfFiles) {
     Ring ring;
     if (!ring.ok()) return 1;
     if (::mknod(one.c_str(), S_IFREG | 0600, 0) != 0) return 2;
-    const auto second = [](const std::string& name) { return reinterpret_cast<__u64>(name.c_str()); };
+    const auto second = [](const std::string& name) {
+      return reinterpret_cast<__u64>(name.c_str());
+    };
     const int here = AT_FDCWD;
     if (ring.run(request(IORING_OP_RENAMEAT, here, one.c_str(), here, second(two))) != 0) return 3;
     if (ring.run(request(IORING_OP_LINKAT, here, two.c_str(), here, second(one))) != 0) return 4;
@@ -193,9 +197,9 @@ TEST_F(IoUringHooks, NamesOfFiles) {
     return ::rmdir(dir.c_str());
   });
   const std::pair<unsigned, std::string> wanted[] = {
-      {IORING_OP_RENAMEAT, at + "one"}, {IORING_OP_LINKAT, at + "one"},
+      {IORING_OP_RENAMEAT, at + "one"},   {IORING_OP_LINKAT, at + "one"},
       {IORING_OP_SYMLINKAT, at + "link"}, {IORING_OP_MKDIRAT, at + "dir"},
-      {IORING_OP_UNLINKAT, at + "one"}, {IORING_OP_UNLINKAT, at + "two"},
+      {IORING_OP_UNLINKAT, at + "one"},   {IORING_OP_UNLINKAT, at + "two"},
       {IORING_OP_UNLINKAT, at + "link"}};
   ASSERT_EQ(seen.size(), std::size(wanted));
   for (std::size_t i = 0; i < seen.size(); ++i) {
@@ -213,8 +217,7 @@ TEST_F(IoUringHooks, ConnectIsAlsoAConnect) {
     Ring ring;
     const int socket = ::socket(AF_INET, SOCK_STREAM, 0);
     if (!ring.ok() || socket < 0) return 1;
-    const int result =
-        ring.run(request(IORING_OP_CONNECT, socket, &address, 0, sizeof(address)));
+    const int result = ring.run(request(IORING_OP_CONNECT, socket, &address, 0, sizeof(address)));
     return result == -ECONNREFUSED ? 0 : 2;
   });
   ASSERT_EQ(seen.size(), 1u);

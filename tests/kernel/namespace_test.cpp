@@ -127,9 +127,8 @@ TEST_F(NamespaceHooks, CloneRefused) {
   const auto as_nobody = [](const Act& act) {
     return [act] { return ::syscall(SYS_setuid, 65534) == 0 ? act() : 9; };
   };
-  expect(changes(as_nobody([] {
-           return ::syscall(SYS_clone, CLONE_NEWNET | SIGCHLD, 0, 0, 0, 0) < 0 ? 0 : 1;
-         })),
+  expect(changes(as_nobody(
+             [] { return ::syscall(SYS_clone, CLONE_NEWNET | SIGCHLD, 0, 0, 0, 0) < 0 ? 0 : 1; })),
          CICD_NAMESPACE_CLONE, CLONE_NEWNET, EPERM);
   expect(changes(as_nobody([] {
            clone_args args{};

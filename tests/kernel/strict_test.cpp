@@ -119,8 +119,8 @@ class StrictHooks : public HookTest {
 };
 
 TEST_F(StrictHooks, OpenIsWalkedLikeANativeOne) {
-  const auto opens = compat_opens(
-      [&] { return call32(kOpen, low(file()), O_RDWR | O_CLOEXEC) >= 0 ? 0 : 1; });
+  const auto opens =
+      compat_opens([&] { return call32(kOpen, low(file()), O_RDWR | O_CLOEXEC) >= 0 ? 0 : 1; });
   ASSERT_EQ(opens.size(), 1u);
   EXPECT_EQ(opens[0].path.path(), file());
   EXPECT_EQ(opens[0].path.flags, CICD_STRING_COMPONENTS);
@@ -211,8 +211,8 @@ TEST_F(StrictHooks, Links) {
 }
 
 TEST_F(StrictHooks, WhatFailedIsNoRemove) {
-  const Samples samples = seen_of(
-      [&] { return call32(kUnlink, low(scratch() + "/none")) == -ENOENT ? 0 : 1; });
+  const Samples samples =
+      seen_of([&] { return call32(kUnlink, low(scratch() + "/none")) == -ENOENT ? 0 : 1; });
   EXPECT_TRUE(samples.of(CICD_SAMPLE_REMOVE).empty());
 }
 
@@ -241,8 +241,8 @@ TEST_F(StrictHooks, CoverageTells) {
 // Without --strict it is not there.
 TEST_F(HookTest, WithoutStrictA32BitOpenIsNotSeen) {
   std::ofstream(scratch() + "/file") << "text";
-  const Samples samples = observe(
-      [&] { return call32(kOpen, low(scratch() + "/file"), O_RDONLY) >= 0 ? 0 : 1; });
+  const Samples samples =
+      observe([&] { return call32(kOpen, low(scratch() + "/file"), O_RDONLY) >= 0 ? 0 : 1; });
   EXPECT_EQ(finished().status, 0);
   EXPECT_TRUE(samples.opens_of("/file").empty());
 }

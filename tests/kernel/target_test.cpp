@@ -115,8 +115,7 @@ TEST_F(PtraceHooks, AZombieHasNoProgramButIsFound) {
   const pid_t zombie = start(nullptr, [] { return 0; });
   siginfo_t info{};
   ::waitid(P_PID, static_cast<id_t>(zombie), &info, WEXITED | WNOWAIT);
-  const auto seen =
-      ptraces([&] { return ::ptrace(PTRACE_SEIZE, zombie, 0, 0) == -1 ? 0 : 1; });
+  const auto seen = ptraces([&] { return ::ptrace(PTRACE_SEIZE, zombie, 0, 0) == -1 ? 0 : 1; });
   ::waitpid(zombie, nullptr, 0);
   ASSERT_EQ(seen.size(), 1u);
   EXPECT_EQ(seen[0].fixed.target_pid, static_cast<std::uint32_t>(zombie));
@@ -299,7 +298,7 @@ TEST_F(FindTask, InNestedNamespaces) {
 
 // The table of pids has a level more at 64, 4,096 and 262,144.
 TEST_F(FindTask, PidsOfEverySize) {
-  static constexpr pid_t kNumbers[] = {2,    63,   64,    65,     127,    128,     4095,
+  static constexpr pid_t kNumbers[] = {2,    63,   64,    65,     127,    128,    4095,
                                        4096, 4097, 32767, 262143, 262144, 4194303};
   int pid_max = 0;
   std::ifstream("/proc/sys/kernel/pid_max") >> pid_max;

@@ -52,8 +52,9 @@ class DockerContainers : public ::testing::Test {
 
   // Starts a container and returns its id.
   std::string start_container(const std::vector<std::string>& command) {
-    std::vector<std::string> arguments = {"run",    "--detach", "--network", "none",
-                                          "--cgroup-parent", dockerd_->parent_path(), "busybox"};
+    std::vector<std::string> arguments = {"run",    "--detach",        "--network",
+                                          "none",   "--cgroup-parent", dockerd_->parent_path(),
+                                          "busybox"};
     arguments.insert(arguments.end(), command.begin(), command.end());
     std::string id = dockerd_->docker(arguments);
     EXPECT_EQ(id.size(), kIdDigits) << id;

@@ -104,11 +104,20 @@ int Dockerd::serve() const {
     return 1;
   }
   ::setenv("PATH", "/usr/sbin:/usr/bin:/sbin:/bin", 1);
-  const std::vector<std::string> argv = {
-      kDaemon,        "--data-root", folder_ + "/data",   "--exec-root",      folder_ + "/exec",
-      "--pidfile",    folder_ + "/dockerd.pid",           "--host",           socket(),
-      "--bridge=none", "--iptables=false", "--ip-forward=false", "--ip-masq=false",
-      "--userland-proxy=false"};
+  const std::vector<std::string> argv = {kDaemon,
+                                         "--data-root",
+                                         folder_ + "/data",
+                                         "--exec-root",
+                                         folder_ + "/exec",
+                                         "--pidfile",
+                                         folder_ + "/dockerd.pid",
+                                         "--host",
+                                         socket(),
+                                         "--bridge=none",
+                                         "--iptables=false",
+                                         "--ip-forward=false",
+                                         "--ip-masq=false",
+                                         "--userland-proxy=false"};
   std::vector<char*> arguments;
   for (const std::string& each : argv) arguments.push_back(const_cast<char*>(each.c_str()));
   arguments.push_back(nullptr);
