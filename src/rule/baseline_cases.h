@@ -29,6 +29,12 @@ struct CorrelationCase {
   std::vector<std::vector<Event>> quiet;
 };
 
+inline std::vector<Case> joined(const std::vector<std::vector<Case>>& parts) {
+  std::vector<Case> out;
+  for (const std::vector<Case>& part : parts) out.insert(out.end(), part.begin(), part.end());
+  return out;
+}
+
 std::vector<Case> install_cases();
 std::vector<Case> install_act_cases();
 std::vector<Case> credential_cases();

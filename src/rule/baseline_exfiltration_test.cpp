@@ -4,7 +4,9 @@
 
 namespace cicd::baseline {
 
-std::vector<Case> exfiltration_cases() {
+namespace {
+
+std::vector<Case> first_part() {
   return {
       {"drop_site_asked",
        {asked("webhook.site", in_step(kCurl)), asked("x.m.pipedream.net", in_step(kCurl)),
@@ -32,6 +34,11 @@ std::vector<Case> exfiltration_cases() {
        {asked("dns.google", in_step(kCurl)), asked("mozilla.cloudflare-dns.com", in_step(kCurl))},
        {asked("registry.npmjs.org", in_step(kCurl)),
         asked("dns.google", in_step({"/usr/lib/firefox/firefox", {"firefox"}}))}},
+  };
+}
+
+std::vector<Case> second_part() {
+  return {
       {"onion_name_asked",
        {asked("expyuzz4wqqyqhjn.onion", in_step(kCurl)), asked("x.onion.ly", in_step(kCurl))},
        {asked("registry.npmjs.org", in_step(kCurl)), asked("onions.example.test", in_step(kCurl))}},
@@ -59,6 +66,11 @@ std::vector<Case> exfiltration_cases() {
         request("POST", "api.telegram.org", "/bot1:x/sendMessage", in_step(kCurl))},
        {request("GET", "discord.com", "/api/webhooks/1/x", in_step(kCurl)),
         request("POST", "x.test", "/bot", in_step(kCurl))}},
+  };
+}
+
+std::vector<Case> third_part() {
+  return {
       {"script_fetched_in_clear",
        {request("GET", "x.test", "/install.sh", in_step(kCurl))},
        {request("GET", "localhost:8080", "/install.sh", in_step(kCurl)),
@@ -82,6 +94,12 @@ std::vector<Case> exfiltration_cases() {
        {request("POST", "10.0.0.2:2375", "/v1.41/containers/create", in_step(kDocker)),
         request("GET", "10.0.0.2:2375", "/v1.41/containers/json", in_step(kCurl))}},
   };
+}
+
+}  // namespace
+
+std::vector<Case> exfiltration_cases() {
+  return joined({first_part(), second_part(), third_part()});
 }
 
 }  // namespace cicd::baseline

@@ -4,7 +4,9 @@
 
 namespace cicd::baseline {
 
-std::vector<Case> install_act_cases() {
+namespace {
+
+std::vector<Case> first_part() {
   return {
       {"package_install_reads_process_memory",
        {memory("proc_mem", kWorker, below_npm(kNode)),
@@ -37,6 +39,11 @@ std::vector<Case> install_act_cases() {
        {asked("x.example.test", below_npm(kCurl))},
        {asked("x.example.test", below_npm({"/usr/bin/node", {"node", "/usr/bin/npm", "prefix"}})),
         asked("x.example.test", below_pip(kGit)), asked("x.example.test", in_step(kCat))}},
+  };
+}
+
+std::vector<Case> second_part() {
+  return {
       {"package_install_removes_home_files",
        {removed("/home/runner/.ssh/id_rsa", below_npm(kNode)),
         removed("/root/.bashrc", below_pip(kCat))},
@@ -68,5 +75,9 @@ std::vector<Case> install_act_cases() {
                 below_npm({"/usr/bin/node", {"node", "/usr/bin/npm", "prefix"}}))}},
   };
 }
+
+}  // namespace
+
+std::vector<Case> install_act_cases() { return joined({first_part(), second_part()}); }
 
 }  // namespace cicd::baseline

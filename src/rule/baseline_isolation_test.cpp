@@ -4,7 +4,9 @@
 
 namespace cicd::baseline {
 
-std::vector<Case> isolation_cases() {
+namespace {
+
+std::vector<Case> first_part() {
   return {
       {"system_folder_covered",
        {mounted("/tmp/x", "/etc", in_step({"/usr/bin/mount", {"mount"}})),
@@ -42,6 +44,11 @@ std::vector<Case> isolation_cases() {
        {unix_connect("/run/docker.sock", in_step(kCurl))},
        {unix_connect("/run/docker.sock", in_step(kDocker)),
         unix_connect("/run/other.sock", in_step(kCurl))}},
+  };
+}
+
+std::vector<Case> second_part() {
+  return {
       {"engine_socket_used",
        {unix_connect("/run/containerd/containerd.sock", in_step(kPython))},
        {unix_connect("/run/docker.sock", in_step(kDocker)),
@@ -75,6 +82,11 @@ std::vector<Case> isolation_cases() {
         namespaces("setns", "user,pid", in_step(kPython))},
        {namespaces("setns", "net", in_step(kPython)), namespaces("setns", "mnt", in_step(kRunc)),
         namespaces("unshare", "mnt", in_step(kPython))}},
+  };
+}
+
+std::vector<Case> third_part() {
+  return {
       {"host_entered_with_nsenter",
        {exec(in_step({"/usr/bin/nsenter", {"nsenter", "-t", "1", "-m", "sh"}})),
         exec(in_step({"/usr/bin/nsenter", {"nsenter", "--target=1"}}))},
@@ -82,5 +94,9 @@ std::vector<Case> isolation_cases() {
         exec(in_step({"/usr/bin/cat", {"cat", "1"}}))}},
   };
 }
+
+}  // namespace
+
+std::vector<Case> isolation_cases() { return joined({first_part(), second_part(), third_part()}); }
 
 }  // namespace cicd::baseline

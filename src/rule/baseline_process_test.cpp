@@ -4,7 +4,9 @@
 
 namespace cicd::baseline {
 
-std::vector<Case> process_access_cases() {
+namespace {
+
+std::vector<Case> first_part() {
   return {
       {"runner_memory_accessed",
        {memory("proc_mem", kWorker, in_step(kCat)),
@@ -41,6 +43,11 @@ std::vector<Case> process_access_cases() {
        {traced("PTRACE_ATTACH", kWorker, in_step(kGdb)),
         traced("PTRACE_SEIZE", "/usr/bin/gitlab-runner", in_step(kPython))},
        {traced("PTRACE_ATTACH", "/usr/bin/vault", in_step(kPython))}},
+  };
+}
+
+std::vector<Case> second_part() {
+  return {
       {"process_traced",
        {traced("PTRACE_ATTACH", "/usr/bin/vault", in_step(kPython)),
         traced("PTRACE_SEIZE", "/usr/bin/vault", in_step(kPython))},
@@ -75,5 +82,9 @@ std::vector<Case> process_access_cases() {
         signalled(9, "/usr/bin/dockerd", in_step(kCat))}},
   };
 }
+
+}  // namespace
+
+std::vector<Case> process_access_cases() { return joined({first_part(), second_part()}); }
 
 }  // namespace cicd::baseline

@@ -4,7 +4,9 @@
 
 namespace cicd::baseline {
 
-std::vector<Case> tampering_cases() {
+namespace {
+
+std::vector<Case> first_part() {
   return {
       {"shell_history_removed",
        {removed("/root/.bash_history", in_step({"/usr/bin/rm", {"rm"}}))},
@@ -38,6 +40,11 @@ std::vector<Case> tampering_cases() {
        {removed("/work/package-lock.json", in_step({"/usr/bin/rm", {"rm"}}))},
        {removed("/work/package.json", in_step({"/usr/bin/rm", {"rm"}})),
         removed("/work/package-lock.json", in_step(kGit))}},
+  };
+}
+
+std::vector<Case> second_part() {
+  return {
       {"lock_file_moved",
        {moved("/work/x", "/work/poetry.lock", in_step({"/usr/bin/mv", {"mv"}})),
         moved("/work/yarn.lock", "/work/x", in_step({"/usr/bin/mv", {"mv"}}))},
@@ -71,6 +78,11 @@ std::vector<Case> tampering_cases() {
        {moved("/root/.aws/credentials", "/root/.aws/credentials.bak",
               in_step({"/usr/bin/mv", {"mv"}})),
         moved("/root/.npmrc.tmp", "/root/.npmrc", in_step({"/usr/bin/mv", {"mv"}}))}},
+  };
+}
+
+std::vector<Case> third_part() {
+  return {
       {"git_hook_moved_into_place",
        {moved("/tmp/x", "/work/x/.git/hooks/post-checkout", in_step({"/usr/bin/mv", {"mv"}}))},
        {moved("/tmp/x", "/work/x/.git/hooks/pre-push", in_step(kGit)),
@@ -96,5 +108,9 @@ std::vector<Case> tampering_cases() {
         linked("/etc/profile.d/x.sh", "/tmp/x", in_step(kDpkg))}},
   };
 }
+
+}  // namespace
+
+std::vector<Case> tampering_cases() { return joined({first_part(), second_part(), third_part()}); }
 
 }  // namespace cicd::baseline
