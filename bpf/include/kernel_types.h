@@ -145,6 +145,7 @@ struct kernel_siginfo {
 
 struct task_struct {
   void *stack;
+  unsigned int flags;
   pid_t pid;
   pid_t tgid;
   int exit_code;
@@ -163,7 +164,7 @@ struct task_struct {
 };
 
 struct trace_event_raw_sys_exit {
-  long id;
+  long id; /* an int before it is a long: cast it */
   long ret;
 };
 

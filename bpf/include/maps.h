@@ -15,6 +15,8 @@
  *                    R every hook, only while shared.escaped is not zero.
  *   loss             counters, wire/loss.h, per CPU             W kernel        R user
  *   shared           wire/shared.h; mapped into the consumer    W both          R both
+ *   socket_owners    who uses a socket to port 53 (socket_owner.h)   W connect, sendmsg, egress
+ *                    R packet hooks, which mostly run for nobody. Goes with the socket.
  *
  * Sizes given here are the defaults; the loader sets those of the rings.
  */
@@ -77,6 +79,22 @@ struct {
   __type(key, __u32);
   __type(value, struct cicd_shared);
 } shared SEC(".maps");
+
+struct cicd_socket_owner {
+  __u64 start_time_ns;
+  __u64 cgroup_id;
+  __u32 slot;
+  __u32 pid;
+  __u32 tid;
+  __u32 exec_id;
+};
+
+struct {
+  __uint(type, BPF_MAP_TYPE_SK_STORAGE);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, int);
+  __type(value, struct cicd_socket_owner);
+} socket_owners SEC(".maps");
 
 static __always_inline struct cicd_shared *shared_memory(void) {
   __u32 zero = 0;

@@ -35,7 +35,7 @@ struct cicd_scratch {
   __u32 position; /* in data; where the next string goes */
   __u32 start;    /* of the string in work */
   __u32 flags;    /* of the string in work */
-  __u32 pad0;
+  __u32 busy;     /* held; only where a program can be preempted (claim_scratch) */
   char data[CICD_SCRATCH_BYTES];
 };
 
@@ -52,6 +52,20 @@ static __always_inline struct cicd_scratch *scratch_memory(void) {
   return bpf_map_lookup_elem(&path_scratch, &zero);
 }
 
+/*
+ * For programs that another task can preempt on the same CPU (cgroup hooks): null while that
+ * other one is at it. Needs a kernel with compare-and-exchange for BPF (5.12).
+ */
+static __always_inline struct cicd_scratch *claim_scratch(void) {
+  struct cicd_scratch *scratch = scratch_memory();
+  if (!scratch || __sync_val_compare_and_swap(&scratch->busy, 0, 1)) return 0;
+  return scratch;
+}
+
+static __always_inline void release_scratch(struct cicd_scratch *scratch) {
+  __sync_val_compare_and_swap(&scratch->busy, 1, 0);
+}
+
 /* One round; returns true when the walk is at its end. */
 static __always_inline bool walk_round(struct cicd_scratch *scratch) {
   struct dentry *dentry = scratch->dentry;
@@ -60,7 +74,10 @@ static __always_inline bool walk_round(struct cicd_scratch *scratch) {
   if (dentry == scratch->mount_root) {
     struct mount *here = (void *)mount - bpf_core_field_offset(struct mount, mnt);
     struct mount *parent = BPF_CORE_READ(here, mnt_parent);
-    if (!parent || parent == here) return true;
+    if (!parent || parent == here) {
+      scratch->flags |= CICD_STRING_UNREACHABLE;
+      return true;
+    }
     mount = (void *)parent + bpf_core_field_offset(struct mount, mnt);
     scratch->dentry = BPF_CORE_READ(here, mnt_mountpoint);
     scratch->mount = mount;
@@ -68,7 +85,10 @@ static __always_inline bool walk_round(struct cicd_scratch *scratch) {
     return false;
   }
   struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
-  if (!parent || parent == dentry) return true;
+  if (!parent || parent == dentry) {
+    scratch->flags |= CICD_STRING_UNREACHABLE;
+    return true;
+  }
   __u32 position = scratch->position;
   if (position > CICD_SCRATCH_BYTES - CICD_NAME_BYTES) {
     scratch->flags |= CICD_STRING_TRUNCATED;

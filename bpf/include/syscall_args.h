@@ -15,7 +15,7 @@
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
-  unsigned long r10, r8, dx, si, di;
+  unsigned long r10, r9, r8, dx, si, di, orig_ax;
 };
 #define CICD_NR_OPEN 2
 #define CICD_NR_CREAT 85
@@ -28,6 +28,7 @@ struct user_pt_regs {
 struct pt_regs {
   __u64 regs[31];
   __u64 orig_x0;
+  __s32 syscallno;
 };
 #define CICD_NR_OPEN (-1)
 #define CICD_NR_CREAT (-1)
@@ -62,6 +63,28 @@ static __always_inline void syscall_args(struct pt_regs *regs, unsigned long arg
   args[0] = BPF_CORE_READ(regs, orig_x0);
   args[1] = BPF_CORE_READ(regs, regs[1]);
   args[2] = BPF_CORE_READ(regs, regs[2]);
+#endif
+}
+
+/* Whether current came into the kernel by a system call, not by an interrupt or a fault. */
+static __always_inline bool in_system_call(struct pt_regs *regs) {
+#if defined(__TARGET_ARCH_x86)
+  return (long)BPF_CORE_READ(regs, orig_ax) >= 0;
+#else
+  return BPF_CORE_READ(regs, syscallno) >= 0;
+#endif
+}
+
+/* The fourth to the sixth. */
+static __always_inline void syscall_late_args(struct pt_regs *regs, unsigned long args[3]) {
+#if defined(__TARGET_ARCH_x86)
+  args[0] = BPF_CORE_READ(regs, r10);
+  args[1] = BPF_CORE_READ(regs, r8);
+  args[2] = BPF_CORE_READ(regs, r9);
+#else
+  args[0] = BPF_CORE_READ(regs, regs[3]);
+  args[1] = BPF_CORE_READ(regs, regs[4]);
+  args[2] = BPF_CORE_READ(regs, regs[5]);
 #endif
 }
 

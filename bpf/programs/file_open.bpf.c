@@ -8,7 +8,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "file_of.h"
-#include "path.h"
+#include "request_path.h"
 #include "syscall_args.h"
 #include "target.h"
 #include "track.h"
@@ -19,7 +19,6 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define FMODE_WRITE 2
 #define S_IFMT 0170000
 #define S_IFDIR 0040000
-#define AT_FDCWD (-100)
 #define EINTR 4
 #define ERESTARTSYS 512
 #define O_ACCMODE 3
@@ -68,33 +67,6 @@ static __always_inline bool read_request(long number, struct request *request) {
   return true;
 }
 
-/* The path as given, and where it starts when it is relative. */
-static __always_inline void describe_request(struct cicd_scratch *scratch,
-                                             struct cicd_sample_open *sample,
-                                             const struct request *request,
-                                             struct task_struct *task) {
-  __u32 begin = scratch->position;
-  if (request->path) {
-    append_user_string(scratch, request->path, &sample->path);
-    char first = 0;
-    if (begin < CICD_SCRATCH_BYTES) first = scratch->data[begin];
-    if (sample->path.length > 0 && first == '/') return;
-  }
-  struct fs_struct *fs = BPF_CORE_READ(task, fs);
-  struct vfsmount *mount;
-  struct dentry *dentry;
-  if (request->directory == AT_FDCWD) {
-    mount = BPF_CORE_READ(fs, pwd.mnt);
-    dentry = BPF_CORE_READ(fs, pwd.dentry);
-  } else {
-    struct file *file = file_of(task, request->directory);
-    if (!file) return;
-    mount = BPF_CORE_READ(file, f_path.mnt);
-    dentry = BPF_CORE_READ(file, f_path.dentry);
-  }
-  append_path(scratch, mount, dentry, fs, &sample->base);
-}
-
 static __always_inline void describe_file(struct cicd_scratch *scratch,
                                           struct cicd_sample_open *sample, struct file *file,
                                           struct task_struct *task) {
@@ -111,26 +83,25 @@ static __always_inline void describe_file(struct cicd_scratch *scratch,
               BPF_CORE_READ(task, fs), &sample->path);
 }
 
-/* Both end in a NUL; `bytes` counts it. */
-static __always_inline bool same_name(const char *a, const char *b, int bytes) {
-#pragma unroll
-  for (int i = 0; i < bytes; i++) {
-    if (a[i] != b[i]) return false;
-  }
-  return true;
-}
+/* Eight characters as they lie in memory; both architectures are little-endian. */
+#define WORD(a, b, c, d, e, f, g, h)                                                       \
+  ((__u64)(a) | (__u64)(b) << 8 | (__u64)(c) << 16 | (__u64)(d) << 24 | (__u64)(e) << 32 | \
+   (__u64)(f) << 40 | (__u64)(g) << 48 | (__u64)(h) << 56)
 
 /* What a name below /proc/<pid> gives away; 0: something else. */
 static __always_inline __u64 memory_method(struct dentry *dentry) {
-  char name[16] = {};
+  __u64 name[2] = {};
   bpf_probe_read_kernel_str(name, sizeof(name), BPF_CORE_READ(dentry, d_name.name));
-  if (same_name(name, "mem", 4)) return CICD_MEMORY_PROC_MEM;
-  if (same_name(name, "environ", 8)) return CICD_MEMORY_PROC_ENVIRON;
-  if (same_name(name, "maps", 5) || same_name(name, "smaps", 6) ||
-      same_name(name, "smaps_rollup", 13) || same_name(name, "numa_maps", 10)) {
-    return CICD_MEMORY_PROC_MAPS;
+  if (name[1] == 0) {
+    if (name[0] == WORD('m', 'e', 'm', 0, 0, 0, 0, 0)) return CICD_MEMORY_PROC_MEM;
+    if (name[0] == WORD('e', 'n', 'v', 'i', 'r', 'o', 'n', 0)) return CICD_MEMORY_PROC_ENVIRON;
+    if (name[0] == WORD('m', 'a', 'p', 's', 0, 0, 0, 0)) return CICD_MEMORY_PROC_MAPS;
+    if (name[0] == WORD('s', 'm', 'a', 'p', 's', 0, 0, 0)) return CICD_MEMORY_PROC_MAPS;
   }
-  return 0;
+  bool rollup = name[0] == WORD('s', 'm', 'a', 'p', 's', '_', 'r', 'o') &&
+                name[1] == WORD('l', 'l', 'u', 'p', 0, 0, 0, 0);
+  bool numa = name[0] == WORD('n', 'u', 'm', 'a', '_', 'm', 'a', 'p') && name[1] == 's';
+  return rollup || numa ? CICD_MEMORY_PROC_MAPS : 0;
 }
 
 /* Whatever path led there: a file of procfs knows its process. */
@@ -187,7 +158,8 @@ int open_returned(struct trace_event_raw_sys_exit *ctx) {
       sample->header.flags |= CICD_OPEN_UNRESOLVED;
     }
     flags_from_request(sample);
-    describe_request(scratch, sample, &request, task);
+    append_request_path(scratch, task, request.directory, request.path, &sample->path,
+                        &sample->base);
   }
   __u32 size = scratch->position;
   if (size > CICD_SCRATCH_BYTES) {

@@ -45,9 +45,12 @@ struct io_cmd_data {
   struct file *file;
 };
 /* Since 6.0 an operation lies at the start of its request, in a struct of its own. */
+struct io_cqe {
+  int fd;
+};
 struct io_kiocb {
   __u8 opcode;
-  struct file *file;
+  struct io_cqe cqe;
 };
 struct io_open {
   int dfd;
@@ -82,6 +85,8 @@ struct io_ring_ctx___5_10 {
 struct send {
   __u64 start_time_ns;
   __u64 file;
+  __u32 fd; /* or index of a registered file */
+  __u32 pad0;
   __u32 pid;
   __u32 exec_id;
   __u32 opcode;
@@ -106,9 +111,13 @@ static __always_inline bool is_reported(__u32 opcode) {
 
 static __always_inline bool first_of_its_kind(const struct cicd_sample_io_uring *sample,
                                               struct io_kiocb *request) {
+  /* The request has its descriptor yet, the file comes when it is carried out. */
+  int fd = -1;
+  if (request && bpf_core_field_exists(request->cqe.fd)) fd = BPF_CORE_READ(request, cqe.fd);
   struct send key = {
       .start_time_ns = sample->header.start_time_ns,
-      .file = request ? (__u64)BPF_CORE_READ(request, file) : 0,
+      .file = (__u64)file_of((void *)bpf_get_current_task(), fd),
+      .fd = fd,
       .pid = sample->header.pid,
       .exec_id = sample->header.exec_id,
       .opcode = sample->opcode,

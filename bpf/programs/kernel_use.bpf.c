@@ -28,7 +28,7 @@ struct module {
   char name[56];
 };
 struct bpf_prog___type {
-  __u32 type;
+  enum bpf_prog_type type;
 };
 struct file___private {
   void *private_data;

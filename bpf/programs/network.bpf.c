@@ -8,6 +8,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "emit.h"
+#include "socket_owner.h"
 #include "track.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -54,9 +55,21 @@ static __always_inline bool to_port_zero(struct bpf_sock_addr *ctx, const struct
   return to->port == 0 && (ctx->protocol == IPPROTO_TCP || ctx->protocol == IPPROTO_UDP);
 }
 
+/* Its packets may come when nobody runs who could be asked (dns.bpf.c). */
+static __always_inline void remember_owner(struct bpf_sock_addr *ctx, __u32 slot,
+                                           const struct destination *to) {
+  if (to->port != CICD_DNS_PORT || !ctx->sk) return;
+  struct cicd_socket_owner owner = owner_of_task((void *)bpf_get_current_task(), slot);
+  struct cicd_socket_owner *kept =
+      bpf_sk_storage_get(&socket_owners, ctx->sk, &owner, BPF_SK_STORAGE_GET_F_CREATE);
+  if (kept) *kept = owner;
+}
+
 static __always_inline int on_connect(struct bpf_sock_addr *ctx, struct destination *to) {
   __u32 slot = slot_of_current();
-  if (slot && !to_port_zero(ctx, to)) emit_connect(ctx, slot, 0, to);
+  if (!slot) return ALLOW;
+  remember_owner(ctx, slot, to);
+  if (!to_port_zero(ctx, to)) emit_connect(ctx, slot, 0, to);
   return ALLOW;
 }
 
@@ -70,6 +83,7 @@ static __always_inline bool same_destination(const struct destination *a,
 static __always_inline int on_sendmsg(struct bpf_sock_addr *ctx, struct destination *to) {
   to->slot = slot_of_current();
   if (!to->slot) return ALLOW;
+  remember_owner(ctx, to->slot, to);
   to->pid = bpf_get_current_pid_tgid() >> 32;
   if (ctx->sk) {
     struct destination *last = bpf_sk_storage_get(&last_sendmsg, ctx->sk, 0, 0);

@@ -12,6 +12,7 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
+#define PF_EXITING 4
 #define SIGCHLD 17
 #define SIGIO 29
 
@@ -19,10 +20,6 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define FROM_CURRENT 0
 #define FROM_KERNEL 1
 
-/*
- * Timers and packets of others make signals in interrupts of this task. Those run on another
- * stack than the task's own, where the arguments of a tracepoint lie.
- */
 static __always_inline bool on_stack_of(struct task_struct *task, const void *arguments) {
   unsigned long at = (unsigned long)arguments;
   unsigned long low = (unsigned long)BPF_CORE_READ(task, stack);
@@ -32,6 +29,18 @@ static __always_inline bool on_stack_of(struct task_struct *task, const void *ar
   if (at < low) return false;
   if (at >= high) return false;
   return true;
+}
+
+/*
+ * Timers and packets of others make signals in interrupts of this task. One that comes while the
+ * task is in the kernel runs on another stack than the task's own, where the arguments of a
+ * tracepoint lie; one that comes while it is not finds the task in no system call. A task that ends
+ * may have come into the kernel by a fault.
+ */
+static __always_inline bool in_interrupt(struct task_struct *current, const void *arguments) {
+  if (!on_stack_of(current, arguments)) return true;
+  if (BPF_CORE_READ(current, flags) & PF_EXITING) return false;
+  return !in_system_call(entry_registers());
 }
 
 /* Not what the kernel tells a parent of its child, nor its own signals. */
@@ -58,7 +67,7 @@ int signal_generated(__u64 *ctx) {
   if (slot_of_task(target) == slot) return 0;
   int signal = (int)ctx[0];
   if (!sent_by(current, target, signal, (void *)ctx[1])) return 0;
-  if (!on_stack_of(current, ctx)) return 0;
+  if (in_interrupt(current, ctx)) return 0;
   struct act act = {.type = CICD_SAMPLE_SIGNAL, .value = (__u32)signal, .target = target};
   emit_act(&act, slot);
   return 0;

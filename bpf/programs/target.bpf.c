@@ -59,7 +59,7 @@ int ptrace_returned(struct trace_event_raw_sys_exit *ctx) {
   unsigned long args[3];
   syscall_args(entry_registers(), args);
   struct act act = {.type = CICD_SAMPLE_PTRACE, .error = error_of(ctx->ret)};
-  if (ctx->id == NR_PIDFD_GETFD) {
+  if ((int)ctx->id == NR_PIDFD_GETFD) {
     act.value = CICD_PTRACE_PIDFD_GETFD;
     act.target = find_task_of_pidfd(current, (__s32)args[0]);
   } else {
@@ -84,7 +84,7 @@ int memory_returned(struct trace_event_raw_sys_exit *ctx) {
   syscall_args(entry_registers(), args);
   struct act act = {
       .type = CICD_SAMPLE_MEMORY,
-      .value = ctx->id == NR_PROCESS_VM_READV ? CICD_MEMORY_VM_READV : CICD_MEMORY_VM_WRITEV,
+      .value = (int)ctx->id == NR_PROCESS_VM_READV ? CICD_MEMORY_VM_READV : CICD_MEMORY_VM_WRITEV,
       .error = error_of(ctx->ret),
       .named = (__u32)args[0],
       .target = find_task((void *)bpf_get_current_task(), (__s32)args[0]),
@@ -102,7 +102,7 @@ int kill_returned(struct trace_event_raw_sys_exit *ctx) {
   struct task_struct *current = (void *)bpf_get_current_task();
   unsigned long args[3];
   syscall_args(entry_registers(), args);
-  long number = ctx->id;
+  int number = (int)ctx->id;
   struct act act = {.type = CICD_SAMPLE_SIGNAL, .error = EPERM};
   if (number == NR_PIDFD_SEND_SIGNAL) {
     act.value = (__u32)args[1];

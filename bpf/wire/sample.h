@@ -78,6 +78,8 @@ enum cicd_string_flags {
   CICD_STRING_NAMESPACE = 1 << 6,
   CICD_STRING_ANON_INODE = 1 << 7,
   CICD_STRING_MEMFD = 1 << 8,
+  /* A walked path that ended at the top of a tree and not at the task's root. */
+  CICD_STRING_UNREACHABLE = 1 << 9,
 };
 
 struct cicd_string {
@@ -183,8 +185,9 @@ enum cicd_open_flags {
   CICD_OPEN_WRITE = 1 << 1,
   CICD_OPEN_DIRECTORY = 1 << 2, /* it is a directory */
   /*
-   * It succeeded, but another thread closed the descriptor before it could be looked at: `path`
-   * and `base` are as for a failed open, inode and device are 0.
+   * It succeeded, but there is no file to look at: another thread closed the descriptor before
+   * that, or the call opens none (truncate). `path` and `base` are as for a failed open, inode and
+   * device are 0.
    */
   CICD_OPEN_UNRESOLVED = 1 << 3,
 };
@@ -211,6 +214,8 @@ enum cicd_paths_flags {
   CICD_PATHS_SYMLINK = 1 << 1, /* link: `path` is a new symbolic link; else a hard link */
   CICD_PATHS_COMPAT = 1 << 2,  /* a 32-bit call; only with --strict */
   CICD_PATHS_IO_URING = 1 << 3,
+  CICD_PATHS_FOLLOWED = 1 << 4, /* link: a symbolic link at the end of `other` was followed */
+  CICD_PATHS_EXCHANGE = 1 << 5, /* move: and `other` became `path` in the same moment */
 };
 
 enum cicd_mount_operation {
@@ -230,7 +235,7 @@ enum cicd_mount_operation {
  */
 struct cicd_sample_paths {
   struct cicd_sample_header header;
-  __u64 mount_flags; /* MS_* of mount(2), or those of the call that was made */
+  __u64 mount_flags; /* MS_*, or the flags of the call that was made */
   __u32 operation;   /* enum cicd_mount_operation; else 0 */
   __u32 pad0;
   struct cicd_string path;
@@ -274,7 +279,8 @@ struct cicd_sample_dns {
   __u16 local_port;
   __u16 family;
   __u16 protocol;
-  __u32 tcp_sequence;
+  __u32 tcp_sequence;  /* of the first payload byte. UDP: size of each datagram when there are
+                          several in this one (UDP_SEGMENT), else 0 */
   __u32 payload_bytes; /* on the wire; more than `payload` holds when that is cut */
   struct cicd_string payload;
 };

@@ -27,18 +27,19 @@ struct FieldValue {
 
 // What a reader must know to trust a record. Written as tags "<mark>:<what>" in log rows.
 enum EventMark : std::uint32_t {
-  kMarkTruncatedPath = 1 << 0,    // truncated:path
-  kMarkUnresolvedPath = 1 << 1,   // unresolved:path  joined from cwd or directory fd, not walked
-  kMarkDeletedPath = 1 << 2,      // deleted:path     the name was unlinked already
-  kMarkTruncatedArgv = 1 << 3,    // truncated:argv
-  kMarkUnknownProcess = 1 << 4,   // unknown:process  the start of the process was not seen
-  kMarkSendmsg = 1 << 5,          // via:sendmsg      a datagram without connect
-  kMarkEscaped = 1 << 6,          // escaped:cgroup   the process is outside the job's cgroups
-  kMarkFaultPath = 1 << 7,        // fault:path       memory of the name could not be read
-  kMarkAmbiguousDomain = 1 << 8,  // ambiguous:domain several names lead to the address
-  kMarkIoUring = 1 << 9,          // via:io_uring     past the system calls
-  kMark32Bit = 1 << 10,           // via:32bit        a 32-bit system call
-  kMarkTruncate = 1 << 11,        // via:truncate     truncate(2), no open
+  kMarkTruncatedPath = 1 << 0,     // truncated:path
+  kMarkUnresolvedPath = 1 << 1,    // unresolved:path  joined from cwd or directory fd, not walked
+  kMarkDeletedPath = 1 << 2,       // deleted:path     the name was unlinked already
+  kMarkTruncatedArgv = 1 << 3,     // truncated:argv
+  kMarkUnknownProcess = 1 << 4,    // unknown:process  the start of the process was not seen
+  kMarkSendmsg = 1 << 5,           // via:sendmsg      a datagram without connect
+  kMarkEscaped = 1 << 6,           // escaped:cgroup   the process is outside the job's cgroups
+  kMarkFaultPath = 1 << 7,         // fault:path       memory of the name could not be read
+  kMarkAmbiguousDomain = 1 << 8,   // ambiguous:domain several names lead to the address
+  kMarkIoUring = 1 << 9,           // via:io_uring     past the system calls
+  kMark32Bit = 1 << 10,            // via:32bit        a 32-bit system call
+  kMarkTruncate = 1 << 11,         // via:truncate     truncate(2), no open
+  kMarkUnreachablePath = 1 << 12,  // unreachable:path not below the root of the process
 };
 
 struct EventRecord {

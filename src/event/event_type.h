@@ -84,7 +84,15 @@ namespace process_exit {
 enum : std::uint8_t { kExitCode, kSignal, kDurationMs };
 }
 namespace network_connect {
-enum : std::uint8_t { kRemoteIp, kRemotePort, kProtocol, kFamily, kDomain, kDomainSource };
+enum : std::uint8_t {
+  kRemoteIp,
+  kRemotePort,
+  kProtocol,
+  kFamily,
+  kDomain,
+  kDomainSource,
+  kDomainCandidates
+};
 }
 namespace file_open {
 enum : std::uint8_t { kPath, kIsRead, kIsWrite, kFlags, kError };

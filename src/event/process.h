@@ -28,6 +28,7 @@ struct ExecImage {
   bool is_memfd = false;
   bool argv_truncated = false;
   bool exec_path_truncated = false;
+  bool exec_path_unreachable = false;  // not below the root of the process
   bool is_known = true;  // false: seen without its exec, filled from /proc as far as possible
 };
 

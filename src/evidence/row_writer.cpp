@@ -18,8 +18,9 @@ struct MarkTag {
   std::string_view tag;
 };
 
-// Not an EventMark: it follows from the process.
+// No EventMarks: they follow from the process.
 constexpr std::uint32_t kMarkTruncatedExecPath = std::uint32_t{1} << 31;
+constexpr std::uint32_t kMarkUnreachableExecPath = std::uint32_t{1} << 30;
 
 // In the order they are written: sorted.
 constexpr MarkTag kMarkTags[] = {
@@ -31,6 +32,8 @@ constexpr MarkTag kMarkTags[] = {
     {kMarkTruncatedExecPath, "truncated:exec_path"},
     {kMarkTruncatedPath, "truncated:path"},
     {kMarkUnknownProcess, "unknown:process"},
+    {kMarkUnreachableExecPath, "unreachable:exec_path"},
+    {kMarkUnreachablePath, "unreachable:path"},
     {kMarkUnresolvedPath, "unresolved:path"},
     {kMark32Bit, "via:32bit"},
     {kMarkIoUring, "via:io_uring"},
@@ -43,6 +46,7 @@ void append_tags(JsonWriter& json, const EventRecord& record) {
   std::uint32_t marks = record.marks;
   if (image.argv_truncated) marks |= kMarkTruncatedArgv;
   if (image.exec_path_truncated) marks |= kMarkTruncatedExecPath;
+  if (image.exec_path_unreachable) marks |= kMarkUnreachableExecPath;
   if (!image.is_known) marks |= kMarkUnknownProcess;
   if (marks == 0) return;
   json.key("tags");

@@ -72,6 +72,7 @@ void append_compatible(JsonWriter& json, const JobSummary& summary) {
     addresses.insert(use.remote_ip);
     if (!use.domain.empty()) domains.insert(use.domain);
   }
+  for (const DomainUse& use : summary.domains) domains.insert(use.domain);
   append_strings(json, "network_connects", addresses);
   append_strings(json, "domains", domains);
 
@@ -135,6 +136,16 @@ void append_observations(JsonWriter& json, const JobSummary& summary) {
     json.member_number("remote_port", use.remote_port);
     json.member("protocol", use.protocol);
     json.member_if("domain", use.domain);
+    if (use.is_ambiguous) {
+      json.key("is_ambiguous");
+      json.boolean(true);
+    }
+    json.member_number("count", use.count);
+    append_paths(json, "exec_paths", use.exec_paths);
+    json.member_number("process_overflow_count", use.process_overflow_count);
+  });
+  append_objects(json, "domain_observations", summary.domains, [&](const DomainUse& use) {
+    json.member("domain", use.domain);
     json.member_number("count", use.count);
     append_paths(json, "exec_paths", use.exec_paths);
     json.member_number("process_overflow_count", use.process_overflow_count);

@@ -34,6 +34,8 @@ void Observations::add(const EventRecord& record) {
       return add_program(record);
     case EventType::kNetworkConnect:
       return add_destination(record);
+    case EventType::kDomain:
+      return add_domain(record);
     case EventType::kFileOpen:
       return add_open(record);
     default:
@@ -67,15 +69,30 @@ void Observations::add_destination(const EventRecord& record) {
   key_.append(port, static_cast<std::size_t>(end - port));
   key_.push_back(' ');
   key_.append(record.text(f::kRemoteIp));
+  key_.push_back(' ');
+  key_.append(record.text(f::kDomain));
   bool is_new = false;
   DestinationUse* use = entry(destinations_, key_, is_new);
   if (use == nullptr) return;
   if (is_new) {
     use->remote_ip = record.text(f::kRemoteIp);
     use->protocol = record.text(f::kProtocol);
+    use->domain = record.text(f::kDomain);
     use->remote_port = static_cast<std::uint16_t>(record.number(f::kRemotePort));
   }
-  if (use->domain.empty()) use->domain = record.text(f::kDomain);
+  if ((record.marks & kMarkAmbiguousDomain) != 0) use->is_ambiguous = true;
+  ++use->count;
+  if (!add_distinct(use->exec_paths, record.process->exec_path())) ++use->process_overflow_count;
+}
+
+void Observations::add_domain(const EventRecord& record) {
+  namespace f = field::domain;
+  if (!record.text(f::kResult).empty()) return;  // the answer: the question was counted
+  const std::string_view domain = record.text(f::kDomain);
+  bool is_new = false;
+  DomainUse* use = entry(domains_, domain, is_new);
+  if (use == nullptr) return;
+  if (is_new) use->domain = domain;
   ++use->count;
   if (!add_distinct(use->exec_paths, record.process->exec_path())) ++use->process_overflow_count;
 }
@@ -115,8 +132,16 @@ std::vector<DestinationUse> Observations::destinations() const {
   std::vector<DestinationUse> out = values_of(destinations_);
   std::ranges::sort(out, [](const DestinationUse& a, const DestinationUse& b) {
     if (a.count != b.count) return a.count > b.count;
-    return std::tie(a.remote_ip, a.remote_port, a.protocol) <
-           std::tie(b.remote_ip, b.remote_port, b.protocol);
+    return std::tie(a.remote_ip, a.remote_port, a.protocol, a.domain) <
+           std::tie(b.remote_ip, b.remote_port, b.protocol, b.domain);
+  });
+  return out;
+}
+
+std::vector<DomainUse> Observations::domains() const {
+  std::vector<DomainUse> out = values_of(domains_);
+  std::ranges::sort(out, [](const DomainUse& a, const DomainUse& b) {
+    return a.count != b.count ? a.count > b.count : a.domain < b.domain;
   });
   return out;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Observations: what a scope remembers of all events for its summary: programs, destinations,
-// sensitive files. Each kind is capped at kMaxObservations; what comes on top is counted.
-// Thread: the job's worker. Allocates only when something is seen for the first time.
+// names asked for, sensitive files. Each kind is capped at kMaxObservations; what comes on top is
+// counted. Thread: the job's worker. Allocates only when something is seen for the first time.
 #pragma once
 
 #include <cstdint>
@@ -25,6 +25,7 @@ class Observations {
   // Most used first, then by name: the same job gives the same lists.
   std::vector<ProgramUse> programs() const;
   std::vector<DestinationUse> destinations() const;
+  std::vector<DomainUse> domains() const;
   std::vector<SensitiveFileUse> sensitive_files() const;  // by path
   // Events that belong to something beyond the caps.
   std::uint64_t overflow() const { return overflow_; }
@@ -41,13 +42,15 @@ class Observations {
 
   void add_program(const EventRecord& record);
   void add_destination(const EventRecord& record);
+  void add_domain(const EventRecord& record);
   void add_open(const EventRecord& record);
   // The entry of `key`, made when there is room; null (and counted) when there is none.
   template <typename V>
   V* entry(Map<V>& map, std::string_view key, bool& is_new);
 
   Map<std::uint64_t> programs_;
-  Map<DestinationUse> destinations_;  // "protocol port address"
+  Map<DestinationUse> destinations_;  // "protocol port address domain"
+  Map<DomainUse> domains_;
   Map<SensitiveFileUse> sensitive_files_;
   std::string key_;
   std::uint64_t overflow_ = 0;

@@ -13,6 +13,7 @@ using support::make_connect;
 using support::make_exec;
 using support::make_open;
 using support::make_process;
+using support::make_record;
 using testing::ElementsAre;
 
 TEST(Observations, ProgramsByUseThenName) {
@@ -46,6 +47,44 @@ TEST(Observations, DestinationsAreToldApartByAddressPortAndProtocol) {
   EXPECT_EQ(destinations[0].remote_port, 443);
   EXPECT_EQ(destinations[1].remote_port, 44);
   EXPECT_EQ(destinations[3].remote_ip, "2001:db8::1");
+}
+
+TEST(Observations, ADestinationHasOneEntryForEachName) {
+  Observations observations;
+  const auto curl = make_process(1, "/usr/bin/curl", {});
+  for (const char* name : {"", "a.test", "b.test"}) {
+    EventRecord record = make_connect(curl, "10.0.0.1", 443);
+    record.fields[field::network_connect::kDomain].text = name;
+    if (name == std::string("b.test")) record.marks |= kMarkAmbiguousDomain;
+    observations.add(record);
+  }
+  const auto destinations = observations.destinations();
+  ASSERT_EQ(destinations.size(), 3u);
+  EXPECT_EQ(destinations[1].domain, "a.test");
+  EXPECT_FALSE(destinations[1].is_ambiguous);
+  EXPECT_EQ(destinations[2].domain, "b.test");
+  EXPECT_TRUE(destinations[2].is_ambiguous);
+}
+
+TEST(Observations, NamesAskedForByUseThenName) {
+  namespace f = field::domain;
+  Observations observations;
+  const auto ask = [&](std::string_view name, const char* program, std::string_view result) {
+    EventRecord record = make_record(EventType::kDomain, make_process(1, program, {}));
+    record.fields[f::kDomain].text = name;
+    record.fields[f::kResult].text = result;
+    observations.add(record);
+  };
+  ask("a.test", "/bin/a", "");
+  ask("a.test", "/bin/a", "NOERROR");  // the answer to it
+  ask("b.test", "/bin/a", "");
+  ask("b.test", "/bin/b", "");
+  const auto domains = observations.domains();
+  ASSERT_EQ(domains.size(), 2u);
+  EXPECT_EQ(domains[0].domain, "b.test");
+  EXPECT_EQ(domains[0].count, 2u);
+  EXPECT_THAT(domains[0].exec_paths, ElementsAre("/bin/a", "/bin/b"));
+  EXPECT_EQ(domains[1].count, 1u);
 }
 
 TEST(Observations, ADestinationKeepsTenProgramsAndCountsTheRest) {

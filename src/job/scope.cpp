@@ -188,6 +188,7 @@ void Scope::summarize(JobSummary& summary) const {
   summary.events_by_type = events_by_type_;
   summary.programs = observations_.programs();
   summary.destinations = observations_.destinations();
+  summary.domains = observations_.domains();
   summary.sensitive_files = observations_.sensitive_files();
   summary.observation_overflow = observations_.overflow();
   merge_losses(summary.losses, sink_losses());

@@ -50,6 +50,13 @@ struct DestinationUse {
   std::uint64_t count = 0;
   std::vector<std::string> exec_paths;  // distinct, at most 10
   std::uint64_t process_overflow_count = 0;
+  bool is_ambiguous = false;  // several names lead to the address; `domain` is the likeliest
+};
+struct DomainUse {
+  std::string domain;
+  std::uint64_t count = 0;              // questions, repeats within seconds left out
+  std::vector<std::string> exec_paths;  // distinct, at most 10
+  std::uint64_t process_overflow_count = 0;
 };
 struct SensitiveFileUse {
   std::string path;
@@ -90,8 +97,9 @@ struct JobSummary {
   std::vector<DetectionSummary> detections;  // most severe, then first seen
   std::vector<ProgramUse> programs;          // most used first, at most 1,000
   std::vector<DestinationUse> destinations;  // most used first, at most 1,000
+  std::vector<DomainUse> domains;            // most asked first, at most 1,000
   std::vector<SensitiveFileUse> sensitive_files;
-  std::uint64_t observation_overflow = 0;  // programs, destinations or files beyond the caps
+  std::uint64_t observation_overflow = 0;  // programs, names, ... beyond the caps
 
   std::uint64_t events_total = 0;
   std::vector<std::uint64_t> events_by_type;  // indexed by EventType

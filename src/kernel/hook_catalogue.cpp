@@ -40,6 +40,19 @@ constexpr std::string_view kCloneCalls[] = {"sys_exit_clone", "sys_exit_clone3"}
 constexpr std::string_view kModuleCalls[] = {"sys_exit_init_module", "sys_exit_finit_module"};
 constexpr std::string_view kBpfCalls[] = {"sys_exit_bpf"};
 
+constexpr std::string_view kChangeCalls[] = {
+    "sys_exit_unlinkat",  "sys_exit_unlink",  "sys_exit_rmdir",   "sys_exit_renameat2",
+    "sys_exit_renameat",  "sys_exit_rename",  "sys_exit_linkat",  "sys_exit_link",
+    "sys_exit_symlinkat", "sys_exit_symlink", "sys_exit_truncate"};
+constexpr std::string_view kMountCalls[] = {"sys_exit_mount", "sys_exit_umount",
+                                            "sys_exit_pivot_root", "sys_exit_move_mount",
+                                            "sys_exit_mount_setattr"};
+constexpr std::string_view kUnixCalls[] = {"sys_exit_connect", "sys_exit_sendto",
+                                           "sys_exit_sendmsg", "sys_exit_sendmmsg"};
+// enum bpf_attach_type of kernels since 6.7, by number: our headers may be older.
+constexpr int kCgroupUnixConnect = 49;
+constexpr int kCgroupUnixSendmsg = 50;
+
 constexpr HookInfo kHooks[] = {
     {"process_fork", HookFamily::kProcess, kTracing, "process_fork"},
     {"process_exec", HookFamily::kProcess, kTracing, "process_exec"},
@@ -51,6 +64,8 @@ constexpr HookInfo kHooks[] = {
     {"connect6", HookFamily::kNetwork, kCgroup, "network_connect", {}, BPF_CGROUP_INET6_CONNECT},
     {"sendmsg4", HookFamily::kNetwork, kCgroup, "network_connect", {}, BPF_CGROUP_UDP4_SENDMSG},
     {"sendmsg6", HookFamily::kNetwork, kCgroup, "network_connect", {}, BPF_CGROUP_UDP6_SENDMSG},
+    {"dns_sent", HookFamily::kDns, kCgroup, "domain", {}, BPF_CGROUP_INET_EGRESS},
+    {"dns_received", HookFamily::kDns, kCgroup, "domain", {}, BPF_CGROUP_INET_INGRESS},
     {"open_returned", HookFamily::kFileOpen, kSyscall, "file_open", kOpenCalls},
     {"ptrace_returned", HookFamily::kTarget, kSyscall, "ptrace", kPtraceCalls},
     {"memory_returned", HookFamily::kTarget, kSyscall, "memory_read", kMemoryCalls},
@@ -73,7 +88,8 @@ constexpr HookInfo kHooks[] = {
      {},
      0,
      "btf_trace_module_load"},
-    {"module_refused", HookFamily::kKernelUse, kSyscall, "module_load", kModuleCalls},
+    {"module_refused", HookFamily::kKernelUse, kSyscall, "module_load", kModuleCalls, 0,
+     "btf_trace_module_load"},
     {"bpf_returned", HookFamily::kKernelUse, kSyscall, "bpf_use", kBpfCalls},
     {"io_uring_request",
      HookFamily::kIoUring,
@@ -90,11 +106,27 @@ constexpr HookInfo kHooks[] = {
      0,
      "btf_trace_io_uring_submit_sqe"},
     {kStrictProgram, HookFamily::kStrict, kStrict, "file_open"},
+    {"file_changed", HookFamily::kFileChange, kSyscall, "file_change", kChangeCalls},
+    {"mount_changed", HookFamily::kMount, kSyscall, "mount", kMountCalls},
+    {"unix_connect",
+     HookFamily::kUnixCgroup,
+     kCgroup,
+     "unix_socket_connect",
+     {},
+     kCgroupUnixConnect},
+    {"unix_sendmsg",
+     HookFamily::kUnixCgroup,
+     kCgroup,
+     "unix_socket_connect",
+     {},
+     kCgroupUnixSendmsg},
+    {"unix_called", HookFamily::kUnixSyscall, kSyscall, "unix_socket_connect", kUnixCalls},
 };
 
 constexpr std::string_view kExecPrograms[] = {"process_exec", "process_fork"};
 constexpr std::string_view kExitPrograms[] = {"process_exit", "process_fork"};
 constexpr std::string_view kConnectPrograms[] = {"connect4", "connect6", "sendmsg4", "sendmsg6"};
+constexpr std::string_view kDnsPrograms[] = {"dns_sent", "dns_received"};
 constexpr std::string_view kOpenPrograms[] = {"open_returned"};
 constexpr std::string_view kPtracePrograms[] = {"ptrace_returned"};
 constexpr std::string_view kMemoryPrograms[] = {"memory_returned", "open_returned"};
@@ -109,6 +141,33 @@ constexpr std::string_view kBpfPrograms[] = {"bpf_returned"};
 constexpr std::string_view kIoUringPrograms[] = {"io_uring_request", "io_uring_entry"};
 constexpr std::string_view kEscapePrograms[] = {"cgroup_attached", "cgroup_made", "process_fork"};
 
+constexpr std::string_view kChangePrograms[] = {"file_changed"};
+constexpr std::string_view kMountPrograms[] = {"mount_changed"};
+constexpr std::string_view kUnixHookPrograms[] = {"unix_connect", "unix_sendmsg"};
+constexpr std::string_view kUnixCallPrograms[] = {"unix_called"};
+
+constexpr std::string_view kChangeLimits =
+    "32-bit system calls are not seen, nor io_uring (each is an io_uring_op). Paths are joined "
+    "from "
+    "what the caller gave: a second thread that changes the text during the call can show another "
+    "name, and names by way of `..` are wrong when the call moved the working directory itself.";
+constexpr std::string_view kChangeStrictLimits =
+    "io_uring is not seen (each is an io_uring_op). Paths are joined from what the caller gave: a "
+    "second thread that changes the text during the call can show another name, and names by way "
+    "of `..` are wrong when the call moved the working directory itself.";
+constexpr std::string_view kChangeStrictLimits =
+    "io_uring is not seen (its requests are io_uring_op). Paths are joined from what the caller "
+    "gave; a second thread that changes the text during the call can show another name, and names "
+    "by way of `..` are wrong when the call moved the working directory itself.";
+constexpr std::string_view kMountLimits =
+    "32-bit system calls are not seen, nor `fsconfig` on a file system that is mounted already. A "
+    "mount made with the new API is seen when `move_mount` puts it in its place; where it was "
+    "copied from is then told as a path in its own file system.";
+constexpr EventBackend kUnixCalled = {
+    EventType::kUnixSocketConnect, "syscall tracepoint", kUnixCallPrograms,
+    "32-bit system calls and io_uring are not seen. A second thread that changes the address "
+    "during the call can show another one."};
+
 constexpr std::array<EventBackend, kEventTypeCount> kBackends = {{
     {EventType::kProcessExec, "tp_btf", kExecPrograms, ""},
     {EventType::kProcessExit, "tp_btf", kExitPrograms, ""},
@@ -122,12 +181,17 @@ constexpr std::array<EventBackend, kEventTypeCount> kBackends = {{
      "program of an exec is a process_exec)."},
     {EventType::kCgroupEscape, "tp_btf", kEscapePrograms, ""},
     {EventType::kMonitoringGap, "sensor", {}, ""},
-    {EventType::kUnixSocketConnect, kNoBackend, {}, ""},
-    {EventType::kFileRemove, kNoBackend, {}, ""},
-    {EventType::kFileMove, kNoBackend, {}, ""},
-    {EventType::kFileLink, kNoBackend, {}, ""},
-    {EventType::kMount, kNoBackend, {}, ""},
-    {EventType::kDomain, kNoBackend, {}, ""},
+    {EventType::kUnixSocketConnect, "cgroup", kUnixHookPrograms, "", "", &kUnixCalled},
+    {EventType::kFileRemove, "syscall tracepoint", kChangePrograms, kChangeLimits,
+     kChangeStrictLimits},
+    {EventType::kFileMove, "syscall tracepoint", kChangePrograms, kChangeLimits,
+     kChangeStrictLimits},
+    {EventType::kFileLink, "syscall tracepoint", kChangePrograms, kChangeLimits,
+     kChangeStrictLimits},
+    {EventType::kMount, "syscall tracepoint", kMountPrograms, kMountLimits},
+    {EventType::kDomain, "cgroup", kDnsPrograms,
+     "Only DNS over UDP and TCP to port 53: neither over TLS or HTTPS nor to other ports, and not "
+     "from packet sockets."},
     {EventType::kHttpRequest, kNoBackend, {}, ""},
     {EventType::kPtrace, "syscall tracepoint", kPtracePrograms,
      "32-bit system calls are not seen. Of requests only those that take control of a process or "
@@ -142,7 +206,8 @@ constexpr std::array<EventBackend, kEventTypeCount> kBackends = {{
      "32-bit unshare and setns are not seen, nor 32-bit clones that failed."},
     {EventType::kModuleLoad, "tp_btf", kModulePrograms,
      "Modules that the kernel loads by itself for a process are not seen (the kernel starts their "
-     "loader outside of the job), nor 32-bit attempts that failed."},
+     "loader outside of the job), nor 32-bit attempts that failed.",
+     "", nullptr, "/proc/modules"},
     {EventType::kBpfUse, "syscall tracepoint", kBpfPrograms,
      "Each is reported once for a program, command, type and error. 32-bit calls are not seen."},
     {EventType::kIoUringOp, "tp_btf", kIoUringPrograms,

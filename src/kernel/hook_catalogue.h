@@ -26,6 +26,11 @@ enum class HookFamily : std::uint8_t {
   kKernelUse,
   kIoUring,
   kStrict,
+  kDns,
+  kFileChange,
+  kMount,
+  kUnixCgroup,
+  kUnixSyscall,
   kCount,
 };
 inline constexpr std::size_t kHookFamilyCount = static_cast<std::size_t>(HookFamily::kCount);
@@ -49,19 +54,24 @@ struct HookInfo {
 };
 std::span<const HookInfo> hooks();
 
-// An event type and the programs without which it is not served. A program whose tracepoint this
-// kernel does not have counts only when none of them is there.
+// A way to serve an event type, and the programs without which it does not. A program whose
+// tracepoint this kernel does not have counts only when none of them is there.
 struct EventBackend {
   EventType type;
   std::string_view backend;
   std::span<const std::string_view> programs;
   std::string_view limits;
   std::string_view strict_limits = {};  // with --strict, where that makes a difference
+  // Taken when a program of this one does not attach; then this one's own programs are let go.
+  const EventBackend* fallback = nullptr;
+  // A file of every kernel that can do such a thing: without it there is nothing to see.
+  const char* facility = nullptr;
 };
 // The one program of AttachKind::kStrict.
 inline constexpr std::string_view kStrictProgram = "compat_returned";
 inline constexpr std::string_view kNoBackend = "none";
-// One for each event type, in their order.
+inline constexpr std::string_view kNotInThisKernel = "not in this kernel";
+// The best one of each event type, in their order.
 std::span<const EventBackend> event_backends();
 
 }  // namespace cicd

@@ -8,11 +8,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <bit>
 #include <bitset>
 #include <cerrno>
 #include <map>
+#include <set>
 
 #include "kernel/attach.h"
 #include "kernel/hook_catalogue.h"
@@ -63,6 +65,11 @@ Result<> check_ring_size(std::uint64_t bytes, const char* name) {
               "give a power of two from 4096 to 1073741824");
 }
 
+// Several programs can share a tracepoint. bpffs allows no dot in a name.
+std::string pin_name(const HookInfo& hook, std::string_view tracepoint) {
+  return std::string(hook.program) + "-" + std::string(tracepoint);
+}
+
 std::int64_t now_ns(clockid_t clock) {
   timespec time{};
   ::clock_gettime(clock, &time);
@@ -106,6 +113,8 @@ class KernelSource final : public LiveSource {
 
   Result<> watch_rings();
   void attach_cheap_hooks();
+  // Before the job hooks, after the others.
+  void choose_backends(const std::map<std::string, std::string>& wanted);
   void set_wake_thresholds(std::size_t control_bytes, std::size_t bulk_bytes);
 
   Result<std::size_t> poll(milliseconds max_wait, SampleSink sink) override;
@@ -131,7 +140,8 @@ class KernelSource final : public LiveSource {
  private:
   Result<> attach(const HookInfo& hook);
   Result<> attach_at_job_start(const HookInfo& hook, const Result<SyscallTracepoints>& tracepoints);
-  std::string_view limits_of(const EventBackend& backend) const;
+  bool is_refused(const EventBackend& backend) const;
+  std::string limits_of(const EventBackend& backend) const;
   Result<> attach_syscalls(const HookInfo& hook, const SyscallTracepoints& tracepoints);
   void sleep(cicd_consumer_state state, milliseconds time);
 
@@ -142,6 +152,8 @@ class KernelSource final : public LiveSource {
   UniqueFd epoll_;
   LinkPins pins_;
   std::map<std::string, std::string, std::less<>> attach_errors_;  // by program
+  std::array<const EventBackend*, kEventTypeCount> backends_{};    // taken; by event type
+  std::set<std::string_view> unused_;                              // programs of none of them
   std::bitset<CICD_SLOTS_MAX> used_slots_;
   bool job_hooks_ = false;
   const bool strict_;
@@ -194,6 +206,42 @@ void KernelSource::attach_cheap_hooks() {
   }
 }
 
+bool KernelSource::is_absent(const EventBackend& backend) const {
+  return !backend.programs.empty() &&
+         std::ranges::all_of(backend.programs, [&](std::string_view program) {
+           return programs_.is_absent(program);
+         });
+}
+
+bool KernelSource::is_refused(const EventBackend& backend) const {
+  return std::ranges::any_of(
+      backend.programs, [&](std::string_view program) { return attach_errors_.contains(program); });
+}
+
+void KernelSource::choose_backends(const std::map<std::string, std::string>& wanted) {
+  std::set<std::string_view> used;
+  for (const EventBackend& best : event_backends()) {
+    const auto choice = wanted.find(std::string(info_of(best.type).name));
+    const auto is_other = [&](const EventBackend& backend) {
+      return choice == wanted.end() ? is_refused(backend) : backend.backend != choice->second;
+    };
+    const EventBackend* taken = &best;
+    while (taken->fallback != nullptr && is_other(*taken)) taken = taken->fallback;
+    backends_[static_cast<std::size_t>(best.type)] = taken;
+    used.insert(taken->programs.begin(), taken->programs.end());
+  }
+  for (const EventBackend& best : event_backends()) {
+    for (const EventBackend* backend = &best; backend != nullptr; backend = backend->fallback) {
+      for (const std::string_view program : backend->programs) {
+        if (used.contains(program)) continue;
+        unused_.insert(program);
+        pins_.drop(program);
+        programs_.drop(program);
+      }
+    }
+  }
+}
+
 Result<> KernelSource::attach_syscalls(const HookInfo& hook,
                                        const SyscallTracepoints& tracepoints) {
   const int program = programs_.program_fd(hook.program);
@@ -202,7 +250,7 @@ Result<> KernelSource::attach_syscalls(const HookInfo& hook,
   for (const std::string_view name : hook.tracepoints) {
     Result<UniqueFd> link = tracepoints.attach(name, program);
     if (link) {
-      pins_.keep(name, std::move(*link));
+      pins_.keep(pin_name(hook, name), std::move(*link));
       any = true;
     } else if (link.error().code != ErrorCode::kNotFound) {
       return std::unexpected(std::move(link).error());
@@ -214,6 +262,7 @@ Result<> KernelSource::attach_syscalls(const HookInfo& hook,
 
 Result<> KernelSource::attach_at_job_start(const HookInfo& hook,
                                            const Result<SyscallTracepoints>& tracepoints) {
+  if (programs_.is_absent(hook.program)) return {};
   if (hook.attach == AttachKind::kStrict) return strict_ ? attach(hook) : Result<>();
   if (hook.attach != AttachKind::kSyscall) return {};
   if (!tracepoints) return std::unexpected(tracepoints.error());
@@ -225,6 +274,7 @@ Result<void> KernelSource::start_job_hooks() {
   job_hooks_ = true;
   Result<SyscallTracepoints> tracepoints = SyscallTracepoints::open();
   for (const HookInfo& hook : hooks()) {
+    if (unused_.contains(hook.program)) continue;
     const Result<> attached = attach_at_job_start(hook, tracepoints);
     if (!attached) attach_errors_[std::string(hook.program)] = attached.error().text;
   }
@@ -233,7 +283,7 @@ Result<void> KernelSource::start_job_hooks() {
 
 void KernelSource::stop_job_hooks() {
   for (const HookInfo& hook : hooks()) {
-    for (const std::string_view name : hook.tracepoints) pins_.drop(name);
+    for (const std::string_view name : hook.tracepoints) pins_.drop(pin_name(hook, name));
     if (hook.attach == AttachKind::kStrict) pins_.drop(hook.program);
   }
   job_hooks_ = false;
@@ -291,36 +341,57 @@ void KernelSource::untrack_slot(std::uint32_t slot) {
   used_slots_.reset(slot);
 }
 
-std::string_view KernelSource::limits_of(const EventBackend& backend) const {
-  const bool serves_strict = strict_ && !attach_errors_.contains(kStrictProgram);
-  return serves_strict && !backend.strict_limits.empty() ? backend.strict_limits : backend.limits;
+std::string KernelSource::limits_of(const EventBackend& backend) const {
+  if (!strict_ || backend.strict_limits.empty()) return std::string(backend.limits);
+  const auto error = attach_errors_.find(kStrictProgram);
+  if (error == attach_errors_.end()) return std::string(backend.strict_limits);
+  return std::string(backend.limits) + " --strict is not in force: " + error->second;
 }
 
 std::vector<Coverage> KernelSource::coverage() const {
   std::vector<Coverage> out;
-  for (const EventBackend& backend : event_backends()) {
+  for (const EventBackend& best : event_backends()) {
+    const EventBackend& taken = *backends_[static_cast<std::size_t>(best.type)];
     Coverage coverage;
-    coverage.type = backend.type;
-    coverage.available = backend.backend != kNoBackend;
-    if (!coverage.available) coverage.reason = "this version has no hook for it";
-    std::size_t absent = 0;
-    for (const std::string_view program : backend.programs) {
-      if (programs_.is_absent(program)) ++absent;
-      const auto error = attach_errors_.find(program);
-      if (error == attach_errors_.end()) continue;
-      coverage.available = false;
-      if (!coverage.reason.empty()) coverage.reason += "; ";
-      coverage.reason += std::string(program) + ": " + error->second;
+    coverage.type = best.type;
+    coverage.available = taken.backend != kNoBackend && !is_refused(taken);
+    if (taken.backend == kNoBackend) coverage.reason = "this version has no hook for it";
+    // Those that were tried before, and this one when it failed as well.
+    for (const EventBackend* backend = &best; backend != nullptr; backend = backend->fallback) {
+      append_errors(*backend, coverage.reason);
+      if (backend == &taken) break;
     }
-    if (absent != 0 && absent == backend.programs.size()) {
+    const auto is_absent = [&](std::string_view program) { return programs_.is_absent(program); };
+    const bool is_none_there =
+        !taken.programs.empty() && std::ranges::all_of(taken.programs, is_absent);
+    const bool is_needed = taken.facility == nullptr || ::access(taken.facility, F_OK) == 0;
+    if (is_none_there && is_needed) {
       coverage.available = false;
       coverage.reason = "this kernel has no tracepoint for it";
     }
-    coverage.backend = coverage.available ? backend.backend : "none";
-    if (coverage.available) coverage.limits = limits_of(backend);
+    coverage.backend = coverage.available ? taken.backend : kNoBackend;
+    if (is_none_there && !is_needed) coverage.backend = kNotInThisKernel;
+    if (coverage.available && !is_none_there) coverage.limits = limits_of(taken);
     out.push_back(std::move(coverage));
   }
   return out;
+}
+
+Result<> check_backends(const std::map<std::string, std::string>& wanted) {
+  for (const auto& [type, name] : wanted) {
+    bool is_known = false;
+    for (const EventBackend& best : event_backends()) {
+      if (info_of(best.type).name != type) continue;
+      const EventBackend* backend = &best;
+      while (backend != nullptr && backend->backend != name) backend = backend->fallback;
+      is_known = backend != nullptr;
+    }
+    if (!is_known) {
+      return fail(ErrorCode::kUsage, "there is no backend '" + name + "' for " + type,
+                  "`cicd-sensor doctor` names the backends in use");
+    }
+  }
+  return {};
 }
 
 }  // namespace
@@ -331,6 +402,9 @@ Result<std::unique_ptr<LiveSource>> LiveSource::open(const LiveOptions& options)
   }
   if (Result<> size = check_ring_size(options.bulk_ring_bytes, "bulk"); !size) {
     return std::unexpected(std::move(size).error());
+  }
+  if (Result<> known = check_backends(options.backends); !known) {
+    return std::unexpected(std::move(known).error());
   }
   if (Result<> host = check_preconditions(options.btf_path); !host) {
     return std::unexpected(std::move(host).error());
@@ -360,6 +434,7 @@ Result<std::unique_ptr<LiveSource>> LiveSource::open(const LiveOptions& options)
     return std::unexpected(std::move(watched).error());
   }
   source->attach_cheap_hooks();
+  source->choose_backends(options.backends);
   return source;
 }
 

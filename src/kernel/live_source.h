@@ -12,6 +12,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -28,6 +29,8 @@ struct LiveOptions {
   std::string btf_path;  // empty: /sys/kernel/btf/vmlinux
   // Also 32-bit system calls: a program at every system call of the machine while a job runs.
   bool strict = false;
+  // Event type -> backend that is to serve it, instead of the best one that attaches.
+  std::map<std::string, std::string> backends = {};
 };
 
 class LiveSource : public EventSource {

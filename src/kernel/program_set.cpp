@@ -12,7 +12,9 @@
 #include <set>
 
 #include "cgroup.skel.h"
+#include "dns.skel.h"
 #include "exec_memory.skel.h"
+#include "file_change.skel.h"
 #include "file_open.skel.h"
 #include "io_uring.skel.h"
 #include "kernel/hook_catalogue.h"
@@ -20,6 +22,7 @@
 #include "kernel/libbpf_log.h"
 #include "kernel_use.skel.h"
 #include "maps.skel.h"
+#include "mount.skel.h"
 #include "namespace.skel.h"
 #include "network.skel.h"
 #include "privilege.skel.h"
@@ -27,6 +30,8 @@
 #include "signal.skel.h"
 #include "strict.skel.h"
 #include "target.skel.h"
+#include "unix_cgroup.skel.h"
+#include "unix_syscall.skel.h"
 
 namespace cicd {
 
@@ -56,10 +61,27 @@ constexpr std::array<ObjectBytes, kHookFamilyCount> kFamilies = {{
     {"kernel_use", kernel_use_bpf__elf_bytes},
     {"io_uring", io_uring_bpf__elf_bytes},
     {"strict", strict_bpf__elf_bytes},
+    {"dns", dns_bpf__elf_bytes},
+    {"file_change", file_change_bpf__elf_bytes},
+    {"mount", mount_bpf__elf_bytes},
+    {"unix_cgroup", unix_cgroup_bpf__elf_bytes},
+    {"unix_syscall", unix_syscall_bpf__elf_bytes},
 }};
 
 // sched_process_exit says since this release whether the last thread has gone.
 constexpr KernelRelease kGroupDeadSince{6, 16};
+
+// A libbpf older than the hook does not know it by its section.
+void name_cgroup_hook(bpf_program* program) {
+  if (::bpf_program__type(program) != BPF_PROG_TYPE_UNSPEC) return;
+  const std::string_view name = ::bpf_program__name(program);
+  for (const HookInfo& hook : hooks()) {
+    if (hook.program != name || hook.attach != AttachKind::kCgroup) continue;
+    ::bpf_program__set_type(program, BPF_PROG_TYPE_CGROUP_SOCK_ADDR);
+    const auto type = static_cast<bpf_attach_type>(hook.cgroup_type);
+    ::bpf_program__set_expected_attach_type(program, type);
+  }
+}
 
 UniqueFd duplicate(int fd) { return UniqueFd(::fcntl(fd, F_DUPFD_CLOEXEC, 3)); }
 
@@ -133,6 +155,7 @@ struct ProgramSet::Loader {
       const char* name = ::bpf_program__name(program);
       const bool load = wanted.empty() || wanted.contains(name);
       ::bpf_program__set_autoload(program, load && !set.is_absent(name));
+      name_cgroup_hook(program);
     }
     const int error = ::bpf_object__load(object->get());
     if (error != 0)

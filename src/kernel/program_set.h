@@ -32,6 +32,11 @@ class ProgramSet {
   int map_fd(std::string_view name) const { return find(maps_, name); }
   // -1 when it did not load; then program_error() says why.
   int program_fd(std::string_view name) const { return find(programs_, name); }
+  // Lets a program go that nobody needs; with it the maps that only it uses.
+  void drop(std::string_view name) {
+    const auto found = programs_.find(name);
+    if (found != programs_.end()) programs_.erase(found);
+  }
   std::string program_error(std::string_view name) const {
     const auto found = errors_.find(name);
     return found == errors_.end() ? std::string() : found->second.text;

@@ -8,6 +8,7 @@
 
 #include "base/time_format.h"
 #include "event/redact.h"
+#include "report/domain_groups.h"
 #include "report/process_chain.h"
 #include "report/terminal_text.h"
 
@@ -19,6 +20,7 @@ constexpr std::size_t kMaxRules = 20;
 constexpr std::size_t kMaxAlertsPerRule = 3;
 constexpr std::size_t kMaxPrograms = 8;
 constexpr std::size_t kMaxDestinations = 10;
+constexpr std::size_t kMaxDomains = 10;
 constexpr std::size_t kMaxSensitiveFiles = 10;
 constexpr std::size_t kMaxLosses = 20;
 
@@ -293,9 +295,31 @@ void write_destinations(Page& page, const JobSummary& summary) {
     page.text(fit(names_of(use.exec_paths, use.process_overflow_count),
                   page.width() - kIndent - address - 1));
     page.end_line();
-    if (!use.domain.empty()) page.line(kIndent, "= " + use.domain);
+    if (!use.domain.empty()) {
+      page.line(kIndent, "= " + use.domain + (use.is_ambiguous ? " (or another name)" : ""));
+    }
   }
   page.more(kIndent, shown, summary.destinations.size(), "destinations");
+}
+
+void write_domains(Page& page, const JobSummary& summary) {
+  if (summary.domains.empty()) return;
+  constexpr int kIndent = 11;
+  page.title("NAMES IT ASKED FOR", plural(summary.domains.size(), "name", "names"));
+  const std::vector<DomainGroup> groups = group_domains(summary.domains);
+  const std::size_t shown = std::min(groups.size(), kMaxDomains);
+  const int name = (page.width() - kIndent) * 2 / 3;
+  for (std::size_t i = 0; i < shown; ++i) {
+    const DomainGroup& group = groups[i];
+    const std::string text =
+        group.names == 1 ? group.name : with_separators(group.names) + " names below " + group.name;
+    page.text(fit_right(with_separators(group.count), kIndent - 2)).text("  ");
+    page.text(fit_left(text, name)).text(" ");
+    page.text(fit(names_of(group.exec_paths, group.process_overflow_count),
+                  page.width() - kIndent - name - 1));
+    page.end_line();
+  }
+  page.more(kIndent, shown, groups.size(), "groups of names");
 }
 
 void write_sensitive_files(Page& page, const JobSummary& summary) {
@@ -364,19 +388,17 @@ void write_losses(Page& page, const JobSummary& summary) {
   }
 }
 
+// What a backend cannot see is long and the same every time: doctor and summary.json have it.
 bool same_backend(const Coverage& a, const Coverage& b) {
-  return a.backend == b.backend && a.available == b.available && a.limits == b.limits &&
-         a.reason == b.reason;
+  return a.backend == b.backend && a.available == b.available &&
+         (a.available || a.reason == b.reason);
 }
 
 void write_coverage_group(Page& page, const std::string& types, const Coverage& coverage) {
-  constexpr int kBackend = 24;
-  page.text("  ").text(fit_left(coverage.available ? coverage.backend : "NOT WATCHED", kBackend),
-                       coverage.available ? Style::kPlain : Style::kRed);
-  page.text(fit(types, page.width() - 2 - kBackend));
-  page.end_line();
-  if (!coverage.limits.empty()) page.wrapped(2 + kBackend, coverage.limits);
-  if (!coverage.reason.empty()) page.wrapped(2 + kBackend, coverage.reason);
+  page.line(2, coverage.available ? coverage.backend : "NOT WATCHED",
+            coverage.available ? Style::kPlain : Style::kRed);
+  page.wrapped(4, types);
+  if (!coverage.available) page.wrapped(4, coverage.reason);
 }
 
 void write_coverage(Page& page, const JobSummary& summary) {
@@ -394,6 +416,7 @@ void write_coverage(Page& page, const JobSummary& summary) {
     }
     write_coverage_group(page, types, summary.coverage[i]);
   }
+  page.wrapped(2, "What each cannot see: cicd-sensor doctor, summary.json");
 }
 
 }  // namespace
@@ -407,6 +430,7 @@ std::string render_terminal_report(const JobSummary& summary,
   write_detections(page, summary);
   write_programs(page, summary);
   write_destinations(page, summary);
+  write_domains(page, summary);
   write_sensitive_files(page, summary);
   write_losses(page, summary);
   write_coverage(page, summary);

@@ -72,6 +72,10 @@ JobSummary demo() {
   summary.sensitive_files = {{"/home/u/.npmrc", "npm token", 1'204, 0, {"/bin/sh"}},
                              {"/home/u/.ssh/id_ed25519", "ssh key", 1, 1, {"/usr/bin/ssh"}}};
   summary.events_total = 3'412;
+  summary.domains = {{"registry.example", 3, {"/usr/bin/node"}, 0}};
+  for (int i = 0; i < 1'200; ++i) {
+    summary.domains.push_back({std::to_string(i) + ".t.example.test", 1, {"/usr/bin/python3"}, 0});
+  }
   summary.processes_total = 93;
   summary.losses.entries = {{"file_open", "ring_full", 17}};
   summary.coverage = {

@@ -90,12 +90,22 @@ class CodeEvaluator : public Evaluator {
   int steps_left_ = 0;
 };
 
+// Opens that failed, and answers to questions that were an event of their own.
+bool is_for_logs_only(const EventRecord& record) {
+  switch (record.type) {
+    case EventType::kFileOpen:
+      return !record.text(field::file_open::kError).empty();
+    case EventType::kDomain:
+      return !record.text(field::domain::kResult).empty();
+    default:
+      return false;
+  }
+}
+
 std::span<const std::uint32_t> CodeEvaluator::evaluate(const EventRecord& record) {
   hits_.clear();
   const auto& entries = program_->entries[static_cast<std::size_t>(record.type)];
-  const bool failed_open =
-      record.type == EventType::kFileOpen && !record.text(field::file_open::kError).empty();
-  if (entries.empty() || failed_open || record.process == nullptr) return hits_;
+  if (entries.empty() || is_for_logs_only(record) || record.process == nullptr) return hits_;
   cache_.make_room();
   record_ = &record;
   process_ = &cache_.view(record.process);

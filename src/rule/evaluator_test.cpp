@@ -145,6 +145,14 @@ TEST(Evaluator, ExceptionsAndFailedOpensDoNotFire) {
   EXPECT_FALSE(fires("is_read", event));
 }
 
+TEST(Evaluator, AnswersToNamesDoNotFireTheirQuestionDid) {
+  test::Event event(EventType::kDomain, test::chain(kCurlBelowNpm));
+  event.text(field::domain::kDomain, "a.test");
+  EXPECT_TRUE(fires("domain == \"a.test\"", event));
+  event.text(field::domain::kResult, "NOERROR");
+  EXPECT_FALSE(fires("domain == \"a.test\"", event));
+}
+
 TEST(Evaluator, AnswersKeptForAProcessDoNotLeakToOthers) {
   const auto program =
       program_of(EventType::kFileOpen,

@@ -67,6 +67,7 @@ MadeImage make_image(const ExecSample& sample, const ImageBudget& budget, Arena&
   MadeImage made{nullptr, exec_path.marks};
   image->exec_path = exec_path.text;
   image->exec_path_truncated = sample.exec_path.has(CICD_STRING_TRUNCATED);
+  image->exec_path_unreachable = sample.exec_path.has(CICD_STRING_UNREACHABLE);
   image->cwd = path_text(sample.cwd, 0, scratch).text;
   image->argv = split_argv(sample.argv.bytes);
   image->argv_truncated = sample.argv.has(CICD_STRING_TRUNCATED | CICD_STRING_FAULT);

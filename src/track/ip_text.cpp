@@ -39,6 +39,12 @@ std::string_view ip_text(std::uint16_t family, const std::uint8_t (&address)[16]
   return arena.store(text);
 }
 
+std::string_view ip_text(const IpAddress& address, Arena& arena) {
+  std::uint8_t bytes[16];
+  std::memcpy(bytes, address.bytes.data(), sizeof(bytes));
+  return ip_text(address.is_v6 ? AF_INET6 : AF_INET, bytes, arena);
+}
+
 std::string_view protocol_text(std::uint16_t protocol, Arena& arena) {
   switch (protocol) {
     case IPPROTO_TCP:

@@ -6,11 +6,14 @@
 #include <string_view>
 
 #include "base/arena.h"
+#include "names/ip_address.h"
 
 namespace cicd {
 
 // The shortest form. An IPv4 address mapped into IPv6 is written as IPv4.
 std::string_view ip_text(std::uint16_t family, const std::uint8_t (&address)[16], Arena& arena);
+
+std::string_view ip_text(const IpAddress& address, Arena& arena);
 
 // "tcp", "udp", or the number.
 std::string_view protocol_text(std::uint16_t protocol, Arena& arena);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "track/path_text.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstring>
 #include <initializer_list>
@@ -22,6 +23,7 @@ std::uint32_t marks_of(const WireString& path) {
   if (path.has(CICD_STRING_TRUNCATED)) marks |= kMarkTruncatedPath;
   if (path.has(CICD_STRING_FAULT)) marks |= kMarkFaultPath;
   if (path.has(CICD_STRING_DELETED)) marks |= kMarkDeletedPath;
+  if (path.has(CICD_STRING_UNREACHABLE)) marks |= kMarkUnreachablePath;
   return marks;
 }
 
@@ -108,6 +110,23 @@ char* append_clean(std::string_view path, char* at) {
   return at;
 }
 
+// "name", "./name", "/name/": no other directory and no ".." on the way. "name/." goes through the
+// name.
+bool is_single_name(std::string_view path) {
+  std::size_t names = 0;
+  bool ends_in_dot = false;
+  while (!path.empty()) {
+    const std::size_t length = std::min(path.find('/'), path.size());
+    const std::string_view component = path.substr(0, length);
+    path.remove_prefix(std::min(length + 1, path.size()));
+    if (component.empty()) continue;
+    if (component == "..") return false;
+    ends_in_dot = component == ".";
+    if (!ends_in_dot) ++names;
+  }
+  return names == 1 && !ends_in_dot;
+}
+
 }  // namespace
 
 std::string_view raw_text(const WireString& string) {
@@ -156,6 +175,20 @@ PathText unresolved_path_text(const WireString& path, const WireString& base, Ar
   const PathText base_text = path_text(plain_base, 0, arena);
   marks |= marks_of(base);
   return {join_path(base_text.text, text, arena), marks};
+}
+
+PathText named_path_text(const WireString& path, const WireString& base, bool is_followed,
+                         Arena& arena) {
+  if (path.has(CICD_STRING_COMPONENTS | kOutsideEveryPath)) return path_text(path, 0, arena);
+  const std::string_view text = raw_text(path);
+  const bool has_base = base.has(CICD_STRING_COMPONENTS);
+  constexpr std::uint32_t kDamaged = CICD_STRING_FAULT | CICD_STRING_TRUNCATED;
+  if (text.empty() && has_base && !path.has(kDamaged)) return path_text(base, 0, arena);
+  PathText out = unresolved_path_text(path, base, arena);
+  const bool is_exact = !is_followed && !path.has(kDamaged) && is_single_name(text) &&
+                        (has_base || text.front() == '/');
+  if (is_exact) out.marks &= ~std::uint32_t{kMarkUnresolvedPath};
+  return out;
 }
 
 }  // namespace cicd

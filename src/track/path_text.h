@@ -31,6 +31,12 @@ PathText path_text(const WireString& path, std::uint64_t inode, Arena& arena);
 // marked unresolved.
 PathText unresolved_path_text(const WireString& path, const WireString& base, Arena& arena);
 
+// The path of a call that names a file without opening it. Joined as above, but marked unresolved
+// only where a symbolic link may be in it: a single name below a walked base or the root is what it
+// says, unless the call follows a link there (`is_followed`). An empty name is the base itself.
+PathText named_path_text(const WireString& path, const WireString& base, bool is_followed,
+                         Arena& arena);
+
 // The same joining for text that is already there: script_path of an exec.
 std::string_view join_path(std::string_view base, std::string_view path, Arena& arena);
 

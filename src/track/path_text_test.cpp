@@ -85,6 +85,14 @@ TEST(PathText, OddComponents) {
   EXPECT_EQ(text_of(raw("plain\0rest"sv)), "plain");
 }
 
+TEST(PathText, OutsideTheRootIsMarked) {
+  Arena arena;
+  const StringPart path = walked("/shadow", CICD_STRING_UNREACHABLE);
+  const PathText text = path_text(view(path), 7, arena);
+  EXPECT_EQ(text.text, "/shadow");
+  EXPECT_EQ(text.marks, kMarkUnreachablePath);
+}
+
 TEST(PathText, FailedOpensAreJoined) {
   EXPECT_EQ(failed("/etc/shadow"), "/etc/shadow");
   EXPECT_EQ(failed("/etc/shadow", walked("/build")), "/etc/shadow");

@@ -121,6 +121,7 @@ LossReport Tracker::Impl::losses(std::uint32_t slot) const {
     add("process_exec", "not_seen", job->unknown_images);
     add("process", "table_full", job->evicted);
     add("cgroup", "table_full", job->cgroups_dropped);
+    add_name_losses(job->names, report);
   }
   return report;
 }

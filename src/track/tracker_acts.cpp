@@ -1,13 +1,127 @@
 // SPDX-License-Identifier: Apache-2.0
 // What attackers do: privileges, namespaces, the kernel.
+#include <linux/bpf.h>
+
+#include "track/ip_text.h"
+#include "track/kernel_names.h"
+#include "track/path_text.h"
 #include "track/tracker_impl.h"
 
 namespace cicd {
 
-void Tracker::Impl::on(const PrivilegeSample&, const Context& context) { owner_of(context); }
-void Tracker::Impl::on(const NamespaceSample&, const Context& context) { owner_of(context); }
-void Tracker::Impl::on(const ModuleSample&, const Context& context) { owner_of(context); }
-void Tracker::Impl::on(const BpfSample&, const Context& context) { owner_of(context); }
-void Tracker::Impl::on(const IoUringSample&, const Context& context) { owner_of(context); }
+namespace {
+
+std::string_view privilege_text(std::uint32_t kind) {
+  switch (kind) {
+    case CICD_PRIVILEGE_SETUID:
+      return "setuid";
+    case CICD_PRIVILEGE_SETGID:
+      return "setgid";
+    case CICD_PRIVILEGE_CAPSET:
+      return "capset";
+    default:
+      return "exec";
+  }
+}
+
+std::string_view namespace_operation_text(std::uint32_t operation) {
+  switch (operation) {
+    case CICD_NAMESPACE_UNSHARE:
+      return "unshare";
+    case CICD_NAMESPACE_SETNS:
+      return "setns";
+    default:
+      return "clone";
+  }
+}
+
+}  // namespace
+
+void Tracker::Impl::on(const PrivilegeSample& sample, const Context& context) {
+  namespace f = field::privilege_change;
+  const Owner owner = owner_of(context);
+  EventRecord* record =
+      add_record(EventType::kPrivilegeChange, context, owner.entry, owner.picture);
+  if (record == nullptr) return;
+  const cicd_sample_privilege& fixed = sample.fixed;
+  record->fields[f::kKind].text = privilege_text(fixed.kind);
+  record->fields[f::kUidFrom].number = fixed.uid_from;
+  record->fields[f::kUidTo].number = fixed.uid_to;
+  record->fields[f::kGidFrom].number = fixed.gid_from;
+  record->fields[f::kGidTo].number = fixed.gid_to;
+  record->fields[f::kCapabilities].text =
+      capabilities_text(fixed.capabilities_to & ~fixed.capabilities_from, context.batch->arena);
+}
+
+void Tracker::Impl::on(const NamespaceSample& sample, const Context& context) {
+  namespace f = field::namespace_change;
+  const Owner owner = owner_of(context);
+  EventRecord* record =
+      add_record(EventType::kNamespaceChange, context, owner.entry, owner.picture);
+  if (record == nullptr) return;
+  Arena& arena = context.batch->arena;
+  const cicd_sample_namespace& fixed = sample.fixed;
+  record->fields[f::kOperation].text = namespace_operation_text(fixed.operation);
+  record->fields[f::kFlags].text = namespaces_text(fixed.flags, arena);
+  if (fixed.error != 0) {
+    record->fields[f::kError].text = errno_text(static_cast<int>(fixed.error), arena);
+  }
+}
+
+void Tracker::Impl::on(const ModuleSample& sample, const Context& context) {
+  namespace f = field::module_load;
+  const Owner owner = owner_of(context);
+  EventRecord* record = add_record(EventType::kModuleLoad, context, owner.entry, owner.picture);
+  if (record == nullptr) return;
+  Arena& arena = context.batch->arena;
+  constexpr std::uint32_t kFile = CICD_STRING_COMPONENTS | CICD_STRING_MEMFD | CICD_STRING_PIPE |
+                                  CICD_STRING_SOCKET | CICD_STRING_NAMESPACE |
+                                  CICD_STRING_ANON_INODE;
+  if (sample.name.has(kFile)) {
+    const PathText path = path_text(sample.name, 0, arena);
+    record->marks |= path.marks;
+    record->fields[f::kName].text = arena.store(path.text);
+  } else {
+    record->fields[f::kName].text = arena.store(raw_text(sample.name));
+  }
+  if (sample.fixed.error != 0) {
+    record->fields[f::kError].text = errno_text(static_cast<int>(sample.fixed.error), arena);
+  }
+}
+
+void Tracker::Impl::on(const BpfSample& sample, const Context& context) {
+  namespace f = field::bpf_use;
+  const Owner owner = owner_of(context);
+  EventRecord* record = add_record(EventType::kBpfUse, context, owner.entry, owner.picture);
+  if (record == nullptr) return;
+  Arena& arena = context.batch->arena;
+  const cicd_sample_bpf& fixed = sample.fixed;
+  record->fields[f::kCommand].text = bpf_command_text(fixed.command, arena);
+  if (fixed.command == BPF_PROG_LOAD) {
+    record->fields[f::kProgramType].text = bpf_program_type_text(fixed.program_type, arena);
+  }
+  if (fixed.error != 0) {
+    record->fields[f::kError].text = errno_text(static_cast<int>(fixed.error), arena);
+  }
+}
+
+void Tracker::Impl::on(const IoUringSample& sample, const Context& context) {
+  namespace f = field::io_uring_op;
+  const Owner owner = owner_of(context);
+  EventRecord* record = add_record(EventType::kIoUringOp, context, owner.entry, owner.picture);
+  if (record == nullptr) return;
+  Arena& arena = context.batch->arena;
+  const cicd_sample_io_uring& fixed = sample.fixed;
+  record->fields[f::kOperation].text = io_uring_text(fixed.opcode, arena);
+  if (!sample.path.bytes.empty() || sample.path.flags != 0) {
+    const PathText path = unresolved_path_text(sample.path, sample.base, arena);
+    record->marks |= path.marks;
+    record->fields[f::kPath].text = path.text;
+  }
+  if (fixed.family != 0) {
+    record->fields[f::kRemoteIp].text = ip_text(fixed.family, fixed.remote_ip, arena);
+    record->fields[f::kRemotePort].number = fixed.remote_port;
+  }
+}
 
 }  // namespace cicd

@@ -29,6 +29,10 @@ void Tracker::Impl::on(const ConnectSample& sample, const Context& context) {
   record->fields[f::kProtocol].text = protocol_text(fixed.protocol, arena);
   record->fields[f::kFamily].text = fixed.family == AF_INET ? "ipv4" : "ipv6";
   record->fields[f::kDomainSource].text = "none";
+  const std::size_t bytes = fixed.family == AF_INET ? 4 : sizeof(fixed.remote_ip);
+  if (const auto address = IpAddress::from({fixed.remote_ip, bytes})) {
+    fill_domain(*record, *address, context);
+  }
 }
 
 void Tracker::Impl::on(const OpenSample& sample, const Context& context) {
@@ -42,6 +46,8 @@ void Tracker::Impl::on(const OpenSample& sample, const Context& context) {
   const PathText path = is_walked ? path_text(sample.path, fixed.inode, arena)
                                   : unresolved_path_text(sample.path, sample.base, arena);
   record->marks |= path.marks;
+  if (fixed.call == CICD_OPEN_TRUNCATE) record->marks |= kMarkTruncate;
+  if (fixed.call == CICD_OPEN_COMPAT) record->marks |= kMark32Bit;
   record->fields[f::kPath].text = path.text;
   record->fields[f::kIsRead].number = (fixed.header.flags & CICD_OPEN_READ) != 0 ? 1 : 0;
   record->fields[f::kIsWrite].number = (fixed.header.flags & CICD_OPEN_WRITE) != 0 ? 1 : 0;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Inside of the Tracker, shared by tracker.cpp (jobs, decoding, counting), tracker_process.cpp
 // (who a sample belongs to; fork, exec, exit) and tracker_events.cpp (connect, open,
-// cgroups), tracker_files.cpp (names of files), tracker_names.cpp (names of hosts),
-// tracker_targets.cpp and tracker_acts.cpp (what attackers do).
+// cgroups), tracker_files.cpp (names of files), tracker_dns.cpp (DNS, names of addresses),
+// tracker_names.cpp (other names of hosts), tracker_targets.cpp and tracker_acts.cpp (what
+// attackers do).
 #pragma once
 
 #include <array>
@@ -10,6 +11,10 @@
 #include <string_view>
 #include <unordered_set>
 
+#include "names/dns_message.h"
+#include "names/dns_stream.h"
+#include "names/name_table.h"
+#include "names/query_memory.h"
 #include "track/cgroup_table.h"
 #include "track/exec_image.h"
 #include "track/tracker.h"
@@ -37,6 +42,15 @@ struct Tracker::Impl {
     std::array<std::uint64_t, CICD_SAMPLE_TYPES> malformed{};  // by type; 0: type unknown
     std::uint64_t unknown_type = 0;
   };
+  struct JobNames {
+    NameTable table;
+    DnsStreams streams;
+    PendingQueries pending;
+    RecentNames recent;
+    std::uint64_t malformed = 0;   // messages that are no DNS, or wrong somewhere
+    std::uint64_t incomplete = 0;  // datagrams cut in the kernel
+    std::uint64_t unasked = 0;     // answers to no question that was seen
+  };
   struct JobState {
     JobActivity activity;
     std::unordered_set<std::uint64_t> outside;  // cgroups that escapes of this job led to
@@ -45,6 +59,7 @@ struct Tracker::Impl {
     std::uint64_t unknown_images = 0;
     std::uint64_t evicted = 0;
     std::uint64_t cgroups_dropped = 0;
+    JobNames names;
   };
   // What every handler of a sample needs.
   struct Context {
@@ -99,8 +114,19 @@ struct Tracker::Impl {
   void on(const PathsSample& sample, const Context& context);
   void on(const UnixConnectSample& sample, const Context& context);
 
-  // tracker_names.cpp
+  // tracker_dns.cpp
   void on(const DnsSample& sample, const Context& context);
+  void on_dns_message(std::span<const std::uint8_t> bytes, bool is_whole, const DnsSample& sample,
+                      const Context& context);
+  void on_dns_answer(const OpenQuestion& question, const Context& context);
+  void add_domain(const DnsQuestion& question, bool is_answer, const Context& context);
+  Owner nobody();
+  void fill_answer(EventRecord& record, Arena& arena);
+  // What the process connects to, as a name: fields domain and domain_source.
+  void fill_domain(EventRecord& record, const IpAddress& address, const Context& context);
+  static void add_name_losses(const JobNames& names, LossReport& report);
+
+  // tracker_names.cpp
   void on(const GetaddrinfoSample& sample, const Context& context);
   void on(const HttpSample& sample, const Context& context);
   void on(const LibrarySample& sample, const Context& context);
@@ -129,6 +155,9 @@ struct Tracker::Impl {
   std::uint64_t now_ns_ = 0;   // latest time of a sample
   std::uint64_t next_id_ = 1;  // of pictures
   Arena scratch_;              // text on its way into a picture
+  DnsMessage dns_;             // in work
+  ProcessEntry nobody_;        // tracker_dns.cpp
+  std::string list_text_;      // of answers and candidates
   std::shared_ptr<const ExecImage> unknown_image_ = [] {
     auto image = std::make_shared<ExecImage>();
     image->is_known = false;

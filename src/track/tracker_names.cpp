@@ -4,7 +4,6 @@
 
 namespace cicd {
 
-void Tracker::Impl::on(const DnsSample&, const Context& context) { owner_of(context); }
 void Tracker::Impl::on(const GetaddrinfoSample&, const Context& context) { owner_of(context); }
 void Tracker::Impl::on(const HttpSample&, const Context& context) { owner_of(context); }
 void Tracker::Impl::on(const LibrarySample&, const Context& context) { owner_of(context); }

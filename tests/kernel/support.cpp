@@ -92,6 +92,26 @@ std::vector<SeenOpen> Samples::opens_of(std::string_view path_end, pid_t pid) co
   return out;
 }
 
+std::vector<SeenPaths> Samples::paths(cicd_sample_type type, pid_t pid) const {
+  std::vector<SeenPaths> out;
+  using T = cicd_sample_paths;
+  for (const Seen& seen : of(type, pid)) {
+    auto strings = seen.strings<T>({&T::path, &T::base, &T::other, &T::other_base});
+    out.push_back({seen.fixed<T>(), strings[0], strings[1], strings[2], strings[3]});
+  }
+  return out;
+}
+
+std::vector<SeenUnix> Samples::unix_connects(pid_t pid) const {
+  std::vector<SeenUnix> out;
+  using T = cicd_sample_unix_connect;
+  for (const Seen& seen : of(CICD_SAMPLE_UNIX_CONNECT, pid)) {
+    auto strings = seen.strings<T>({&T::path, &T::base});
+    out.push_back({seen.fixed<T>(), strings[0], strings[1]});
+  }
+  return out;
+}
+
 std::vector<SeenCgroup> Samples::cgroups(cicd_sample_type type) const {
   std::vector<SeenCgroup> out;
   using T = cicd_sample_cgroup;
@@ -167,15 +187,20 @@ int exec(const std::string& path, const std::vector<std::string>& argv) {
   return 127;
 }
 
-std::unique_ptr<LiveSource> HookTest::source_;
+std::map<std::string, std::unique_ptr<LiveSource>> HookTest::sources_;
 
 void HookTest::SetUp() {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root";
-  if (!source_) {
-    Result<std::unique_ptr<LiveSource>> opened = LiveSource::open({});
+  const LiveOptions wanted = options();
+  std::string kind;
+  for (const auto& [type, backend] : wanted.backends) kind += type + "=" + backend + " ";
+  std::unique_ptr<LiveSource>& shared = sources_[kind];
+  if (!shared) {
+    Result<std::unique_ptr<LiveSource>> opened = LiveSource::open(wanted);
     ASSERT_TRUE(opened) << opened.error().text << " (" << opened.error().hint << ")";
-    source_ = std::move(*opened);
+    shared = std::move(*opened);
   }
+  source_ = shared.get();
   job_ = Cgroup::below_own("cicd-hook");
   ASSERT_TRUE(source_->track_cgroup(job_->id(), kSlot));
   ASSERT_TRUE(source_->start_job_hooks());
@@ -186,7 +211,7 @@ void HookTest::SetUp() {
 }
 
 void HookTest::TearDown() {
-  if (!source_) return;
+  if (source_ == nullptr) return;
   source_->stop_job_hooks();
   job_.reset();
   source_->untrack_slot(kSlot);

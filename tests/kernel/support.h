@@ -3,7 +3,8 @@
 // samples that came of it, read straight from the wire format (not through src/wire, so that the
 // two check each other).
 //
-// Threads: one. All tests share one LiveSource, opened at the first use and gone with the program.
+// Threads: one. All tests with the same options share one LiveSource, opened at the first use and
+// gone with the program.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -11,6 +12,7 @@
 
 #include <cstring>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -73,6 +75,15 @@ struct SeenOpen {
   cicd_sample_open fixed;
   SeenString path, base;
 };
+// remove, move, link and mount.
+struct SeenPaths {
+  cicd_sample_paths fixed;
+  SeenString path, base, other, other_base;
+};
+struct SeenUnix {
+  cicd_sample_unix_connect fixed;
+  SeenString path, base;
+};
 struct SeenCgroup {
   cicd_sample_cgroup fixed;
   SeenString path;
@@ -87,6 +98,8 @@ class Samples {
   std::vector<SeenOpen> opens(pid_t pid = 0) const;
   // Opens whose walked or raw path ends so.
   std::vector<SeenOpen> opens_of(std::string_view path_end, pid_t pid = 0) const;
+  std::vector<SeenPaths> paths(cicd_sample_type type, pid_t pid = 0) const;
+  std::vector<SeenUnix> unix_connects(pid_t pid = 0) const;
   std::vector<SeenCgroup> cgroups(cicd_sample_type type) const;
   template <typename T>
   std::vector<T> fixed(cicd_sample_type type, pid_t pid = 0) const {
@@ -149,12 +162,16 @@ class HookTest : public ::testing::Test {
   Samples collect_until_exit(pid_t pid);
   Finished finished() const { return finished_; }
 
+  // Tests that need another sensor have one of their own kind.
+  virtual LiveOptions options() const { return {}; }
   LiveSource& source() { return *source_; }
   const Cgroup& job() const { return *job_; }
   const std::string& scratch() const { return scratch_; }  // an empty directory
 
  private:
-  static std::unique_ptr<LiveSource> source_;
+  static std::map<std::string, std::unique_ptr<LiveSource>> sources_;  // by their backends
+
+  LiveSource* source_ = nullptr;
   std::unique_ptr<Cgroup> job_;
   std::string scratch_;
   Finished finished_;

@@ -56,7 +56,7 @@ std::string doctor_text(const DoctorReport& report) {
   if (report.coverage.empty()) return out;
   out += "\nWhat serves each type of event\n";
   for (const Coverage& coverage : report.coverage) {
-    out += "  " + padded(std::string(info_of(coverage.type).name), 18) + coverage.backend + "\n";
+    out += "  " + padded(std::string(info_of(coverage.type).name), 20) + coverage.backend + "\n";
     if (!coverage.limits.empty()) append_wrapped(out, "cannot see: " + coverage.limits);
     if (!coverage.reason.empty()) append_wrapped(out, "reason: " + coverage.reason);
   }

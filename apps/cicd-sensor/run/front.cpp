@@ -145,7 +145,9 @@ Result<void> Front::prepare() {
     }
     print_line(text);
   }
-  CICD_ASSIGN(source_, LiveSource::open({}));
+  LiveOptions live;
+  live.strict = plan_.options.is_strict;
+  CICD_ASSIGN(source_, LiveSource::open(live));
   CICD_TRY(source_->start_job_hooks());
   CICD_TRY(check_coverage(*source_));
   CICD_ASSIGN(FrontSignals signals, FrontSignals::open());

@@ -48,6 +48,7 @@ Result<RunOptions> read_run_options(const CommandLine& line) {
   options.is_monitor_mode = line.has("monitor-mode");
   options.record_path = line.value("record");
   options.user = line.value("user");
+  options.is_strict = line.has("strict");
   options.command = line.command_to_run;
   return options;
 }

@@ -34,6 +34,7 @@ TEST(RunOptions, Defaults) {
   EXPECT_TRUE(options->record_path.empty());
   EXPECT_FALSE(options->is_quiet);
   EXPECT_FALSE(options->is_monitor_mode);
+  EXPECT_FALSE(options->is_strict);
   EXPECT_THAT(options->command, ElementsAre("make", "test"));
 }
 
@@ -42,7 +43,7 @@ TEST(RunOptions, ReadsEveryFlag) {
                              "off",       "--report",       "json",     "--name", "x/y",
                              "--fail-on", "terminate",      "--grace",  "1m",     "--quiet",
                              "--user",    "nobody",         "--record", "r",      "--output",
-                             "o",         "--monitor-mode", "--",       "true"});
+                             "o",         "--monitor-mode", "--strict", "--",     "true"});
   ASSERT_TRUE(options) << options.error().text;
   EXPECT_THAT(options->rule_paths, ElementsAre("a", "b"));
   EXPECT_FALSE(options->has_baseline);
@@ -53,6 +54,7 @@ TEST(RunOptions, ReadsEveryFlag) {
   EXPECT_EQ(options->grace, std::chrono::minutes(1));
   EXPECT_TRUE(options->is_quiet);
   EXPECT_TRUE(options->is_monitor_mode);
+  EXPECT_TRUE(options->is_strict);
   EXPECT_EQ(options->user, "nobody");
   EXPECT_EQ(options->record_path, "r");
   EXPECT_EQ(options->output_dir, "o");

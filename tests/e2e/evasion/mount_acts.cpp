@@ -36,6 +36,27 @@ int chroot_open(const Place& place) {
   return open_secret("/secret");
 }
 
+// A folder that was open before leads out of the new root.
+int chroot_outside(const Place& place) {
+  const UniqueFd folder(open(place.folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (chroot(place.at("sub").c_str()) != 0 || chdir("/") != 0) return fail("chroot");
+  const UniqueFd fd(openat(folder.get(), "secret", O_RDONLY | O_CLOEXEC));
+  return fd ? read_secret(fd.get()) : fail("openat");
+}
+
+// A program of a copy of the system's folder that hangs nowhere.
+int detached_exec(const Place&) {
+  constexpr unsigned kOpenTreeClone = 1;
+  if (!leave_mounts()) return fail("unshare");
+  const UniqueFd tree(
+      static_cast<int>(syscall(SYS_open_tree, AT_FDCWD, "/usr/bin", kOpenTreeClone | O_CLOEXEC)));
+  if (!tree) return fail("open_tree");
+  char name[] = "true";
+  char* const argv[] = {name, nullptr};
+  syscall(SYS_execveat, tree.get(), "true", argv, environ, 0);
+  return fail("execveat");
+}
+
 int pivot_root_open(const Place& place) {
   if (!leave_mounts() || !bind_at(place.folder, place.folder)) return fail("mount");
   if (chdir(place.folder.c_str()) != 0) return fail("chdir");
@@ -112,6 +133,7 @@ int setns_mount(const Place& place) {
 constexpr Act kActs[] = {
     {"bind-mount", bind_mount},         {"chroot", chroot_open},
     {"pivot-root", pivot_root_open},    {"overlay-mount", overlay_mount},
+    {"chroot-outside", chroot_outside}, {"detached-exec", detached_exec},
     {"detached-mount", detached_mount}, {"lazy-unmount", lazy_unmount},
     {"user-namespace", user_namespace}, {"setns-mount", setns_mount},
 };

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/sched.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
@@ -160,6 +161,52 @@ int process_vm_read(const Place& place) {
   return is_read ? kDone : fail("process_vm_readv");
 }
 
+// The same by /proc/<pid>/mem, which is an ordinary file.
+int proc_mem_read(const Place&) {
+  static char memory[] = "secret of a process";
+  const pid_t other = fork();
+  if (other == 0) {
+    pause();
+    _exit(0);
+  }
+  char text[sizeof(memory)] = {};
+  const std::string path = "/proc/" + std::to_string(other) + "/mem";
+  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const bool is_read = pread(fd.get(), text, sizeof(text), reinterpret_cast<off_t>(memory)) > 0;
+  kill(other, SIGKILL);
+  wait_for(other);
+  return is_read && is_secret(text) ? kDone : fail(path.c_str());
+}
+
+// Instructions that return, for memory that was made executable.
+#if defined(__x86_64__)
+constexpr unsigned char kReturn[] = {0xc3};
+#else
+constexpr unsigned char kReturn[] = {0xc0, 0x03, 0x5f, 0xd6};
+#endif
+
+int run_code(void* memory) {
+  __builtin___clear_cache(static_cast<char*>(memory), static_cast<char*>(memory) + sizeof(kReturn));
+  reinterpret_cast<void (*)()>(memory)();
+  return kDone;
+}
+
+int exec_memory(const Place&) {
+  void* memory = mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return fail("mmap");
+  std::memcpy(memory, kReturn, sizeof(kReturn));
+  if (mprotect(memory, 4096, PROT_READ | PROT_EXEC) != 0) return fail("mprotect");
+  return run_code(memory);
+}
+
+// Code comes in through a file that has no name: nothing anonymous becomes executable.
+int exec_memfd_mapping(const Place&) {
+  const UniqueFd fd(memfd_create("data", MFD_CLOEXEC));
+  if (write(fd.get(), kReturn, sizeof(kReturn)) != sizeof(kReturn)) return fail("write");
+  void* memory = mmap(nullptr, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd.get(), 0);
+  return memory == MAP_FAILED ? fail("mmap") : run_code(memory);
+}
+
 constexpr Act kActs[] = {
     {"vfork-exec", vfork_exec},
     {"clone-vm", clone_vm},
@@ -171,6 +218,9 @@ constexpr Act kActs[] = {
     {"cgroup-child", cgroup_child},
     {"ptrace-swap", ptrace_swap},
     {"process-vm-read", process_vm_read},
+    {"proc-mem-read", proc_mem_read},
+    {"exec-memory", exec_memory},
+    {"exec-memfd-mapping", exec_memfd_mapping},
 };
 
 }  // namespace

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Who uses a socket. Packets are sent and received in softirq, where the current task is whoever
+ * was interrupted; so the process that asks is kept with the socket, when it runs itself: at
+ * connect and sendmsg, and when a datagram leaves. Programs on packets have neither
+ * bpf_get_current_pid_tgid nor bpf_get_current_cgroup_id on every kernel: the task is read.
+ */
+#ifndef CICD_SOCKET_OWNER_H
+#define CICD_SOCKET_OWNER_H
+
+#include "emit.h"
+
+#define CICD_DNS_PORT 53
+
+static __always_inline struct cicd_socket_owner owner_of_task(struct task_struct *task,
+                                                              __u32 slot) {
+  struct cicd_socket_owner owner = {
+      .start_time_ns = BPF_CORE_READ(task, group_leader, start_boottime),
+      .cgroup_id = cgroup_id_of(task),
+      .slot = slot,
+      .pid = BPF_CORE_READ(task, tgid),
+      .tid = BPF_CORE_READ(task, pid),
+      .exec_id = BPF_CORE_READ(task, self_exec_id),
+  };
+  return owner;
+}
+
+static __always_inline void fill_header_of_owner(struct cicd_sample_header *header, __u16 type,
+                                                 __u16 flags, __u32 size,
+                                                 const struct cicd_socket_owner *owner) {
+  header->size = size;
+  header->type = type;
+  header->flags = flags;
+  header->time_ns = bpf_ktime_get_boot_ns();
+  header->start_time_ns = owner->start_time_ns;
+  header->cgroup_id = owner->cgroup_id;
+  header->slot = owner->slot;
+  header->pid = owner->pid;
+  header->tid = owner->tid;
+  header->exec_id = owner->exec_id;
+}
+
+#endif

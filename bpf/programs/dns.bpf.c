@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// DNS packets of jobs: what they send to port 53, and what comes from there. Attached once at the
+// root of the v2 hierarchy; the verdict is always "allow".
+//
+// A packet belongs to the job of the cgroup its socket was made in. A socket that came from outside
+// (passed in, or of a process that left the job) has an owner instead, from its connect or sendmsg.
+#include "kernel_types.h"
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "emit.h"
+#include "socket_owner.h"
+#include "track.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+#define ALLOW 1
+#define ETH_P_IP 0x0800
+#define ETH_P_IPV6 0x86dd
+#define AF_INET 2
+#define AF_INET6 10
+#define IPPROTO_TCP 6
+#define IPPROTO_UDP 17
+/* Extension headers of IPv6 that may come before TCP and UDP. */
+#define IPPROTO_HOPOPTS 0
+#define IPPROTO_ROUTING 43
+#define IPPROTO_FRAGMENT 44
+#define IPPROTO_DSTOPTS 60
+#define MAX_EXTENSIONS 6
+#define FRAGMENT_OFFSET4 0x1fff
+#define FRAGMENT_OFFSET6 0xfff8
+#define TCP_SYN 0x02
+#define UDP_HEADER 8
+
+struct ip4_header {
+  __u8 version_length;
+  __u8 tos;
+  __u16 total;
+  __u16 id;
+  __u16 fragment;
+  __u8 ttl;
+  __u8 protocol;
+  __u16 checksum;
+  __u32 source;
+  __u32 destination;
+};
+struct ip6_header {
+  __u32 version;
+  __u16 payload;
+  __u8 next;
+  __u8 hops;
+  __u32 source[4];
+  __u32 destination[4];
+};
+struct ip6_extension {
+  __u8 next;
+  __u8 length; /* in 8 bytes, without the first 8; a fragment header has 8 */
+  __u16 fragment;
+};
+struct tcp_header {
+  __u16 source;
+  __u16 destination;
+  __u32 sequence;
+  __u32 acknowledged;
+  __u8 offset;
+  __u8 flags;
+  __u16 window;
+};
+struct udp_header {
+  __u16 source;
+  __u16 destination;
+  __u16 length;
+  __u16 checksum;
+};
+
+/* What is known of a packet before its payload is copied. */
+struct packet {
+  __u32 remote_ip[4];
+  __u32 transport; /* offset of the TCP or UDP header */
+  __u32 payload;   /* offset */
+  __u32 payload_bytes;
+  __u32 sequence;
+  __u16 remote_port;
+  __u16 local_port;
+  __u16 family;
+  __u16 protocol;
+  bool is_ingress;
+};
+
+/*
+ * Egress runs in processes and in softirq on the same CPU, each able to interrupt the other, so
+ * one buffer per CPU is not enough. A program takes a free one and marks it with a number of its
+ * own; should another have taken the same in that very moment, the number tells, and the sample is
+ * counted as lost.
+ */
+#define SCRATCH_COUNT 3
+struct dns_scratch {
+  __u32 taken_by; /* 0: free */
+  __u32 pad0;
+  struct cicd_sample_dns sample;
+  __u8 payload[CICD_DNS_PAYLOAD_MAX];
+};
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, SCRATCH_COUNT);
+  __type(key, __u32);
+  __type(value, struct dns_scratch);
+} dns_scratch SEC(".maps");
+
+static __always_inline bool read_ip4(struct __sk_buff *skb, struct packet *packet) {
+  struct ip4_header ip;
+  if (bpf_skb_load_bytes(skb, 0, &ip, sizeof(ip))) return false;
+  if (ip.fragment & bpf_htons(FRAGMENT_OFFSET4)) return false;
+  packet->family = AF_INET;
+  packet->protocol = ip.protocol;
+  packet->transport = (ip.version_length & 0x0f) * 4;
+  packet->remote_ip[0] = packet->is_ingress ? ip.source : ip.destination;
+  return true;
+}
+
+static __always_inline bool read_ip6(struct __sk_buff *skb, struct packet *packet) {
+  struct ip6_header ip;
+  if (bpf_skb_load_bytes(skb, 0, &ip, sizeof(ip))) return false;
+  __u8 next = ip.next;
+  __u32 at = sizeof(ip);
+#pragma unroll
+  for (int i = 0; i < MAX_EXTENSIONS; ++i) {
+    if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_FRAGMENT &&
+        next != IPPROTO_DSTOPTS) {
+      break;
+    }
+    struct ip6_extension extension;
+    if (bpf_skb_load_bytes(skb, at, &extension, sizeof(extension))) return false;
+    bool is_fragment = next == IPPROTO_FRAGMENT;
+    if (is_fragment && extension.fragment & bpf_htons(FRAGMENT_OFFSET6)) return false;
+    at += is_fragment ? 8 : (extension.length + 1) * 8;
+    next = extension.next;
+  }
+  packet->family = AF_INET6;
+  packet->protocol = next;
+  packet->transport = at;
+  __builtin_memcpy(packet->remote_ip, packet->is_ingress ? ip.source : ip.destination,
+                   sizeof(packet->remote_ip));
+  return true;
+}
+
+static __always_inline bool is_dns(struct packet *packet, __u16 source, __u16 destination) {
+  packet->remote_port = bpf_ntohs(packet->is_ingress ? source : destination);
+  packet->local_port = bpf_ntohs(packet->is_ingress ? destination : source);
+  return packet->remote_port == CICD_DNS_PORT;
+}
+
+static __always_inline bool read_udp(struct __sk_buff *skb, struct packet *packet) {
+  struct udp_header udp;
+  if (bpf_skb_load_bytes(skb, packet->transport, &udp, sizeof(udp))) return false;
+  if (!is_dns(packet, udp.source, udp.destination)) return false;
+  packet->payload = packet->transport + UDP_HEADER;
+  if (skb->len <= packet->payload) return false;
+  packet->payload_bytes = skb->len - packet->payload;
+  /* Several datagrams in one (UDP_SEGMENT). */
+  packet->sequence = skb->gso_size;
+  return true;
+}
+
+static __always_inline bool read_tcp(struct __sk_buff *skb, struct packet *packet) {
+  struct tcp_header tcp;
+  if (bpf_skb_load_bytes(skb, packet->transport, &tcp, sizeof(tcp))) return false;
+  if (!is_dns(packet, tcp.source, tcp.destination)) return false;
+  packet->payload = packet->transport + (tcp.offset >> 4) * 4;
+  if (skb->len <= packet->payload) return false;
+  packet->payload_bytes = skb->len - packet->payload;
+  packet->sequence = bpf_ntohl(tcp.sequence) + (tcp.flags & TCP_SYN ? 1 : 0);
+  return true;
+}
+
+/* False: no DNS, or nothing in it. */
+static __always_inline bool read_packet(struct __sk_buff *skb, struct packet *packet) {
+  if (skb->protocol == bpf_htons(ETH_P_IP)) {
+    if (!read_ip4(skb, packet)) return false;
+  } else if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
+    if (!read_ip6(skb, packet)) return false;
+  } else {
+    return false;
+  }
+  if (packet->protocol == IPPROTO_UDP) return read_udp(skb, packet);
+  if (packet->protocol == IPPROTO_TCP) return read_tcp(skb, packet);
+  return false;
+}
+
+static __always_inline struct dns_scratch *take_scratch(__u32 mark) {
+#pragma unroll
+  for (__u32 i = 0; i < SCRATCH_COUNT; ++i) {
+    __u32 index = i;
+    struct dns_scratch *scratch = bpf_map_lookup_elem(&dns_scratch, &index);
+    if (!scratch || *(volatile __u32 *)&scratch->taken_by) continue;
+    *(volatile __u32 *)&scratch->taken_by = mark;
+    return scratch;
+  }
+  return 0;
+}
+
+static __always_inline void emit_dns(struct __sk_buff *skb, const struct packet *packet,
+                                     const struct cicd_socket_owner *owner) {
+  __u32 mark = bpf_get_prandom_u32() | 1;
+  struct dns_scratch *scratch = take_scratch(mark);
+  if (!scratch) {
+    count_loss(owner->slot, CICD_LOSS_SCRATCH);
+    return;
+  }
+  __u64 bytes = packet->payload_bytes;
+  if (bytes > CICD_DNS_PAYLOAD_MAX) bytes = CICD_DNS_PAYLOAD_MAX;
+  struct cicd_sample_dns *sample = &scratch->sample;
+  /* The compiler must not see that `bytes` is what it was: the verifier needs the bounds here. */
+  asm volatile("" : "+r"(bytes));
+  bool is_read = false;
+  if (bytes >= 1 && bytes <= CICD_DNS_PAYLOAD_MAX) {
+    is_read = !bpf_skb_load_bytes(skb, packet->payload, scratch->payload, bytes);
+  }
+  __u16 flags = packet->is_ingress ? CICD_DNS_INGRESS : 0;
+  if (!owner->pid) flags |= CICD_DNS_UNKNOWN_OWNER;
+  fill_header_of_owner(&sample->header, CICD_SAMPLE_DNS, flags, sizeof(*sample) + bytes, owner);
+  sample->socket_cookie = bpf_get_socket_cookie(skb);
+  __builtin_memcpy(sample->remote_ip, packet->remote_ip, sizeof(sample->remote_ip));
+  sample->remote_port = packet->remote_port;
+  sample->local_port = packet->local_port;
+  sample->family = packet->family;
+  sample->protocol = packet->protocol;
+  sample->tcp_sequence = packet->sequence;
+  sample->payload_bytes = packet->payload_bytes;
+  sample->payload.length = bytes;
+  sample->payload.flags = packet->payload_bytes > bytes ? CICD_STRING_TRUNCATED : 0;
+  if (!is_read || *(volatile __u32 *)&scratch->taken_by != mark) {
+    count_loss(owner->slot, CICD_LOSS_SCRATCH);
+  } else if (bytes <= CICD_DNS_PAYLOAD_MAX) {
+    emit_control(sample, sizeof(*sample) + bytes, owner->slot, CICD_SAMPLE_DNS);
+  }
+  *(volatile __u32 *)&scratch->taken_by = 0;
+}
+
+/* A datagram leaves in the context of who sends it; he is the owner from now on. */
+static __always_inline bool owner_from_current(struct cicd_socket_owner *owner, __u32 slot) {
+  struct task_struct *task = (void *)bpf_get_current_task();
+  __u32 here = slot_of_cgroup(cgroup_id_of(task));
+  if (!here) here = slot_of_escaped(BPF_CORE_READ(task, tgid));
+  if (here != slot) return false;
+  *owner = owner_of_task(task, slot);
+  return true;
+}
+
+/* The slot in an owner is of use only while the process is one of that job. */
+static __always_inline __u32 slot_of_owner(const struct cicd_socket_owner *owner) {
+  __u32 pid = owner->pid;
+  struct cicd_member *member = bpf_map_lookup_elem(&members, &pid);
+  return member && member->slot == owner->slot ? owner->slot : 0;
+}
+
+static __always_inline int on_packet(struct __sk_buff *skb, bool is_ingress) {
+  struct bpf_sock *sk = skb->sk;
+  if (sk) sk = bpf_sk_fullsock(sk);
+  if (!sk) return ALLOW;
+  __u32 slot = slot_of_cgroup(bpf_skb_cgroup_id(skb));
+  struct cicd_socket_owner *kept = bpf_sk_storage_get(&socket_owners, sk, 0, 0);
+  if (!slot && kept) slot = slot_of_owner(kept);
+  if (!slot) return ALLOW;
+
+  struct packet packet = {.is_ingress = is_ingress};
+  if (!read_packet(skb, &packet)) return ALLOW;
+  struct cicd_socket_owner owner = {.slot = slot};
+  if (!is_ingress && (packet.protocol == IPPROTO_UDP || !kept) &&
+      owner_from_current(&owner, slot)) {
+    if (!kept) kept = bpf_sk_storage_get(&socket_owners, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+    if (kept) *kept = owner;
+  } else if (kept && kept->slot == slot) {
+    owner = *kept;
+  }
+  emit_dns(skb, &packet, &owner);
+  return ALLOW;
+}
+
+SEC("cgroup_skb/egress")
+int dns_sent(struct __sk_buff *skb) { return on_packet(skb, false); }
+
+SEC("cgroup_skb/ingress")
+int dns_received(struct __sk_buff *skb) { return on_packet(skb, true); }

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: Apache-2.0
+// io_uring by its raw system calls: files by name and the network, with and without the kernel's
+// own submitting thread.
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <linux/io_uring.h>
+#include <linux/openat2.h>
+#include <netinet/in.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+
+#include "support.h"
+
+namespace cicd::test {
+
+namespace {
+
+// One ring, one request at a time. Lives in the child: no assertions.
+class Ring {
+ public:
+  explicit Ring(unsigned flags = 0) {
+    params_.flags = flags;
+    params_.sq_thread_idle = 1000;
+    fd_ = static_cast<int>(::syscall(SYS_io_uring_setup, 8, &params_));
+    if (fd_ < 0) return;
+    const std::size_t bytes =
+        std::max<std::size_t>(params_.sq_off.array + params_.sq_entries * sizeof(unsigned),
+                              params_.cq_off.cqes + params_.cq_entries * sizeof(io_uring_cqe));
+    rings_ = map(bytes, IORING_OFF_SQ_RING);
+    entries_ = static_cast<io_uring_sqe*>(
+        static_cast<void*>(map(params_.sq_entries * sizeof(io_uring_sqe), IORING_OFF_SQES)));
+  }
+  bool ok() const { return fd_ >= 0 && rings_ != nullptr && entries_ != nullptr; }
+
+  // Submits the request and returns its result; -ETIME when none comes.
+  int run(io_uring_sqe entry) {
+    auto* tail = at(params_.sq_off.tail);
+    const unsigned index = *tail & *at(params_.sq_off.ring_mask);
+    entries_[index] = entry;
+    at(params_.sq_off.array)[index] = index;
+    std::atomic_ref(*tail).store(*tail + 1);
+    if ((params_.flags & IORING_SETUP_SQPOLL) == 0) {
+      if (::syscall(SYS_io_uring_enter, fd_, 1, 1, IORING_ENTER_GETEVENTS, nullptr, 0) < 0) {
+        return -errno;
+      }
+    }
+    auto* head = at(params_.cq_off.head);
+    for (int i = 0; i < 2000; ++i) {
+      if ((std::atomic_ref(*at(params_.sq_off.flags)).load() & IORING_SQ_NEED_WAKEUP) != 0) {
+        ::syscall(SYS_io_uring_enter, fd_, 1, 0, IORING_ENTER_SQ_WAKEUP, nullptr, 0);
+      }
+      if (*head != std::atomic_ref(*at(params_.cq_off.tail)).load()) {
+        const auto* done = reinterpret_cast<io_uring_cqe*>(rings_ + params_.cq_off.cqes);
+        const int result = done[*head & *at(params_.cq_off.ring_mask)].res;
+        std::atomic_ref(*head).store(*head + 1);
+        return result;
+      }
+      ::usleep(1000);
+    }
+    return -ETIME;
+  }
+
+ private:
+  char* map(std::size_t bytes, off_t what) const {
+    void* memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd_, what);
+    return memory == MAP_FAILED ? nullptr : static_cast<char*>(memory);
+  }
+  unsigned* at(unsigned offset) const { return reinterpret_cast<unsigned*>(rings_ + offset); }
+
+  io_uring_params params_{};
+  int fd_ = -1;
+  char* rings_ = nullptr;
+  io_uring_sqe* entries_ = nullptr;
+};
+
+io_uring_sqe request(__u8 opcode, int fd, const void* address, __u32 length = 0, __u64 offset = 0) {
+  io_uring_sqe entry{};
+  entry.opcode = opcode;
+  entry.fd = fd;
+  entry.addr = reinterpret_cast<__u64>(address);
+  entry.len = length;
+  entry.off = offset;
+  return entry;
+}
+
+io_uring_sqe open_request(int directory, const char* path, __u32 flags) {
+  io_uring_sqe entry = request(IORING_OP_OPENAT, directory, path, 0600);
+  entry.open_flags = flags;
+  return entry;
+}
+
+struct SeenRequest {
+  cicd_sample_io_uring fixed;
+  SeenString path, base;
+};
+
+class IoUringHooks : public HookTest {
+ protected:
+  void SetUp() override {
+    HookTest::SetUp();
+    if (IsSkipped() || HasFatalFailure()) return;
+    std::ofstream(scratch() + "/file") << "text";
+  }
+  std::string file() const { return scratch() + "/file"; }
+
+  std::vector<SeenRequest> requests(const Act& act) {
+    using T = cicd_sample_io_uring;
+    const Samples samples = observe(act);
+    EXPECT_EQ(finished().status, 0) << "exit " << WEXITSTATUS(finished().status);
+    std::vector<SeenRequest> out;
+    for (const Seen& seen : samples.of(CICD_SAMPLE_IO_URING, finished().pid)) {
+      auto strings = seen.strings<T>({&T::path, &T::base});
+      out.push_back({seen.fixed<T>(), strings[0], strings[1]});
+    }
+    connects_ = samples.fixed<cicd_sample_connect>(CICD_SAMPLE_CONNECT, finished().pid);
+    return out;
+  }
+  // What one request gives; `wanted` is its result.
+  SeenRequest the_request(const io_uring_sqe& entry, unsigned ring_flags = 0, int at_least = 0) {
+    const auto seen = requests([&] {
+      Ring ring(ring_flags);
+      if (!ring.ok()) return 1;
+      return ring.run(entry) >= at_least ? 0 : 2;
+    });
+    EXPECT_EQ(seen.size(), 1u);
+    return seen.empty() ? SeenRequest{} : seen[0];
+  }
+
+  std::vector<cicd_sample_connect> connects_;
+};
+
+TEST_F(IoUringHooks, Openat) {
+  const std::string path = file();
+  const auto seen = the_request(open_request(AT_FDCWD, path.c_str(), O_RDWR | O_CLOEXEC));
+  EXPECT_EQ(seen.fixed.opcode, static_cast<unsigned>(IORING_OP_OPENAT));
+  EXPECT_EQ(seen.path.bytes, path);
+  EXPECT_EQ(seen.base.bytes, "");
+  // The kernel adds O_LARGEFILE.
+  EXPECT_EQ(seen.fixed.open_flags & (O_ACCMODE | O_CLOEXEC),
+            static_cast<unsigned>(O_RDWR | O_CLOEXEC));
+  EXPECT_EQ(seen.fixed.family, 0);
+  EXPECT_EQ(seen.fixed.header.cgroup_id, job().id());
+}
+
+TEST_F(IoUringHooks, RelativeToADescriptor) {
+  const int directory = ::open(scratch().c_str(), O_PATH | O_CLOEXEC);
+  const auto seen = the_request(open_request(directory, "file", O_RDONLY));
+  ::close(directory);
+  EXPECT_EQ(seen.path.bytes, "file");
+  EXPECT_EQ(seen.base.path(), scratch());
+}
+
+TEST_F(IoUringHooks, Openat2) {
+  const std::string path = file();
+  open_how how{};
+  how.flags = O_WRONLY;
+  const auto seen = the_request(request(IORING_OP_OPENAT2, AT_FDCWD, path.c_str(), sizeof(how),
+                                        reinterpret_cast<__u64>(&how)));
+  EXPECT_EQ(seen.fixed.opcode, static_cast<unsigned>(IORING_OP_OPENAT2));
+  EXPECT_EQ(seen.path.bytes, path);
+  EXPECT_EQ(seen.fixed.open_flags & O_ACCMODE, static_cast<unsigned>(O_WRONLY));
+}
+
+TEST_F(IoUringHooks, BySubmittingThreadOfTheKernel) {
+  const std::string path = file();
+  const auto seen =
+      the_request(open_request(AT_FDCWD, path.c_str(), O_RDONLY), IORING_SETUP_SQPOLL);
+  EXPECT_EQ(seen.path.bytes, path);
+  EXPECT_EQ(seen.fixed.header.pid, static_cast<unsigned>(finished().pid));
+}
+
+TEST_F(IoUringHooks, NamesOfFiles) {
+  const std::string at = scratch() + "/";
+  const auto seen = requests([&] {
+    const std::string one = at + "one", two = at + "two", dir = at + "dir", link = at + "link";
+    Ring ring;
+    if (!ring.ok()) return 1;
+    if (::mknod(one.c_str(), S_IFREG | 0600, 0) != 0) return 2;
+    const auto second = [](const std::string& name) {
+      return reinterpret_cast<__u64>(name.c_str());
+    };
+    const int here = AT_FDCWD;
+    if (ring.run(request(IORING_OP_RENAMEAT, here, one.c_str(), here, second(two))) != 0) return 3;
+    if (ring.run(request(IORING_OP_LINKAT, here, two.c_str(), here, second(one))) != 0) return 4;
+    if (ring.run(request(IORING_OP_SYMLINKAT, here, "target", 0, second(link))) != 0) return 5;
+    if (ring.run(request(IORING_OP_MKDIRAT, here, dir.c_str(), 0700)) != 0) return 6;
+    // So that it can be done again.
+    for (const std::string& name : {one, two, link}) {
+      if (ring.run(request(IORING_OP_UNLINKAT, here, name.c_str())) != 0) return 7;
+    }
+    return ::rmdir(dir.c_str());
+  });
+  const std::pair<unsigned, std::string> wanted[] = {
+      {IORING_OP_RENAMEAT, at + "one"},   {IORING_OP_LINKAT, at + "one"},
+      {IORING_OP_SYMLINKAT, at + "link"}, {IORING_OP_MKDIRAT, at + "dir"},
+      {IORING_OP_UNLINKAT, at + "one"},   {IORING_OP_UNLINKAT, at + "two"},
+      {IORING_OP_UNLINKAT, at + "link"}};
+  ASSERT_EQ(seen.size(), std::size(wanted));
+  for (std::size_t i = 0; i < seen.size(); ++i) {
+    EXPECT_EQ(seen[i].fixed.opcode, wanted[i].first);
+    EXPECT_EQ(seen[i].path.bytes, wanted[i].second);
+  }
+}
+
+TEST_F(IoUringHooks, ConnectIsAlsoAConnect) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(9);  // nobody is there
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  const auto seen = requests([&] {
+    Ring ring;
+    const int socket = ::socket(AF_INET, SOCK_STREAM, 0);
+    if (!ring.ok() || socket < 0) return 1;
+    const int result = ring.run(request(IORING_OP_CONNECT, socket, &address, 0, sizeof(address)));
+    return result == -ECONNREFUSED ? 0 : 2;
+  });
+  ASSERT_EQ(seen.size(), 1u);
+  EXPECT_EQ(seen[0].fixed.opcode, static_cast<unsigned>(IORING_OP_CONNECT));
+  EXPECT_EQ(seen[0].fixed.family, AF_INET);
+  EXPECT_EQ(seen[0].fixed.remote_port, 9);
+  EXPECT_EQ(std::memcmp(seen[0].fixed.remote_ip, &address.sin_addr, 4), 0);
+  ASSERT_EQ(connects_.size(), 1u) << "network_connect of the cgroup hook";
+  EXPECT_EQ(connects_[0].remote_port, 9);
+}
+
+TEST_F(IoUringHooks, ConnectOfIpv6) {
+  sockaddr_in6 address{};
+  address.sin6_family = AF_INET6;
+  address.sin6_port = htons(9);
+  ASSERT_EQ(::inet_pton(AF_INET6, "::1", &address.sin6_addr), 1);
+  const auto seen = requests([&] {
+    Ring ring;
+    const int socket = ::socket(AF_INET6, SOCK_STREAM, 0);
+    if (!ring.ok() || socket < 0) return 1;
+    ring.run(request(IORING_OP_CONNECT, socket, &address, 0, sizeof(address)));
+    return 0;
+  });
+  ASSERT_EQ(seen.size(), 1u);
+  EXPECT_EQ(seen[0].fixed.family, AF_INET6);
+  EXPECT_EQ(std::memcmp(seen[0].fixed.remote_ip, &address.sin6_addr, 16), 0);
+}
+
+TEST_F(IoUringHooks, SocketsAndTheFirstSendOfEach) {
+  const auto seen = requests([] {
+    Ring ring;
+    int pair[2];
+    if (!ring.ok() || ::socketpair(AF_UNIX, SOCK_STREAM, 0, pair) != 0) return 1;
+    const int made = ring.run(request(IORING_OP_SOCKET, AF_INET, nullptr, 0, SOCK_DGRAM));
+    if (made < 0) return 2;
+    for (int i = 0; i < 5; ++i) {
+      if (ring.run(request(IORING_OP_SEND, pair[i == 4 ? 1 : 0], "x", 1)) != 1) return 3;
+    }
+    return 0;
+  });
+  ASSERT_EQ(seen.size(), 3u);
+  EXPECT_EQ(seen[0].fixed.opcode, static_cast<unsigned>(IORING_OP_SOCKET));
+  EXPECT_EQ(seen[1].fixed.opcode, static_cast<unsigned>(IORING_OP_SEND));
+  EXPECT_EQ(seen[2].fixed.opcode, static_cast<unsigned>(IORING_OP_SEND));
+}
+
+TEST_F(IoUringHooks, WhatNeitherOpensNorSendsIsNothing) {
+  const std::string path = file();
+  EXPECT_TRUE(requests([&] {
+                Ring ring;
+                const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+                char bytes[4];
+                if (!ring.ok() || fd < 0) return 1;
+                if (ring.run(request(IORING_OP_NOP, -1, nullptr)) != 0) return 2;
+                return ring.run(request(IORING_OP_READ, fd, bytes, 4)) == 4 ? 0 : 3;
+              }).empty());
+}
+
+}  // namespace
+
+}  // namespace cicd::test
