@@ -100,4 +100,47 @@ Result<UniqueFd> SyscallTracepoints::attach(std::string_view name, int program_f
   return link;
 }
 
+namespace {
+
+Result<std::string> read_source_file(const char* name) {
+  const std::string path = std::string("/sys/bus/event_source/devices/uprobe/") + name;
+  UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  char text[64] = {};
+  if (!file || ::read(file.get(), text, sizeof(text) - 1) <= 0) return fail_errno(errno, path);
+  return std::string(text);
+}
+
+}  // namespace
+
+Result<Uprobes> Uprobes::open() {
+  Uprobes uprobes;
+  Result<std::string> type = read_source_file("type");
+  if (!type) return std::unexpected(std::move(type).error().with_context("no uprobes"));
+  uprobes.type_ = static_cast<std::uint32_t>(std::strtoul(type->c_str(), nullptr, 10));
+  Result<std::string> format = read_source_file("format/retprobe");  // "config:0"
+  if (!format) return std::unexpected(std::move(format).error().with_context("no uprobes"));
+  const std::size_t colon = format->find(':');
+  if (colon == std::string::npos) return fail(ErrorCode::kUnsupported, "no return probes");
+  uprobes.return_bit_ = std::uint64_t{1}
+                        << (std::strtoul(format->c_str() + colon + 1, nullptr, 10) & 63);
+  return uprobes;
+}
+
+Result<UniqueFd> Uprobes::attach(int program_fd, const std::string& path, std::uint64_t offset,
+                                 bool is_return) const {
+  perf_event_attr attr{};
+  attr.type = type_;
+  attr.size = sizeof(attr);
+  attr.config = is_return ? return_bit_ : 0;
+  attr.uprobe_path = reinterpret_cast<std::uint64_t>(path.c_str());
+  attr.probe_offset = offset;
+  UniqueFd event(
+      static_cast<int>(::syscall(SYS_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC)));
+  if (!event) return fail_errno(errno, "probe");
+  Result<UniqueFd> link = link_to_event(program_fd, event.get(), "probe");
+  if (!link) return link;
+  if (::ioctl(event.get(), PERF_EVENT_IOC_ENABLE, 0) != 0) return fail_errno(errno, "enable probe");
+  return link;
+}
+
 }  // namespace cicd

@@ -3,6 +3,8 @@
 // Threads: any. Errors name the hook.
 #pragma once
 
+#include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "base/result.h"
@@ -26,6 +28,20 @@ class SyscallTracepoints {
   Result<unsigned long> id_of(std::string_view name) const;
 
   UniqueFd root_;
+};
+
+// Probes at a place of a file, in every process that maps it. `path` must lead to the file in this
+// process's view, /proc/self/fd/N included.
+class Uprobes {
+ public:
+  static Result<Uprobes> open();
+
+  Result<UniqueFd> attach(int program_fd, const std::string& path, std::uint64_t offset,
+                          bool is_return) const;
+
+ private:
+  std::uint32_t type_ = 0;        // of the kernel's event source
+  std::uint64_t return_bit_ = 1;  // in its configuration
 };
 
 }  // namespace cicd

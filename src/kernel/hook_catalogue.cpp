@@ -52,6 +52,7 @@ constexpr std::string_view kUnixCalls[] = {"sys_exit_connect", "sys_exit_sendto"
 // enum bpf_attach_type of kernels since 6.7, by number: our headers may be older.
 constexpr int kCgroupUnixConnect = 49;
 constexpr int kCgroupUnixSendmsg = 50;
+constexpr std::string_view kMapCalls[] = {"sys_exit_mmap"};
 
 constexpr HookInfo kHooks[] = {
     {"process_fork", HookFamily::kProcess, kTracing, "process_fork"},
@@ -121,12 +122,26 @@ constexpr HookInfo kHooks[] = {
      {},
      kCgroupUnixSendmsg},
     {"unix_called", HookFamily::kUnixSyscall, kSyscall, "unix_socket_connect", kUnixCalls},
+    {"http_connect4", HookFamily::kHttp, kCgroup, "http_request", {}, BPF_CGROUP_INET4_CONNECT},
+    {"http_connect6", HookFamily::kHttp, kCgroup, "http_request", {}, BPF_CGROUP_INET6_CONNECT},
+    {"http_egress", HookFamily::kHttp, kCgroup, "http_request", {}, BPF_CGROUP_INET_EGRESS},
+    {"library_mapped", HookFamily::kLibrary, kSyscall, "library", kMapCalls},
+    {"getaddrinfo_called", HookFamily::kResolver, kUprobe, "getaddrinfo"},
+    {"getaddrinfo_returned", HookFamily::kResolver, kUprobe, "getaddrinfo"},
+    {"gethostbyname_called", HookFamily::kResolver, kUprobe, "getaddrinfo"},
+    {"gethostbyname_returned", HookFamily::kResolver, kUprobe, "getaddrinfo"},
+    {"openssl_write_called", HookFamily::kTls, kUprobe, "http_request"},
+    {"openssl_write_ex_called", HookFamily::kTls, kUprobe, "http_request"},
+    {"openssl_write_returned", HookFamily::kTls, kUprobe, "http_request"},
+    {"gnutls_send_called", HookFamily::kTls, kUprobe, "http_request"},
+    {"gnutls_send_returned", HookFamily::kTls, kUprobe, "http_request"},
 };
 
 constexpr std::string_view kExecPrograms[] = {"process_exec", "process_fork"};
 constexpr std::string_view kExitPrograms[] = {"process_exit", "process_fork"};
 constexpr std::string_view kConnectPrograms[] = {"connect4", "connect6", "sendmsg4", "sendmsg6"};
 constexpr std::string_view kDnsPrograms[] = {"dns_sent", "dns_received"};
+constexpr std::string_view kHttpPrograms[] = {"http_connect4", "http_connect6", "http_egress"};
 constexpr std::string_view kOpenPrograms[] = {"open_returned"};
 constexpr std::string_view kPtracePrograms[] = {"ptrace_returned"};
 constexpr std::string_view kMemoryPrograms[] = {"memory_returned", "open_returned"};
@@ -148,17 +163,13 @@ constexpr std::string_view kUnixCallPrograms[] = {"unix_called"};
 
 constexpr std::string_view kChangeLimits =
     "32-bit system calls are not seen, nor io_uring (each is an io_uring_op). Paths are joined "
-    "from "
-    "what the caller gave: a second thread that changes the text during the call can show another "
+    "from what the caller gave: a second thread that changes the text during the call can show "
+    "another "
     "name, and names by way of `..` are wrong when the call moved the working directory itself.";
 constexpr std::string_view kChangeStrictLimits =
     "io_uring is not seen (each is an io_uring_op). Paths are joined from what the caller gave: a "
     "second thread that changes the text during the call can show another name, and names by way "
     "of `..` are wrong when the call moved the working directory itself.";
-constexpr std::string_view kChangeStrictLimits =
-    "io_uring is not seen (its requests are io_uring_op). Paths are joined from what the caller "
-    "gave; a second thread that changes the text during the call can show another name, and names "
-    "by way of `..` are wrong when the call moved the working directory itself.";
 constexpr std::string_view kMountLimits =
     "32-bit system calls are not seen, nor `fsconfig` on a file system that is mounted already. A "
     "mount made with the new API is seen when `move_mount` puts it in its place; where it was "
@@ -192,7 +203,10 @@ constexpr std::array<EventBackend, kEventTypeCount> kBackends = {{
     {EventType::kDomain, "cgroup", kDnsPrograms,
      "Only DNS over UDP and TCP to port 53: neither over TLS or HTTPS nor to other ports, and not "
      "from packet sockets."},
-    {EventType::kHttpRequest, kNoBackend, {}, ""},
+    {EventType::kHttpRequest, "cgroup", kHttpPrograms,
+     "HTTP/1.x in the clear whose first segment begins with the request; TLS only with "
+     "--tls-capture (OpenSSL and GnuTLS as shared libraries); HTTP/2 and HTTP/3 are not looked "
+     "into."},
     {EventType::kPtrace, "syscall tracepoint", kPtracePrograms,
      "32-bit system calls are not seen. Of requests only those that take control of a process or "
      "read or change its memory and registers are reported, each once for a program and target."},

@@ -31,6 +31,10 @@ enum class HookFamily : std::uint8_t {
   kMount,
   kUnixCgroup,
   kUnixSyscall,
+  kHttp,
+  kLibrary,
+  kResolver,
+  kTls,
   kCount,
 };
 inline constexpr std::size_t kHookFamilyCount = static_cast<std::size_t>(HookFamily::kCount);
@@ -40,6 +44,7 @@ enum class AttachKind : std::uint8_t {
   kCgroup,   // cgroup program at the root of the v2 hierarchy, at start
   kSyscall,  // syscall tracepoints, only while a job runs
   kStrict,   // BTF raw tracepoint of every system call, only while a job runs and with --strict
+  kUprobe,   // in libraries, while a job runs (library_prober.h)
 };
 
 struct HookInfo {

@@ -20,6 +20,7 @@
 #include "kernel/hook_catalogue.h"
 #include "kernel/job_map.h"
 #include "kernel/kernel_losses.h"
+#include "kernel/library_prober.h"
 #include "kernel/link_pins.h"
 #include "kernel/preconditions.h"
 #include "kernel/program_set.h"
@@ -103,12 +104,14 @@ class SharedMemory {
 class KernelSource final : public LiveSource {
  public:
   KernelSource(ProgramSet programs, RingConsumer rings, SharedMemory shared, UniqueFd cgroup_root,
-               bool strict)
+               const LiveOptions& options)
       : programs_(std::move(programs)),
         rings_(std::move(rings)),
         shared_(std::move(shared)),
         cgroup_root_(std::move(cgroup_root)),
-        strict_(strict) {}
+        prober_(programs_, options.tls_capture),
+        tls_capture_(options.tls_capture),
+        strict_(options.strict) {}
   ~KernelSource() override = default;
 
   Result<> watch_rings();
@@ -120,9 +123,7 @@ class KernelSource final : public LiveSource {
   Result<std::size_t> poll(milliseconds max_wait, SampleSink sink) override;
   void commit() override { rings_.commit(); }
   bool at_end() const override { return false; }
-  Result<LossReport> losses(std::uint32_t slot) override {
-    return read_kernel_losses(programs_, slot);
-  }
+  Result<LossReport> losses(std::uint32_t slot) override;
   std::vector<Coverage> coverage() const override;
   ClockInfo clock() const override { return clock_; }
 
@@ -141,8 +142,11 @@ class KernelSource final : public LiveSource {
   Result<> attach(const HookInfo& hook);
   Result<> attach_at_job_start(const HookInfo& hook, const Result<SyscallTracepoints>& tracepoints);
   bool is_refused(const EventBackend& backend) const;
+  bool is_absent(const EventBackend& backend) const;
+  void append_errors(const EventBackend& backend, std::string& text) const;
   std::string limits_of(const EventBackend& backend) const;
   Result<> attach_syscalls(const HookInfo& hook, const SyscallTracepoints& tracepoints);
+  void add_tls(Coverage& coverage) const;
   void sleep(cicd_consumer_state state, milliseconds time);
 
   ProgramSet programs_;
@@ -151,6 +155,8 @@ class KernelSource final : public LiveSource {
   UniqueFd cgroup_root_;
   UniqueFd epoll_;
   LinkPins pins_;
+  LibraryProber prober_;  // after programs_, which it uses
+  bool tls_capture_;
   std::map<std::string, std::string, std::less<>> attach_errors_;  // by program
   std::array<const EventBackend*, kEventTypeCount> backends_{};    // taken; by event type
   std::set<std::string_view> unused_;                              // programs of none of them
@@ -196,21 +202,15 @@ Result<> KernelSource::attach(const HookInfo& hook) {
 void KernelSource::attach_cheap_hooks() {
   for (const HookInfo& hook : hooks()) {
     if (programs_.is_absent(hook.program) || hook.attach == AttachKind::kStrict) continue;
-    if (hook.attach == AttachKind::kSyscall) {
-      if (programs_.program_fd(hook.program) < 0) {
+    if (hook.attach == AttachKind::kSyscall || hook.attach == AttachKind::kUprobe) {
+      const bool is_wanted = hook.family != HookFamily::kTls || tls_capture_;
+      if (is_wanted && programs_.program_fd(hook.program) < 0) {
         attach_errors_[std::string(hook.program)] = programs_.program_error(hook.program);
       }
     } else if (Result<> attached = attach(hook); !attached) {
       attach_errors_[std::string(hook.program)] = attached.error().text;
     }
   }
-}
-
-bool KernelSource::is_absent(const EventBackend& backend) const {
-  return !backend.programs.empty() &&
-         std::ranges::all_of(backend.programs, [&](std::string_view program) {
-           return programs_.is_absent(program);
-         });
 }
 
 bool KernelSource::is_refused(const EventBackend& backend) const {
@@ -278,7 +278,22 @@ Result<void> KernelSource::start_job_hooks() {
     const Result<> attached = attach_at_job_start(hook, tracepoints);
     if (!attached) attach_errors_[std::string(hook.program)] = attached.error().text;
   }
+  if (Result<> started = prober_.start(); !started) {
+    for (const HookInfo& hook : hooks()) {
+      const bool is_wanted = hook.family != HookFamily::kTls || tls_capture_;
+      if (hook.attach != AttachKind::kUprobe || !is_wanted) continue;
+      attach_errors_[std::string(hook.program)] = started.error().text;
+    }
+  }
   return {};
+}
+
+Result<LossReport> KernelSource::losses(std::uint32_t slot) {
+  Result<LossReport> report = read_kernel_losses(programs_, slot);
+  if (!report) return report;
+  const std::uint64_t libraries = prober_.not_probed(slot);
+  if (libraries > 0) report->entries.push_back({"library", "not_probed", libraries});
+  return report;
 }
 
 void KernelSource::stop_job_hooks() {
@@ -286,6 +301,7 @@ void KernelSource::stop_job_hooks() {
     for (const std::string_view name : hook.tracepoints) pins_.drop(pin_name(hook, name));
     if (hook.attach == AttachKind::kStrict) pins_.drop(hook.program);
   }
+  prober_.stop();
   job_hooks_ = false;
 }
 
@@ -308,7 +324,11 @@ void KernelSource::sleep(cicd_consumer_state state, milliseconds time) {
   __atomic_store_n(consumer, CICD_CONSUMER_AWAKE, __ATOMIC_SEQ_CST);
 }
 
-Result<std::size_t> KernelSource::poll(milliseconds max_wait, SampleSink sink) {
+Result<std::size_t> KernelSource::poll(milliseconds max_wait, SampleSink out) {
+  const auto sink = [&](SampleBytes sample) {
+    prober_.note(sample);
+    out(sample);
+  };
   const steady_clock::time_point begin = steady_clock::now();
   const auto since_last = std::chrono::duration_cast<milliseconds>(begin - last_drain_);
   if (max_wait.count() > 0 && since_last < kPace) {
@@ -348,6 +368,28 @@ std::string KernelSource::limits_of(const EventBackend& backend) const {
   return std::string(backend.limits) + " --strict is not in force: " + error->second;
 }
 
+// What --tls-capture adds, and what is missing of it.
+void KernelSource::add_tls(Coverage& coverage) const {
+  for (const HookInfo& hook : hooks()) {
+    if (hook.family != HookFamily::kTls) continue;
+    const auto error = attach_errors_.find(hook.program);
+    if (error == attach_errors_.end()) continue;
+    coverage.reason += (coverage.reason.empty() ? "" : "; ") + error->first + ": " + error->second;
+    return;
+  }
+  coverage.backend = coverage.available ? coverage.backend + ", uprobe" : "uprobe";
+  coverage.available = true;
+}
+
+void KernelSource::append_errors(const EventBackend& backend, std::string& text) const {
+  for (const std::string_view program : backend.programs) {
+    const auto error = attach_errors_.find(program);
+    if (error == attach_errors_.end()) continue;
+    if (!text.empty()) text += "; ";
+    text += std::string(program) + ": " + error->second;
+  }
+}
+
 std::vector<Coverage> KernelSource::coverage() const {
   std::vector<Coverage> out;
   for (const EventBackend& best : event_backends()) {
@@ -358,12 +400,15 @@ std::vector<Coverage> KernelSource::coverage() const {
     if (taken.backend == kNoBackend) coverage.reason = "this version has no hook for it";
     // Those that were tried before, and this one when it failed as well.
     for (const EventBackend* backend = &best; backend != nullptr; backend = backend->fallback) {
-      append_errors(*backend, coverage.reason);
+      for (const std::string_view program : backend->programs) {
+        const auto error = attach_errors_.find(program);
+        if (error == attach_errors_.end()) continue;
+        if (!coverage.reason.empty()) coverage.reason += "; ";
+        coverage.reason += std::string(program) + ": " + error->second;
+      }
       if (backend == &taken) break;
     }
-    const auto is_absent = [&](std::string_view program) { return programs_.is_absent(program); };
-    const bool is_none_there =
-        !taken.programs.empty() && std::ranges::all_of(taken.programs, is_absent);
+    const bool is_none_there = is_absent(taken);
     const bool is_needed = taken.facility == nullptr || ::access(taken.facility, F_OK) == 0;
     if (is_none_there && is_needed) {
       coverage.available = false;
@@ -372,6 +417,7 @@ std::vector<Coverage> KernelSource::coverage() const {
     coverage.backend = coverage.available ? taken.backend : kNoBackend;
     if (is_none_there && !is_needed) coverage.backend = kNotInThisKernel;
     if (coverage.available && !is_none_there) coverage.limits = limits_of(taken);
+    if (best.type == EventType::kHttpRequest && tls_capture_) add_tls(coverage);
     out.push_back(std::move(coverage));
   }
   return out;
@@ -416,8 +462,8 @@ Result<std::unique_ptr<LiveSource>> LiveSource::open(const LiveOptions& options)
       ring_bytes(options.control_ring_bytes, kControlBytesPerCpu, kLargestControl);
   const std::size_t bulk_bytes =
       ring_bytes(options.bulk_ring_bytes, kBulkBytesPerCpu, kLargestBulk);
-  Result<ProgramSet> programs =
-      ProgramSet::load({control_bytes, bulk_bytes, options.btf_path, options.strict});
+  Result<ProgramSet> programs = ProgramSet::load(
+      {control_bytes, bulk_bytes, options.btf_path, options.strict, options.tls_capture});
   if (!programs) return std::unexpected(std::move(programs).error());
   Result<SharedMemory> shared = SharedMemory::map(programs->map_fd("shared"));
   if (!shared) return std::unexpected(std::move(shared).error());
@@ -426,9 +472,9 @@ Result<std::unique_ptr<LiveSource>> LiveSource::open(const LiveOptions& options)
   Result<MappedRing> bulk = MappedRing::map(programs->map_fd("bulk_ring"), bulk_bytes);
   if (!bulk) return std::unexpected(std::move(bulk).error());
 
-  auto source = std::make_unique<KernelSource>(
-      std::move(*programs), RingConsumer(std::move(*control), std::move(*bulk)), std::move(*shared),
-      std::move(*root), options.strict);
+  auto source = std::make_unique<KernelSource>(std::move(*programs),
+                                               RingConsumer(std::move(*control), std::move(*bulk)),
+                                               std::move(*shared), std::move(*root), options);
   source->set_wake_thresholds(control_bytes, bulk_bytes);
   if (Result<> watched = source->watch_rings(); !watched) {
     return std::unexpected(std::move(watched).error());

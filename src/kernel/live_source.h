@@ -31,6 +31,7 @@ struct LiveOptions {
   bool strict = false;
   // Event type -> backend that is to serve it, instead of the best one that attaches.
   std::map<std::string, std::string> backends = {};
+  bool tls_capture = false;  // look at what is given to TLS libraries to send
 };
 
 class LiveSource : public EventSource {

@@ -16,20 +16,24 @@
 #include "exec_memory.skel.h"
 #include "file_change.skel.h"
 #include "file_open.skel.h"
+#include "http.skel.h"
 #include "io_uring.skel.h"
 #include "kernel/hook_catalogue.h"
 #include "kernel/kernel_release.h"
 #include "kernel/libbpf_log.h"
 #include "kernel_use.skel.h"
+#include "library.skel.h"
 #include "maps.skel.h"
 #include "mount.skel.h"
 #include "namespace.skel.h"
 #include "network.skel.h"
 #include "privilege.skel.h"
 #include "process.skel.h"
+#include "resolver.skel.h"
 #include "signal.skel.h"
 #include "strict.skel.h"
 #include "target.skel.h"
+#include "tls.skel.h"
 #include "unix_cgroup.skel.h"
 #include "unix_syscall.skel.h"
 
@@ -66,6 +70,10 @@ constexpr std::array<ObjectBytes, kHookFamilyCount> kFamilies = {{
     {"mount", mount_bpf__elf_bytes},
     {"unix_cgroup", unix_cgroup_bpf__elf_bytes},
     {"unix_syscall", unix_syscall_bpf__elf_bytes},
+    {"http", http_bpf__elf_bytes},
+    {"library", library_bpf__elf_bytes},
+    {"resolver", resolver_bpf__elf_bytes},
+    {"tls", tls_bpf__elf_bytes},
 }};
 
 // sched_process_exit says since this release whether the last thread has gone.
@@ -82,6 +90,8 @@ void name_cgroup_hook(bpf_program* program) {
     ::bpf_program__set_expected_attach_type(program, type);
   }
 }
+// The one map of a single object that user space has business with.
+constexpr const char* kKnownLibraries = "known_libraries";
 
 UniqueFd duplicate(int fd) { return UniqueFd(::fcntl(fd, F_DUPFD_CLOEXEC, 3)); }
 
@@ -164,6 +174,9 @@ struct ProgramSet::Loader {
       const int fd = ::bpf_program__fd(program);
       if (fd >= 0) set.programs_[::bpf_program__name(program)] = duplicate(fd);
     }
+    if (bpf_map* map = ::bpf_object__find_map_by_name(object->get(), kKnownLibraries)) {
+      set.maps_[kKnownLibraries] = duplicate(::bpf_map__fd(map));
+    }
     return {};
   }
 
@@ -204,7 +217,9 @@ Result<ProgramSet> ProgramSet::load(const ProgramSetOptions& options) {
   loader.find_absent();
   for (std::size_t i = 0; i < kHookFamilyCount; ++i) {
     const auto family = static_cast<HookFamily>(i);
-    if (family != HookFamily::kStrict || options.strict) loader.load_family(family);
+    const bool is_wanted = (family != HookFamily::kStrict || options.strict) &&
+                           (family != HookFamily::kTls || options.tls_capture);
+    if (is_wanted) loader.load_family(family);
   }
   if (set.programs_.empty()) {
     return std::unexpected(set.explain_nothing_loaded(options.btf_path).error());

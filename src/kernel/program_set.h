@@ -19,8 +19,9 @@ namespace cicd {
 struct ProgramSetOptions {
   std::size_t control_ring_bytes = 0;
   std::size_t bulk_ring_bytes = 0;
-  std::string btf_path;  // empty: the kernel's own
-  bool strict = false;   // with the programs of AttachKind::kStrict
+  std::string btf_path;      // empty: the kernel's own
+  bool strict = false;       // with the programs of AttachKind::kStrict
+  bool tls_capture = false;  // without it those programs are not loaded
 };
 
 class ProgramSet {

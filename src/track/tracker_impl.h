@@ -128,6 +128,8 @@ struct Tracker::Impl {
 
   // tracker_names.cpp
   void on(const GetaddrinfoSample& sample, const Context& context);
+
+  // tracker_http.cpp
   void on(const HttpSample& sample, const Context& context);
   void on(const LibrarySample& sample, const Context& context);
 

@@ -5,7 +5,5 @@
 namespace cicd {
 
 void Tracker::Impl::on(const GetaddrinfoSample&, const Context& context) { owner_of(context); }
-void Tracker::Impl::on(const HttpSample&, const Context& context) { owner_of(context); }
-void Tracker::Impl::on(const LibrarySample&, const Context& context) { owner_of(context); }
 
 }  // namespace cicd

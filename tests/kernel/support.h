@@ -37,6 +37,9 @@ class Seen {
  public:
   explicit Seen(SampleBytes bytes) : bytes_(bytes.begin(), bytes.end()) {}
 
+  std::string_view text() const {
+    return {reinterpret_cast<const char*>(bytes_.data()), bytes_.size()};
+  }
   cicd_sample_header header() const { return fixed<cicd_sample_header>(); }
   template <typename T>
   T fixed() const {

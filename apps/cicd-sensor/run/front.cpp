@@ -147,6 +147,7 @@ Result<void> Front::prepare() {
   }
   LiveOptions live;
   live.strict = plan_.options.is_strict;
+  live.tls_capture = plan_.options.captures_tls;
   CICD_ASSIGN(source_, LiveSource::open(live));
   CICD_TRY(source_->start_job_hooks());
   CICD_TRY(check_coverage(*source_));
