@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "rule_docs.h"
+#include "rule_schema.h"
 #include "rule_validate.h"
 
 namespace {
@@ -15,6 +16,7 @@ constexpr const char* kHelp =
 Commands:
   rule validate PATH...   Check rule files
   rule docs [PATH...]     Rules as a Markdown table
+  rule schema             Event types and their fields, for rules
 
 Options:
   -h, --help              This help; each command has its own
@@ -43,9 +45,10 @@ int main(int argc, char** argv) {
     return cicd::ctl::kExitOk;
   }
   if (words[0] != "rule") return usage_error("unknown command " + words[0]);
-  if (words.size() < 2) return usage_error("rule needs a command: validate, docs");
+  if (words.size() < 2) return usage_error("rule needs a command: validate, docs, schema");
   const std::vector<std::string> arguments(words.begin() + 2, words.end());
   if (words[1] == "validate") return cicd::ctl::rule_validate(arguments);
   if (words[1] == "docs") return cicd::ctl::rule_docs(arguments);
+  if (words[1] == "schema") return cicd::ctl::rule_schema(arguments);
   return usage_error("unknown command rule " + words[1]);
 }

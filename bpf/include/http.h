@@ -17,7 +17,7 @@
 #include "emit.h"
 
 #define CICD_HTTP_PREFIX 1024 /* bytes of a request that are looked at */
-#define CICD_HTTP_CHUNK 4 /* more costs the verifier much and saves little */
+#define CICD_HTTP_CHUNK 4     /* more costs the verifier much and saves little */
 #define CICD_HTTP_METHOD_BYTES 8
 #define CICD_HTTP_SCRATCHES 4
 #define CICD_HTTP_SHORTEST 8 /* no shorter request is possible */
@@ -47,7 +47,7 @@ struct http_scratch {
   __u32 host_end;
   __u32 needs_version; /* what begins so may be another protocol */
   __u32 has_version;
-  __u32 size; /* of the sample in out */
+  __u32 size;  /* of the sample in out */
   __u32 begin; /* of what http_chunk() looks at */
   char data[CICD_HTTP_PREFIX + 16];
   struct cicd_sample_http sample;
@@ -83,9 +83,9 @@ static __always_inline void http_scratch_give(__u32 index) {
 /* A memcmp of up to eight bytes that is always inlined; there is no library to call. */
 #define HTTP_AT(text, bytes, i) \
   ((i) >= sizeof(text) - 1 || (bytes)[i] == (text)[(i) < sizeof(text) ? (i) : 0])
-#define HTTP_IS(text, bytes)                                                            \
-  (HTTP_AT(text, bytes, 0) && HTTP_AT(text, bytes, 1) && HTTP_AT(text, bytes, 2) &&     \
-   HTTP_AT(text, bytes, 3) && HTTP_AT(text, bytes, 4) && HTTP_AT(text, bytes, 5) &&     \
+#define HTTP_IS(text, bytes)                                                        \
+  (HTTP_AT(text, bytes, 0) && HTTP_AT(text, bytes, 1) && HTTP_AT(text, bytes, 2) && \
+   HTTP_AT(text, bytes, 3) && HTTP_AT(text, bytes, 4) && HTTP_AT(text, bytes, 5) && \
    HTTP_AT(text, bytes, 6) && HTTP_AT(text, bytes, 7))
 
 /* Length of the method these eight bytes begin with, without its space; 0: none. */
@@ -215,8 +215,8 @@ static __always_inline __u32 http_begin(struct http_scratch *scratch) {
     scratch->path_start = target;
     return target;
   }
-  bool is_http = (at[0] | 32) == 'h' && (at[1] | 32) == 't' && (at[2] | 32) == 't' &&
-                 (at[3] | 32) == 'p';
+  bool is_http =
+      (at[0] | 32) == 'h' && (at[1] | 32) == 't' && (at[2] | 32) == 't' && (at[3] | 32) == 'p';
   __u32 scheme = 4 + (is_http && (at[4] | 32) == 's');
   const char *colon = at + scheme;
   if (!is_http || colon[0] != ':' || colon[1] != '/' || colon[2] != '/') return 0;
@@ -272,7 +272,8 @@ static __always_inline __u32 http_append(struct http_scratch *scratch, __u32 pos
   return position + length;
 }
 
-/* What http_parse() found as strings of the sample; its fixed part is the caller's, zeroed first. */
+/* What http_parse() found as strings of the sample; its fixed part is the caller's, zeroed first.
+ */
 __noinline int http_build(__u32 index) {
   struct http_scratch *scratch = bpf_map_lookup_elem(&http_scratches, &index);
   if (!scratch) return 0;
@@ -285,8 +286,8 @@ __noinline int http_build(__u32 index) {
   if (state == HTTP_HOST || state == HTTP_AUTHORITY) scratch->host_end = length;
   if (state == HTTP_PATH) sample->path.flags |= CICD_STRING_TRUNCATED;
   if (state != HTTP_DONE) sample->host.flags |= CICD_STRING_TRUNCATED;
-  __u32 at = http_append(scratch, 0, 0, scratch->method_length, CICD_HTTP_METHOD_BYTES,
-                         &sample->method);
+  __u32 at =
+      http_append(scratch, 0, 0, scratch->method_length, CICD_HTTP_METHOD_BYTES, &sample->method);
   at = http_append(scratch, at, scratch->path_start, scratch->path_end, CICD_HTTP_PREFIX,
                    &sample->path);
   at = http_append(scratch, at, scratch->host_start, scratch->host_end, CICD_NAME_MAX,
@@ -299,8 +300,7 @@ static __always_inline void http_emit(struct http_scratch *scratch) {
   __u32 size = scratch->size;
   asm volatile("" : "+r"(size));
   __u32 slot = scratch->sample.header.slot;
-  if (size < sizeof(scratch->sample) ||
-      size > sizeof(scratch->sample) + sizeof(scratch->strings)) {
+  if (size < sizeof(scratch->sample) || size > sizeof(scratch->sample) + sizeof(scratch->strings)) {
     count_loss(slot, CICD_LOSS_SCRATCH);
     return;
   }

@@ -51,13 +51,13 @@ constexpr FlagSpec kRunFlags[] = {
     {"record", "FILE", "",
      "Keep the raw samples in this file, for `cicd-sensor replay`. It can be large and holds "
      "arguments without redaction."},
-    {"tls-capture", "", "",
-     "Look at HTTP requests before OpenSSL and GnuTLS encrypt them: method, host and path only, "
-     "never the query, headers or body."},
     {"strict", "", "",
      "Also see files that are opened, removed, moved or linked by 32-bit system calls. Every "
      "system "
      "call of the machine then passes a kernel program while the command runs."},
+    {"tls-capture", "", "",
+     "Look at HTTP requests before OpenSSL and GnuTLS encrypt them: method, host and path only, "
+     "never the query, headers or body."},
     {"user", "USER", "",
      "User, by name or number, that the command runs as. Without it: the user who called `sudo`, "
      "else the caller."},

@@ -3,58 +3,14 @@
 
 #include <algorithm>
 
-#include "base/utf8.h"
-#include "event/redact.h"
+#include "job/subject.h"
 
 namespace cicd {
 
 namespace {
 
-constexpr std::size_t kMaxSubjectBytes = 1024;
-
 // A hit of a rule with `terminate` has no cap in the logs; what is kept in memory has.
 constexpr std::size_t kMaxAlertsKept = 100;
-
-// Where the program's own arguments start. For a script argv holds the interpreter, its argument
-// and the script as it was named, before them.
-std::size_t first_argument(const std::vector<std::string>& argv, std::string_view script) {
-  if (script.empty()) return 1;
-  const std::string_view name = script.substr(script.rfind('/') + 1);
-  for (std::size_t i = 1; i < argv.size() && i <= 2; ++i) {
-    const std::string_view argument = argv[i];
-    if (argument.substr(argument.rfind('/') + 1) == name) return i + 1;
-  }
-  return 1;
-}
-
-std::string command_line_of(const Process& process, std::string_view script) {
-  std::string out(script.empty() ? std::string_view(process.exec_path()) : script);
-  const std::vector<std::string>& argv = process.image->argv;
-  const std::size_t first = first_argument(argv, script);
-  ArgvRedactor redactor;
-  for (std::size_t i = 0; i < argv.size() && out.size() < kMaxSubjectBytes; ++i) {
-    const std::string_view shown = redactor.next(argv[i]);
-    if (i >= first) out.append(" ").append(shown);
-  }
-  return out;
-}
-
-std::string destination_of(const EventRecord& record) {
-  namespace f = field::network_connect;
-  const std::string_view ip = record.text(f::kRemoteIp);
-  std::string out;
-  if (ip.find(':') == std::string_view::npos) {
-    out.append(ip);
-  } else {
-    out.append("[").append(ip).append("]");
-  }
-  out.append(":").append(std::to_string(record.number(f::kRemotePort)));
-  out.append("/").append(record.text(f::kProtocol));
-  if (!record.text(f::kDomain).empty()) {
-    out.append(" (").append(record.text(f::kDomain)).append(")");
-  }
-  return out;
-}
 
 int severity(RuleAction action) {
   switch (action) {
@@ -68,60 +24,7 @@ int severity(RuleAction action) {
   return 0;
 }
 
-// Whatever the table has: texts as they are, numbers with their names.
-void append_fields(const EventRecord& record, std::string& out) {
-  const EventTypeInfo& info = info_of(record.type);
-  for (std::size_t i = 0; i < info.fields.size(); ++i) {
-    const FieldInfo& field = info.fields[i];
-    const FieldValue& value = record.fields[i];
-    const bool is_text = field.type == FieldType::kString;
-    if (is_text ? value.text.empty() : value.number == 0) continue;
-    if (!out.empty()) out.push_back(' ');
-    if (is_text) {
-      out.append(value.text);
-    } else if (field.type == FieldType::kBool) {
-      out.append(field.name);
-    } else {
-      out.append(field.name).append("=").append(std::to_string(value.number));
-    }
-  }
-}
-
 }  // namespace
-
-std::string subject_of(const EventRecord& record) {
-  std::string out;
-  switch (record.type) {
-    case EventType::kProcessExec:
-      out = command_line_of(*record.process, record.text(field::process_exec::kScriptPath));
-      break;
-    case EventType::kProcessExit:
-      if (record.number(field::process_exit::kSignal) != 0) {
-        out = "signal " + std::to_string(record.number(field::process_exit::kSignal));
-      } else {
-        out = "exit code " + std::to_string(record.number(field::process_exit::kExitCode));
-      }
-      break;
-    case EventType::kNetworkConnect:
-      out = destination_of(record);
-      break;
-    case EventType::kFileOpen:
-      out = record.text(field::file_open::kPath);
-      break;
-    case EventType::kCgroupEscape:
-      out.append(record.text(field::cgroup_escape::kFrom)).append(" -> ");
-      out.append(record.text(field::cgroup_escape::kTo));
-      break;
-    case EventType::kMonitoringGap:
-      out = record.text(field::monitoring_gap::kReason);
-      break;
-    default:
-      append_fields(record, out);
-      break;
-  }
-  out.resize(cut_utf8(out, kMaxSubjectBytes).size());
-  return out;
-}
 
 void merge_losses(LossReport& losses, const LossReport& more) {
   losses.repeated_sendmsg += more.repeated_sendmsg;

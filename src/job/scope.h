@@ -62,9 +62,6 @@ class Scope {
   std::uint64_t hits_total_ = 0;
 };
 
-// What an event was about, for people: a path, an address, a (redacted) command line.
-std::string subject_of(const EventRecord& record);
-
 // Adds `more` to `losses`, one entry per (what, reason).
 void merge_losses(LossReport& losses, const LossReport& more);
 

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "job/subject.h"
 #include "support/records.h"
 
 namespace cicd {

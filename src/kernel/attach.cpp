@@ -121,7 +121,8 @@ Result<Uprobes> Uprobes::open() {
   if (!format) return std::unexpected(std::move(format).error().with_context("no uprobes"));
   const std::size_t colon = format->find(':');
   if (colon == std::string::npos) return fail(ErrorCode::kUnsupported, "no return probes");
-  uprobes.return_bit_ = std::uint64_t{1} << (std::strtoul(format->c_str() + colon + 1, nullptr, 10) & 63);
+  uprobes.return_bit_ = std::uint64_t{1}
+                        << (std::strtoul(format->c_str() + colon + 1, nullptr, 10) & 63);
   return uprobes;
 }
 

@@ -96,8 +96,7 @@ Result<Symbols> read_symbols(int fd, const Elf64_Ehdr& header) {
     return malformed("too many symbols");
   }
   Symbols out;
-  auto symbols =
-      read_table<Elf64_Sym>(fd, table->sh_offset, table->sh_size / sizeof(Elf64_Sym));
+  auto symbols = read_table<Elf64_Sym>(fd, table->sh_offset, table->sh_size / sizeof(Elf64_Sym));
   if (!symbols) return std::unexpected(std::move(symbols).error());
   auto strings = read_table<char>(fd, names.sh_offset, names.sh_size);
   if (!strings) return std::unexpected(std::move(strings).error());

@@ -52,6 +52,7 @@ constexpr std::string_view kUnixCalls[] = {"sys_exit_connect", "sys_exit_sendto"
 // enum bpf_attach_type of kernels since 6.7, by number: our headers may be older.
 constexpr int kCgroupUnixConnect = 49;
 constexpr int kCgroupUnixSendmsg = 50;
+constexpr std::string_view kMapCalls[] = {"sys_exit_mmap"};
 
 constexpr HookInfo kHooks[] = {
     {"process_fork", HookFamily::kProcess, kTracing, "process_fork"},
@@ -124,7 +125,7 @@ constexpr HookInfo kHooks[] = {
     {"http_connect4", HookFamily::kHttp, kCgroup, "http_request", {}, BPF_CGROUP_INET4_CONNECT},
     {"http_connect6", HookFamily::kHttp, kCgroup, "http_request", {}, BPF_CGROUP_INET6_CONNECT},
     {"http_egress", HookFamily::kHttp, kCgroup, "http_request", {}, BPF_CGROUP_INET_EGRESS},
-    {"library_mapped", HookFamily::kLibrary, kSyscall, "library", kMmapCalls},
+    {"library_mapped", HookFamily::kLibrary, kSyscall, "library", kMapCalls},
     {"getaddrinfo_called", HookFamily::kResolver, kUprobe, "getaddrinfo"},
     {"getaddrinfo_returned", HookFamily::kResolver, kUprobe, "getaddrinfo"},
     {"gethostbyname_called", HookFamily::kResolver, kUprobe, "getaddrinfo"},
@@ -161,7 +162,12 @@ constexpr std::string_view kUnixHookPrograms[] = {"unix_connect", "unix_sendmsg"
 constexpr std::string_view kUnixCallPrograms[] = {"unix_called"};
 
 constexpr std::string_view kChangeLimits =
-    "32-bit system calls and io_uring are not seen. Paths are joined from what the caller gave; a "
+    "32-bit system calls are not seen, nor io_uring (each is an io_uring_op). Paths are joined "
+    "from what the caller gave: a second thread that changes the text during the call can show "
+    "another "
+    "name, and names by way of `..` are wrong when the call moved the working directory itself.";
+constexpr std::string_view kChangeStrictLimits =
+    "io_uring is not seen (each is an io_uring_op). Paths are joined from what the caller gave: a "
     "second thread that changes the text during the call can show another name, and names by way "
     "of `..` are wrong when the call moved the working directory itself.";
 constexpr std::string_view kMountLimits =
@@ -187,9 +193,12 @@ constexpr std::array<EventBackend, kEventTypeCount> kBackends = {{
     {EventType::kCgroupEscape, "tp_btf", kEscapePrograms, ""},
     {EventType::kMonitoringGap, "sensor", {}, ""},
     {EventType::kUnixSocketConnect, "cgroup", kUnixHookPrograms, "", "", &kUnixCalled},
-    {EventType::kFileRemove, "syscall tracepoint", kChangePrograms, kChangeLimits},
-    {EventType::kFileMove, "syscall tracepoint", kChangePrograms, kChangeLimits},
-    {EventType::kFileLink, "syscall tracepoint", kChangePrograms, kChangeLimits},
+    {EventType::kFileRemove, "syscall tracepoint", kChangePrograms, kChangeLimits,
+     kChangeStrictLimits},
+    {EventType::kFileMove, "syscall tracepoint", kChangePrograms, kChangeLimits,
+     kChangeStrictLimits},
+    {EventType::kFileLink, "syscall tracepoint", kChangePrograms, kChangeLimits,
+     kChangeStrictLimits},
     {EventType::kMount, "syscall tracepoint", kMountPrograms, kMountLimits},
     {EventType::kDomain, "cgroup", kDnsPrograms,
      "Only DNS over UDP and TCP to port 53: neither over TLS or HTTPS nor to other ports, and not "
@@ -211,7 +220,8 @@ constexpr std::array<EventBackend, kEventTypeCount> kBackends = {{
      "32-bit unshare and setns are not seen, nor 32-bit clones that failed."},
     {EventType::kModuleLoad, "tp_btf", kModulePrograms,
      "Modules that the kernel loads by itself for a process are not seen (the kernel starts their "
-     "loader outside of the job), nor 32-bit attempts that failed."},
+     "loader outside of the job), nor 32-bit attempts that failed.",
+     "", nullptr, "/proc/modules"},
     {EventType::kBpfUse, "syscall tracepoint", kBpfPrograms,
      "Each is reported once for a program, command, type and error. 32-bit calls are not seen."},
     {EventType::kIoUringOp, "tp_btf", kIoUringPrograms,

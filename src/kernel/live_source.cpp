@@ -104,14 +104,14 @@ class SharedMemory {
 class KernelSource final : public LiveSource {
  public:
   KernelSource(ProgramSet programs, RingConsumer rings, SharedMemory shared, UniqueFd cgroup_root,
-               bool strict, bool tls_capture)
+               const LiveOptions& options)
       : programs_(std::move(programs)),
         rings_(std::move(rings)),
         shared_(std::move(shared)),
         cgroup_root_(std::move(cgroup_root)),
-        prober_(programs_, tls_capture),
-        tls_capture_(tls_capture),
-        strict_(strict) {}
+        prober_(programs_, options.tls_capture),
+        tls_capture_(options.tls_capture),
+        strict_(options.strict) {}
   ~KernelSource() override = default;
 
   Result<> watch_rings();
@@ -142,6 +142,8 @@ class KernelSource final : public LiveSource {
   Result<> attach(const HookInfo& hook);
   Result<> attach_at_job_start(const HookInfo& hook, const Result<SyscallTracepoints>& tracepoints);
   bool is_refused(const EventBackend& backend) const;
+  bool is_absent(const EventBackend& backend) const;
+  void append_errors(const EventBackend& backend, std::string& text) const;
   std::string limits_of(const EventBackend& backend) const;
   Result<> attach_syscalls(const HookInfo& hook, const SyscallTracepoints& tracepoints);
   void add_tls(Coverage& coverage) const;
@@ -200,15 +202,22 @@ Result<> KernelSource::attach(const HookInfo& hook) {
 void KernelSource::attach_cheap_hooks() {
   for (const HookInfo& hook : hooks()) {
     if (programs_.is_absent(hook.program) || hook.attach == AttachKind::kStrict) continue;
-    if (hook.family == HookFamily::kTls && !tls_capture_) continue;
     if (hook.attach == AttachKind::kSyscall || hook.attach == AttachKind::kUprobe) {
-      if (programs_.program_fd(hook.program) < 0) {
+      const bool is_wanted = hook.family != HookFamily::kTls || tls_capture_;
+      if (is_wanted && programs_.program_fd(hook.program) < 0) {
         attach_errors_[std::string(hook.program)] = programs_.program_error(hook.program);
       }
     } else if (Result<> attached = attach(hook); !attached) {
       attach_errors_[std::string(hook.program)] = attached.error().text;
     }
   }
+}
+
+bool KernelSource::is_absent(const EventBackend& backend) const {
+  return !backend.programs.empty() &&
+         std::ranges::all_of(backend.programs, [&](std::string_view program) {
+           return programs_.is_absent(program);
+         });
 }
 
 bool KernelSource::is_refused(const EventBackend& backend) const {
@@ -359,6 +368,13 @@ void KernelSource::untrack_slot(std::uint32_t slot) {
   used_slots_.reset(slot);
 }
 
+std::string KernelSource::limits_of(const EventBackend& backend) const {
+  if (!strict_ || backend.strict_limits.empty()) return std::string(backend.limits);
+  const auto error = attach_errors_.find(kStrictProgram);
+  if (error == attach_errors_.end()) return std::string(backend.strict_limits);
+  return std::string(backend.limits) + " --strict is not in force: " + error->second;
+}
+
 // What --tls-capture adds, and what is missing of it.
 void KernelSource::add_tls(Coverage& coverage) const {
   for (const HookInfo& hook : hooks()) {
@@ -372,11 +388,13 @@ void KernelSource::add_tls(Coverage& coverage) const {
   coverage.available = true;
 }
 
-std::string KernelSource::limits_of(const EventBackend& backend) const {
-  if (!strict_ || backend.strict_limits.empty()) return std::string(backend.limits);
-  const auto error = attach_errors_.find(kStrictProgram);
-  if (error == attach_errors_.end()) return std::string(backend.strict_limits);
-  return std::string(backend.limits) + " --strict is not in force: " + error->second;
+void KernelSource::append_errors(const EventBackend& backend, std::string& text) const {
+  for (const std::string_view program : backend.programs) {
+    const auto error = attach_errors_.find(program);
+    if (error == attach_errors_.end()) continue;
+    if (!text.empty()) text += "; ";
+    text += std::string(program) + ": " + error->second;
+  }
 }
 
 std::vector<Coverage> KernelSource::coverage() const {
@@ -389,21 +407,18 @@ std::vector<Coverage> KernelSource::coverage() const {
     if (taken.backend == kNoBackend) coverage.reason = "this version has no hook for it";
     // Those that were tried before, and this one when it failed as well.
     for (const EventBackend* backend = &best; backend != nullptr; backend = backend->fallback) {
-      for (const std::string_view program : backend->programs) {
-        const auto error = attach_errors_.find(program);
-        if (error == attach_errors_.end()) continue;
-        if (!coverage.reason.empty()) coverage.reason += "; ";
-        coverage.reason += std::string(program) + ": " + error->second;
-      }
+      append_errors(*backend, coverage.reason);
       if (backend == &taken) break;
     }
-    const auto is_absent = [&](std::string_view program) { return programs_.is_absent(program); };
-    if (!taken.programs.empty() && std::ranges::all_of(taken.programs, is_absent)) {
+    const bool is_none_there = is_absent(taken);
+    const bool is_needed = taken.facility == nullptr || ::access(taken.facility, F_OK) == 0;
+    if (is_none_there && is_needed) {
       coverage.available = false;
       coverage.reason = "this kernel has no tracepoint for it";
     }
     coverage.backend = coverage.available ? taken.backend : kNoBackend;
-    if (coverage.available) coverage.limits = limits_of(taken);
+    if (is_none_there && !is_needed) coverage.backend = kNotInThisKernel;
+    if (coverage.available && !is_none_there) coverage.limits = limits_of(taken);
     if (best.type == EventType::kHttpRequest && tls_capture_) add_tls(coverage);
     out.push_back(std::move(coverage));
   }
@@ -459,9 +474,9 @@ Result<std::unique_ptr<LiveSource>> LiveSource::open(const LiveOptions& options)
   Result<MappedRing> bulk = MappedRing::map(programs->map_fd("bulk_ring"), bulk_bytes);
   if (!bulk) return std::unexpected(std::move(bulk).error());
 
-  auto source = std::make_unique<KernelSource>(
-      std::move(*programs), RingConsumer(std::move(*control), std::move(*bulk)), std::move(*shared),
-      std::move(*root), options.strict, options.tls_capture);
+  auto source = std::make_unique<KernelSource>(std::move(*programs),
+                                               RingConsumer(std::move(*control), std::move(*bulk)),
+                                               std::move(*shared), std::move(*root), options);
   source->set_wake_thresholds(control_bytes, bulk_bytes);
   if (Result<> watched = source->watch_rings(); !watched) {
     return std::unexpected(std::move(watched).error());

@@ -26,12 +26,12 @@ namespace cicd {
 struct LiveOptions {
   std::uint64_t control_ring_bytes = 0;  // 0: from CPU count and memory; else a power of two
   std::uint64_t bulk_ring_bytes = 0;
-  std::string btf_path;      // empty: /sys/kernel/btf/vmlinux
-  bool tls_capture = false;  // look at what is given to TLS libraries to send
+  std::string btf_path;  // empty: /sys/kernel/btf/vmlinux
   // Also 32-bit system calls: a program at every system call of the machine while a job runs.
   bool strict = false;
   // Event type -> backend that is to serve it, instead of the best one that attaches.
   std::map<std::string, std::string> backends = {};
+  bool tls_capture = false;  // look at what is given to TLS libraries to send
 };
 
 class LiveSource : public EventSource {

@@ -79,8 +79,6 @@ constexpr std::array<ObjectBytes, kHookFamilyCount> kFamilies = {{
 // sched_process_exit says since this release whether the last thread has gone.
 constexpr KernelRelease kGroupDeadSince{6, 16};
 
-// The one map of a single object that user space has business with.
-constexpr const char* kKnownLibraries = "known_libraries";
 // A libbpf older than the hook does not know it by its section.
 void name_cgroup_hook(bpf_program* program) {
   if (::bpf_program__type(program) != BPF_PROG_TYPE_UNSPEC) return;
@@ -92,6 +90,8 @@ void name_cgroup_hook(bpf_program* program) {
     ::bpf_program__set_expected_attach_type(program, type);
   }
 }
+// The one map of a single object that user space has business with.
+constexpr const char* kKnownLibraries = "known_libraries";
 
 UniqueFd duplicate(int fd) { return UniqueFd(::fcntl(fd, F_DUPFD_CLOEXEC, 3)); }
 
@@ -217,9 +217,9 @@ Result<ProgramSet> ProgramSet::load(const ProgramSetOptions& options) {
   loader.find_absent();
   for (std::size_t i = 0; i < kHookFamilyCount; ++i) {
     const auto family = static_cast<HookFamily>(i);
-    if (family == HookFamily::kStrict && !options.strict) continue;
-    if (family == HookFamily::kTls && !options.tls_capture) continue;
-    loader.load_family(family);
+    const bool is_wanted = (family != HookFamily::kStrict || options.strict) &&
+                           (family != HookFamily::kTls || options.tls_capture);
+    if (is_wanted) loader.load_family(family);
   }
   if (set.programs_.empty()) {
     return std::unexpected(set.explain_nothing_loaded(options.btf_path).error());

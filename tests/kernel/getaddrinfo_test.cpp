@@ -165,8 +165,8 @@ TEST_F(ResolverHooks, TheLibraryOfMuslIsTheInterpreter) {
   std::filesystem::copy_file("/lib/ld-musl-x86_64.so.1", library);
   const std::string other = compile("musl-gcc", "-Wl,--dynamic-linker=" + library);
   ASSERT_FALSE(other.empty());
-  const Samples samples = observe_running(
-      [&] { return exec(other, {"resolve", "500000", "127.0.0.80"}); });
+  const Samples samples =
+      observe_running([&] { return exec(other, {"resolve", "500000", "127.0.0.80"}); });
   EXPECT_EQ(status_, 0);
   const auto seen = names(samples);
   ASSERT_EQ(count_of(seen, "127.0.0.80"), 2u);
@@ -176,11 +176,14 @@ TEST_F(ResolverHooks, TheLibraryOfMuslIsTheInterpreter) {
 
 TEST_F(ResolverHooks, AFileThatOnlyHasTheNameOfALibraryIsCounted) {
   const std::string library = scratch() + "/libc.so.6";
-  std::ofstream(library) << "\x7f" "ELF, and then nothing that makes sense" << std::string(4096, 'x');
+  std::ofstream(library) << "\x7f"
+                            "ELF, and then nothing that makes sense"
+                         << std::string(4096, 'x');
   observe_running([&] {
     const int fd = ::open(library.c_str(), O_RDONLY);
-    return ::mmap(nullptr, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0) == MAP_FAILED ? 1
-                                                                               : ::usleep(300'000);
+    return ::mmap(nullptr, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0) == MAP_FAILED
+               ? 1
+               : ::usleep(300'000);
   });
   EXPECT_EQ(status_, 0);
   const auto losses = source().losses(kSlot);

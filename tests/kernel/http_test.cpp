@@ -37,8 +37,8 @@ struct Connection {
     v6.sin6_addr = in6addr_loopback;
     v4.sin_family = AF_INET;
     v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    auto* address = family == AF_INET ? reinterpret_cast<sockaddr*>(&v4)
-                                      : reinterpret_cast<sockaddr*>(&v6);
+    auto* address =
+        family == AF_INET ? reinterpret_cast<sockaddr*>(&v4) : reinterpret_cast<sockaddr*>(&v6);
     socklen_t size = family == AF_INET ? sizeof(v4) : sizeof(v6);
     ::bind(listener, address, size);
     ::listen(listener, 1);
@@ -84,8 +84,9 @@ class HttpHooks : public HookTest {
 };
 
 TEST_F(HttpHooks, RequestInTheOriginForm) {
-  const auto seen = after_sending(
-      {"GET /a/b?token=hunter2 HTTP/1.1\r\nAccept: */*\r\nhOsT:  example.test:8080\r\nX: y\r\n\r\n"});
+  const auto seen =
+      after_sending({"GET /a/b?token=hunter2 HTTP/1.1\r\nAccept: */*\r\nhOsT:  "
+                     "example.test:8080\r\nX: y\r\n\r\n"});
   ASSERT_EQ(seen.size(), 1u);
   EXPECT_EQ(seen[0].method.bytes, "GET");
   EXPECT_EQ(seen[0].path.bytes, "/a/b");
@@ -122,7 +123,8 @@ TEST_F(HttpHooks, RequestsToAProxy) {
   const auto seen = after_sending(
       {"GET http://user:hunter2@example.test:81/p/q?secret=1 HTTP/1.1\r\nHost: other\r\n\r\n",
        "CONNECT example.test:443 HTTP/1.1\r\nProxy-Authorization: Basic hunter2\r\n\r\n",
-       "GET https://example.test?secret=1 HTTP/1.1\r\n\r\n", "OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n"});
+       "GET https://example.test?secret=1 HTTP/1.1\r\n\r\n",
+       "OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n"});
   ASSERT_EQ(seen.size(), 4u);
   EXPECT_EQ(seen[0].host.bytes, "example.test:81");
   EXPECT_EQ(seen[0].path.bytes, "/p/q");
@@ -155,9 +157,9 @@ TEST_F(HttpHooks, OfASplitHeadTheFirstSegmentIsSeen) {
 }
 
 TEST_F(HttpHooks, LongPathsAndHostsAreCut) {
-  const auto seen = after_sending(
-      {"GET /" + std::string(3000, 'a') + "?secret HTTP/1.1\r\nHost: h\r\n\r\n",
-       "GET / HTTP/1.1\r\nHost: " + std::string(400, 'b') + "\r\n\r\n"});
+  const auto seen =
+      after_sending({"GET /" + std::string(3000, 'a') + "?secret HTTP/1.1\r\nHost: h\r\n\r\n",
+                     "GET / HTTP/1.1\r\nHost: " + std::string(400, 'b') + "\r\n\r\n"});
   ASSERT_EQ(seen.size(), 2u);
   EXPECT_EQ(seen[0].path.bytes, "/" + std::string(1024 - 5, 'a'));
   EXPECT_EQ(seen[0].path.flags, CICD_STRING_TRUNCATED);
@@ -166,8 +168,9 @@ TEST_F(HttpHooks, LongPathsAndHostsAreCut) {
 }
 
 TEST_F(HttpHooks, OneByOneOnAConnection) {
-  const auto seen = after_sending({"GET /1 HTTP/1.1\r\nHost: h\r\n\r\n", "DELETE /2 HTTP/1.1\r\nHost: h\r\n\r\n",
-                                   "GET /1 HTTP/1.1\r\nHost: h\r\n\r\n"});
+  const auto seen =
+      after_sending({"GET /1 HTTP/1.1\r\nHost: h\r\n\r\n", "DELETE /2 HTTP/1.1\r\nHost: h\r\n\r\n",
+                     "GET /1 HTTP/1.1\r\nHost: h\r\n\r\n"});
   ASSERT_EQ(seen.size(), 3u);
   EXPECT_EQ(seen[1].path.bytes, "/2");
   EXPECT_EQ(seen[1].method.bytes, "DELETE");

