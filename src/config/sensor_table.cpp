@@ -52,7 +52,8 @@ constexpr FlagSpec kRunFlags[] = {
      "Keep the raw samples in this file, for `cicd-sensor replay`. It can be large and holds "
      "arguments without redaction."},
     {"strict", "", "",
-     "Also see files that are opened, removed, moved or linked by 32-bit system calls. Every system "
+     "Also see files that are opened, removed, moved or linked by 32-bit system calls. Every "
+     "system "
      "call of the machine then passes a kernel program while the command runs."},
     {"user", "USER", "",
      "User, by name or number, that the command runs as. Without it: the user who called `sudo`, "

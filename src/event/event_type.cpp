@@ -77,8 +77,10 @@ constexpr FieldInfo kFileLinkFields[] = {
     {"is_symlink", "is_symlink", kBool, kPlain, "A symbolic link."},
 };
 constexpr FieldInfo kMountFields[] = {
-    {"source_path", "source_path", kString, kPlain, "What was mounted or moved."},
-    {"target_path", "target_path", kString, kPlain, "Where."},
+    {"source_path", "source_path", kString, kPlain,
+     "What was mounted or moved; of a new file system its source as given, or its type."},
+    {"target_path", "target_path", kString, kPlain,
+     "Where; for `pivot_root` where the old root went."},
     {"operation", "operation", kString, kPlain,
      "`new`, `bind`, `move`, `remount`, `propagation`, `umount` or `pivot_root`.", false},
 };
@@ -97,7 +99,8 @@ constexpr FieldInfo kHttpRequestFields[] = {
     {"source", "source", kString, kPlain, "`http`, or `openssl`, `gnutls` with `--tls-capture`."},
 };
 constexpr FieldInfo kPtraceFields[] = {
-    {"request", "request", kString, kPlain, "`PTRACE_ATTACH`, `PTRACE_SEIZE`, ..."},
+    {"request", "request", kString, kPlain,
+     "`PTRACE_ATTACH`, `PTRACE_SEIZE`, ..., or `pidfd_getfd`, which needs the same right."},
     {"target_pid", "target_pid", kInt, kPlain, "Process it was done to; 0 when it was not found."},
     {"target_exec_path", "target_exec_path", kString, kPlain, "Its program."},
     {"error", "error", kString, kPlain, "Name of the error when it failed.", false},
@@ -171,7 +174,8 @@ constexpr std::array<EventTypeInfo, kEventTypeCount> kEventTypes = {{
      "tried."},
     {EventType::kFileRemove, "file_remove", kFileRemoveFields,
      "A file or directory was removed (`unlink`, `rmdir`)."},
-    {EventType::kFileMove, "file_move", kFileMoveFields, "A file or directory was renamed."},
+    {EventType::kFileMove, "file_move", kFileMoveFields,
+     "A file or directory was renamed; two that changed places make two."},
     {EventType::kFileLink, "file_link", kFileLinkFields, "A hard or symbolic link was made."},
     {EventType::kMount, "mount", kMountFields, "The tree of mounts was changed."},
     {EventType::kDomain, "domain", kDomainFields,
@@ -180,9 +184,14 @@ constexpr std::array<EventTypeInfo, kEventTypeCount> kEventTypes = {{
     {EventType::kHttpRequest, "http_request", kHttpRequestFields,
      "The head of an HTTP/1.x request was sent."},
     {EventType::kPtrace, "ptrace", kPtraceFields,
-     "A process took control of another one, or tried to (`ptrace`)."},
+     "A process took control of another one, read or changed its registers or memory (`ptrace`), "
+     "or "
+     "took an open file out of it (`pidfd_getfd`), or tried to. Once for each kind of request, "
+     "program and target. The target of `PTRACE_TRACEME` is the parent, which gains control."},
     {EventType::kMemoryRead, "memory_read", kMemoryReadFields,
-     "A process read or wrote the memory, environment or memory map of another one."},
+     "A process read or wrote the memory of another one, or tried to, or opened its memory, "
+     "environment or memory map in `/proc`, by whatever path. Once for each method, program and "
+     "target. Where `/proc` refuses, there is a `file_open` with its error instead."},
     {EventType::kPrivilegeChange, "privilege_change", kPrivilegeChangeFields,
      "A process changed its user, group or capabilities."},
     {EventType::kNamespaceChange, "namespace_change", kNamespaceChangeFields,
@@ -193,9 +202,11 @@ constexpr std::array<EventTypeInfo, kEventTypeCount> kEventTypes = {{
     {EventType::kIoUringOp, "io_uring_op", kIoUringOpFields,
      "A file was opened or the network used through io_uring, past the system calls."},
     {EventType::kSignal, "signal", kSignalFields,
-     "A process of the job signalled a process outside of it."},
+     "A process of the job signalled a process outside of it, or tried to, by whatever means "
+     "(`kill`, a descriptor with `F_SETOWN`, ...). Once for each signal, program and target."},
     {EventType::kExecMemory, "exec_memory", kExecMemoryFields,
-     "Anonymous memory was made executable."},
+     "Memory without a file was made executable: an anonymous mapping, a memfd, or an `mprotect`. "
+     "The 1st, 2nd, 4th, 8th, ... time of a program."},
 }};
 
 constexpr bool is_table_in_order() {

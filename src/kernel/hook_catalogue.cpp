@@ -147,9 +147,18 @@ constexpr std::string_view kUnixHookPrograms[] = {"unix_connect", "unix_sendmsg"
 constexpr std::string_view kUnixCallPrograms[] = {"unix_called"};
 
 constexpr std::string_view kChangeLimits =
-    "32-bit system calls and io_uring are not seen. Paths are joined from what the caller gave; a "
+    "32-bit system calls are not seen, nor io_uring (each is an io_uring_op). Paths are joined "
+    "from "
+    "what the caller gave: a second thread that changes the text during the call can show another "
+    "name, and names by way of `..` are wrong when the call moved the working directory itself.";
+constexpr std::string_view kChangeStrictLimits =
+    "io_uring is not seen (each is an io_uring_op). Paths are joined from what the caller gave: a "
     "second thread that changes the text during the call can show another name, and names by way "
     "of `..` are wrong when the call moved the working directory itself.";
+constexpr std::string_view kChangeStrictLimits =
+    "io_uring is not seen (its requests are io_uring_op). Paths are joined from what the caller "
+    "gave; a second thread that changes the text during the call can show another name, and names "
+    "by way of `..` are wrong when the call moved the working directory itself.";
 constexpr std::string_view kMountLimits =
     "32-bit system calls are not seen, nor `fsconfig` on a file system that is mounted already. A "
     "mount made with the new API is seen when `move_mount` puts it in its place; where it was "
@@ -173,9 +182,12 @@ constexpr std::array<EventBackend, kEventTypeCount> kBackends = {{
     {EventType::kCgroupEscape, "tp_btf", kEscapePrograms, ""},
     {EventType::kMonitoringGap, "sensor", {}, ""},
     {EventType::kUnixSocketConnect, "cgroup", kUnixHookPrograms, "", "", &kUnixCalled},
-    {EventType::kFileRemove, "syscall tracepoint", kChangePrograms, kChangeLimits},
-    {EventType::kFileMove, "syscall tracepoint", kChangePrograms, kChangeLimits},
-    {EventType::kFileLink, "syscall tracepoint", kChangePrograms, kChangeLimits},
+    {EventType::kFileRemove, "syscall tracepoint", kChangePrograms, kChangeLimits,
+     kChangeStrictLimits},
+    {EventType::kFileMove, "syscall tracepoint", kChangePrograms, kChangeLimits,
+     kChangeStrictLimits},
+    {EventType::kFileLink, "syscall tracepoint", kChangePrograms, kChangeLimits,
+     kChangeStrictLimits},
     {EventType::kMount, "syscall tracepoint", kMountPrograms, kMountLimits},
     {EventType::kDomain, "cgroup", kDnsPrograms,
      "Only DNS over UDP and TCP to port 53: neither over TLS or HTTPS nor to other ports, and not "
@@ -194,7 +206,8 @@ constexpr std::array<EventBackend, kEventTypeCount> kBackends = {{
      "32-bit unshare and setns are not seen, nor 32-bit clones that failed."},
     {EventType::kModuleLoad, "tp_btf", kModulePrograms,
      "Modules that the kernel loads by itself for a process are not seen (the kernel starts their "
-     "loader outside of the job), nor 32-bit attempts that failed."},
+     "loader outside of the job), nor 32-bit attempts that failed.",
+     "", nullptr, "/proc/modules"},
     {EventType::kBpfUse, "syscall tracepoint", kBpfPrograms,
      "Each is reported once for a program, command, type and error. 32-bit calls are not seen."},
     {EventType::kIoUringOp, "tp_btf", kIoUringPrograms,

@@ -64,10 +64,13 @@ struct EventBackend {
   std::string_view strict_limits = {};  // with --strict, where that makes a difference
   // Taken when a program of this one does not attach; then this one's own programs are let go.
   const EventBackend* fallback = nullptr;
+  // A file of every kernel that can do such a thing: without it there is nothing to see.
+  const char* facility = nullptr;
 };
 // The one program of AttachKind::kStrict.
 inline constexpr std::string_view kStrictProgram = "compat_returned";
 inline constexpr std::string_view kNoBackend = "none";
+inline constexpr std::string_view kNotInThisKernel = "not in this kernel";
 // The best one of each event type, in their order.
 std::span<const EventBackend> event_backends();
 

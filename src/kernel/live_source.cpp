@@ -206,6 +206,13 @@ void KernelSource::attach_cheap_hooks() {
   }
 }
 
+bool KernelSource::is_absent(const EventBackend& backend) const {
+  return !backend.programs.empty() &&
+         std::ranges::all_of(backend.programs, [&](std::string_view program) {
+           return programs_.is_absent(program);
+         });
+}
+
 bool KernelSource::is_refused(const EventBackend& backend) const {
   return std::ranges::any_of(
       backend.programs, [&](std::string_view program) { return attach_errors_.contains(program); });
@@ -351,21 +358,20 @@ std::vector<Coverage> KernelSource::coverage() const {
     if (taken.backend == kNoBackend) coverage.reason = "this version has no hook for it";
     // Those that were tried before, and this one when it failed as well.
     for (const EventBackend* backend = &best; backend != nullptr; backend = backend->fallback) {
-      for (const std::string_view program : backend->programs) {
-        const auto error = attach_errors_.find(program);
-        if (error == attach_errors_.end()) continue;
-        if (!coverage.reason.empty()) coverage.reason += "; ";
-        coverage.reason += std::string(program) + ": " + error->second;
-      }
+      append_errors(*backend, coverage.reason);
       if (backend == &taken) break;
     }
     const auto is_absent = [&](std::string_view program) { return programs_.is_absent(program); };
-    if (!taken.programs.empty() && std::ranges::all_of(taken.programs, is_absent)) {
+    const bool is_none_there =
+        !taken.programs.empty() && std::ranges::all_of(taken.programs, is_absent);
+    const bool is_needed = taken.facility == nullptr || ::access(taken.facility, F_OK) == 0;
+    if (is_none_there && is_needed) {
       coverage.available = false;
       coverage.reason = "this kernel has no tracepoint for it";
     }
     coverage.backend = coverage.available ? taken.backend : kNoBackend;
-    if (coverage.available) coverage.limits = limits_of(taken);
+    if (is_none_there && !is_needed) coverage.backend = kNotInThisKernel;
+    if (coverage.available && !is_none_there) coverage.limits = limits_of(taken);
     out.push_back(std::move(coverage));
   }
   return out;

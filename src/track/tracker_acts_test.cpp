@@ -28,16 +28,16 @@ EventRecord the_record(TrackerBench& bench, std::uint16_t type, const Fixed& fix
 TEST(TrackerActs, PrivilegeChangeTellsWhatWasGained) {
   namespace f = field::privilege_change;
   TrackerBench bench;
-  const auto record = the_record(
-      bench, CICD_SAMPLE_PRIVILEGE,
-      cicd_sample_privilege{.capabilities_from = 1u << CAP_CHOWN | 1u << CAP_KILL,
-                            .capabilities_to = 1u << CAP_KILL | 1u << CAP_NET_ADMIN |
-                                               std::uint64_t{1} << CAP_BPF,
-                            .uid_from = 1000,
-                            .uid_to = 0,
-                            .gid_from = 100,
-                            .gid_to = 7,
-                            .kind = CICD_PRIVILEGE_EXEC});
+  const auto record =
+      the_record(bench, CICD_SAMPLE_PRIVILEGE,
+                 cicd_sample_privilege{.capabilities_from = 1u << CAP_CHOWN | 1u << CAP_KILL,
+                                       .capabilities_to = 1u << CAP_KILL | 1u << CAP_NET_ADMIN |
+                                                          std::uint64_t{1} << CAP_BPF,
+                                       .uid_from = 1000,
+                                       .uid_to = 0,
+                                       .gid_from = 100,
+                                       .gid_to = 7,
+                                       .kind = CICD_PRIVILEGE_EXEC});
   EXPECT_EQ(record.type, EventType::kPrivilegeChange);
   EXPECT_EQ(record.text(f::kKind), "exec");
   EXPECT_EQ(record.number(f::kUidFrom), 1000);
@@ -105,8 +105,7 @@ TEST(TrackerActs, BpfUse) {
   EXPECT_EQ(load.text(f::kProgramType), "kprobe");
   EXPECT_EQ(load.text(f::kError), "EPERM");
   TrackerBench other;
-  const auto map =
-      the_record(other, CICD_SAMPLE_BPF, cicd_sample_bpf{.command = BPF_MAP_CREATE});
+  const auto map = the_record(other, CICD_SAMPLE_BPF, cicd_sample_bpf{.command = BPF_MAP_CREATE});
   EXPECT_EQ(map.text(f::kCommand), "BPF_MAP_CREATE");
   EXPECT_EQ(map.text(f::kProgramType), "");
 }
@@ -114,9 +113,9 @@ TEST(TrackerActs, BpfUse) {
 TEST(TrackerActs, IoUringOpenIsJoinedAndMarked) {
   namespace f = field::io_uring_op;
   TrackerBench bench;
-  const auto record = the_record(bench, CICD_SAMPLE_IO_URING,
-                                 cicd_sample_io_uring{.opcode = IORING_OP_OPENAT},
-                                 {raw("etc/passwd"), walked("/chroot")});
+  const auto record =
+      the_record(bench, CICD_SAMPLE_IO_URING, cicd_sample_io_uring{.opcode = IORING_OP_OPENAT},
+                 {raw("etc/passwd"), walked("/chroot")});
   EXPECT_EQ(record.text(f::kOperation), "openat");
   EXPECT_EQ(record.text(f::kPath), "/chroot/etc/passwd");
   EXPECT_EQ(record.marks, static_cast<unsigned>(kMarkUnresolvedPath));

@@ -28,12 +28,28 @@ TEST(TrackerAlloc, TheCounterCounts) {
   EXPECT_GE(allocations - before, 2u);
 }
 
+std::vector<SampleBuffer> file_samples() {
+  cicd_sample_paths names{};
+  cicd_sample_unix_connect unix{};
+  const StringPart none;
+  std::vector<SampleBuffer> samples;
+  for (const std::uint16_t type :
+       {CICD_SAMPLE_REMOVE, CICD_SAMPLE_MOVE, CICD_SAMPLE_LINK, CICD_SAMPLE_MOUNT}) {
+    samples.push_back(
+        make_sample(kShell, type, names, {raw("x"), walked("/build/dir"), raw("/a/../b"), none}));
+  }
+  samples.push_back(make_sample(kShell, CICD_SAMPLE_UNIX_CONNECT, unix, {raw("s"), walked("/r")}));
+  unix.header.flags = CICD_UNIX_ABSTRACT;
+  samples.push_back(make_sample(kShell, CICD_SAMPLE_UNIX_CONNECT, unix, {raw("name"), none}));
+  return samples;
+}
+
 TEST(TrackerAlloc, OpensAndConnectsOfKnownProcessesAllocateNothing) {
   TrackerBench bench;
   bench.start_shell();
   bench.send(cgroup_sample(kShell, CICD_SAMPLE_CGROUP_ATTACH,
                            {.target_cgroup_id = 7, .flags = CICD_ATTACH_ESCAPE}));
-  const std::vector<SampleBuffer> samples = {
+  std::vector<SampleBuffer> samples = {
       open_sample(kShell, {.path = walked("/usr/lib/x86_64-linux-gnu/libc.so.6")}),
       open_sample(kShell, {.path = walked("/tmp/gone", CICD_STRING_DELETED)}),
       open_sample(kShell, {.path = raw("", CICD_STRING_PIPE)}),
@@ -45,6 +61,7 @@ TEST(TrackerAlloc, OpensAndConnectsOfKnownProcessesAllocateNothing) {
       exit_sample(Actor{.pid = 1, .slot = 7}),  // of no job
       SampleBuffer(20),                         // malformed
   };
+  for (SampleBuffer& sample : file_samples()) samples.push_back(std::move(sample));
   const auto round = [&] {
     for (int i = 0; i < 500; ++i) {
       for (const SampleBuffer& sample : samples) bench.send(sample);
@@ -55,7 +72,7 @@ TEST(TrackerAlloc, OpensAndConnectsOfKnownProcessesAllocateNothing) {
   const std::size_t before = allocations;
   round();
   EXPECT_EQ(allocations - before, 0u);
-  EXPECT_EQ(bench.records().size(), 4'000u);
+  EXPECT_EQ(bench.records().size(), 7'000u);
 }
 
 }  // namespace

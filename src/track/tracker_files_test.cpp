@@ -54,8 +54,8 @@ TEST_F(TrackerFiles, RemoveOfFileAndFolder) {
   EXPECT_EQ(file.number(f::kIsFolder), 0);
   EXPECT_EQ(file.marks, 0u);
   EXPECT_EQ(file.process->exec_path(), "/bin/sh");
-  const EventRecord folder = record_of(
-      paths(CICD_SAMPLE_REMOVE, CICD_PATHS_FOLDER, raw("/build/x"), kNone));
+  const EventRecord folder =
+      record_of(paths(CICD_SAMPLE_REMOVE, CICD_PATHS_FOLDER, raw("/build/x"), kNone));
   EXPECT_EQ(folder.text(f::kPath), "/build/x");
   EXPECT_EQ(folder.number(f::kIsFolder), 1);
 }
@@ -93,14 +93,14 @@ TEST_F(TrackerFiles, WhereItCameFrom) {
 
 TEST_F(TrackerFiles, MoveAndExchange) {
   namespace f = field::file_move;
-  const EventRecord move = record_of(paths(CICD_SAMPLE_MOVE, 0, raw("a"), walked("/from"),
-                                           raw("b"), walked("/to")));
+  const EventRecord move =
+      record_of(paths(CICD_SAMPLE_MOVE, 0, raw("a"), walked("/from"), raw("b"), walked("/to")));
   EXPECT_EQ(move.type, EventType::kFileMove);
   EXPECT_EQ(move.text(f::kFromPath), "/from/a");
   EXPECT_EQ(move.text(f::kToPath), "/to/b");
   EXPECT_EQ(move.marks, 0u);
-  const auto& both = records_of(paths(CICD_SAMPLE_MOVE, CICD_PATHS_EXCHANGE, raw("a"),
-                                      walked("/from"), raw("/x/b"), kNone));
+  const auto& both = records_of(
+      paths(CICD_SAMPLE_MOVE, CICD_PATHS_EXCHANGE, raw("a"), walked("/from"), raw("/x/b"), kNone));
   ASSERT_EQ(both.size(), 2u);
   EXPECT_EQ(both[0].text(f::kFromPath), "/from/a");
   EXPECT_EQ(both[0].text(f::kToPath), "/x/b");
@@ -111,8 +111,8 @@ TEST_F(TrackerFiles, MoveAndExchange) {
 
 TEST_F(TrackerFiles, Links) {
   namespace f = field::file_link;
-  const EventRecord hard = record_of(paths(CICD_SAMPLE_LINK, 0, raw("new"), walked("/b"),
-                                           raw("old"), walked("/a")));
+  const EventRecord hard =
+      record_of(paths(CICD_SAMPLE_LINK, 0, raw("new"), walked("/b"), raw("old"), walked("/a")));
   EXPECT_EQ(hard.type, EventType::kFileLink);
   EXPECT_EQ(hard.text(f::kCreatedPath), "/b/new");
   EXPECT_EQ(hard.text(f::kExistingPath), "/a/old");
@@ -122,8 +122,8 @@ TEST_F(TrackerFiles, Links) {
   const EventRecord followed = record_of(paths(CICD_SAMPLE_LINK, CICD_PATHS_FOLLOWED, raw("new"),
                                                walked("/b"), raw("old"), walked("/a")));
   EXPECT_EQ(followed.marks, kMarkUnresolvedPath);
-  const EventRecord by_descriptor = record_of(
-      paths(CICD_SAMPLE_LINK, 0, raw("new"), walked("/b"), raw(""), walked("/a/file")));
+  const EventRecord by_descriptor =
+      record_of(paths(CICD_SAMPLE_LINK, 0, raw("new"), walked("/b"), raw(""), walked("/a/file")));
   EXPECT_EQ(by_descriptor.text(f::kExistingPath), "/a/file");
   EXPECT_EQ(by_descriptor.marks, 0u);
   const EventRecord soft = record_of(
@@ -136,34 +136,31 @@ TEST_F(TrackerFiles, Links) {
 
 TEST_F(TrackerFiles, Mounts) {
   namespace f = field::mount;
-  const EventRecord made =
-      record_of(paths(CICD_SAMPLE_MOUNT, 0, raw("to"), walked("/b"), raw("./proc"), kNone,
-                      CICD_MOUNT_NEW));
+  const EventRecord made = record_of(
+      paths(CICD_SAMPLE_MOUNT, 0, raw("to"), walked("/b"), raw("./proc"), kNone, CICD_MOUNT_NEW));
   EXPECT_EQ(made.type, EventType::kMount);
   EXPECT_EQ(made.text(f::kSourcePath), "./proc") << "any text: never joined";
   EXPECT_EQ(made.text(f::kTargetPath), "/b/to");
   EXPECT_EQ(made.text(f::kOperation), "new");
   EXPECT_EQ(made.marks, kMarkUnresolvedPath) << "mount follows links";
-  const EventRecord bind =
-      record_of(paths(CICD_SAMPLE_MOUNT, 0, walked("/b/to"), kNone, walked("/from"), kNone,
-                      CICD_MOUNT_BIND));
+  const EventRecord bind = record_of(
+      paths(CICD_SAMPLE_MOUNT, 0, walked("/b/to"), kNone, walked("/from"), kNone, CICD_MOUNT_BIND));
   EXPECT_EQ(bind.text(f::kSourcePath), "/from");
   EXPECT_EQ(bind.text(f::kTargetPath), "/b/to");
   EXPECT_EQ(bind.text(f::kOperation), "bind");
   EXPECT_EQ(bind.marks, 0u) << "both were walked";
-  const EventRecord umount = record_of(
-      paths(CICD_SAMPLE_MOUNT, 0, raw("/b"), kNone, kNone, kNone, CICD_MOUNT_UMOUNT));
+  const EventRecord umount =
+      record_of(paths(CICD_SAMPLE_MOUNT, 0, raw("/b"), kNone, kNone, kNone, CICD_MOUNT_UMOUNT));
   EXPECT_EQ(umount.text(f::kSourcePath), "");
   EXPECT_EQ(umount.text(f::kOperation), "umount");
-  EXPECT_EQ(record_of(paths(CICD_SAMPLE_MOUNT, 0, raw("/"), kNone, kNone, kNone, 77))
-                .text(f::kOperation),
-            "unknown");
+  EXPECT_EQ(
+      record_of(paths(CICD_SAMPLE_MOUNT, 0, raw("/"), kNone, kNone, kNone, 77)).text(f::kOperation),
+      "unknown");
 }
 
 TEST_F(TrackerFiles, UnixSockets) {
   namespace f = field::unix_socket_connect;
-  const EventRecord path =
-      record_of(unix_connect(0, SOCK_STREAM, raw("./socket"), walked("/run")));
+  const EventRecord path = record_of(unix_connect(0, SOCK_STREAM, raw("./socket"), walked("/run")));
   EXPECT_EQ(path.type, EventType::kUnixSocketConnect);
   EXPECT_EQ(path.text(f::kPath), "/run/socket");
   EXPECT_EQ(path.text(f::kSocketType), "stream");
@@ -182,11 +179,11 @@ TEST_F(TrackerFiles, UnixSockets) {
 
 TEST_F(TrackerFiles, TruncateIsAnOpen) {
   namespace f = field::file_open;
-  const EventRecord record = record_of(open_sample(
-      kShell, {.path = raw("x"),
-               .base = walked("/b"),
-               .flags = CICD_OPEN_WRITE | CICD_OPEN_UNRESOLVED,
-               .call = CICD_OPEN_TRUNCATE}));
+  const EventRecord record =
+      record_of(open_sample(kShell, {.path = raw("x"),
+                                     .base = walked("/b"),
+                                     .flags = CICD_OPEN_WRITE | CICD_OPEN_UNRESOLVED,
+                                     .call = CICD_OPEN_TRUNCATE}));
   EXPECT_EQ(record.type, EventType::kFileOpen);
   EXPECT_EQ(record.text(f::kPath), "/b/x");
   EXPECT_EQ(record.number(f::kIsWrite), 1);

@@ -117,8 +117,8 @@ TEST_F(FileRemove, WhatFailsMakesNothing) {
     return any ? 1 : 0;
   });
   EXPECT_EQ(finished().status, 0);
-  for (const auto type : {CICD_SAMPLE_REMOVE, CICD_SAMPLE_MOVE, CICD_SAMPLE_LINK,
-                          CICD_SAMPLE_OPEN}) {
+  for (const auto type :
+       {CICD_SAMPLE_REMOVE, CICD_SAMPLE_MOVE, CICD_SAMPLE_LINK, CICD_SAMPLE_OPEN}) {
     EXPECT_TRUE(samples.of(type).empty()) << type;
   }
 }
@@ -126,8 +126,8 @@ TEST_F(FileRemove, WhatFailsMakesNothing) {
 TEST_F(FileRemove, BytesAreKept) {
   const std::string name = "new\nline \x1b \xff\xfe";
   make("/dir/" + name);
-  const SeenPaths seen = the_change(
-      CICD_SAMPLE_REMOVE, [&] { return result_of(::unlinkat(dir(), name.c_str(), 0)); });
+  const SeenPaths seen =
+      the_change(CICD_SAMPLE_REMOVE, [&] { return result_of(::unlinkat(dir(), name.c_str(), 0)); });
   EXPECT_EQ(seen.path.bytes, name);
 }
 
@@ -184,8 +184,8 @@ TEST_F(FileMove, FourThousandBytesTwice) {
   while (from.size() < 4000) from += "/dir/..";
   const std::string to = from + "/dir/to";
   from += "/dir/file";
-  const SeenPaths seen = the_change(
-      CICD_SAMPLE_MOVE, [&] { return result_of(::rename(from.c_str(), to.c_str())); });
+  const SeenPaths seen =
+      the_change(CICD_SAMPLE_MOVE, [&] { return result_of(::rename(from.c_str(), to.c_str())); });
   EXPECT_EQ(seen.path.bytes, from);
   EXPECT_EQ(seen.other.bytes, to);
 }
@@ -241,11 +241,10 @@ TEST_F(FileLink, SymbolicByEveryCall) {
 }
 
 TEST_F(ChangeHooks, TruncateIsAWritingOpen) {
-  const auto opens =
-      observe([&] {
-        if (::chdir(scratch().c_str()) != 0) return 1;
-        return result_of(::truncate("dir/file", 1));
-      }).opens();
+  const auto opens = observe([&] {
+                       if (::chdir(scratch().c_str()) != 0) return 1;
+                       return result_of(::truncate("dir/file", 1));
+                     }).opens();
   EXPECT_EQ(finished().status, 0);
   ASSERT_EQ(opens.size(), 1u);
   EXPECT_EQ(opens[0].fixed.call, CICD_OPEN_TRUNCATE);

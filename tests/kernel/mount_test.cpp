@@ -138,8 +138,7 @@ TEST_F(MountHooks, NewApiNewFileSystem) {
     const auto tree = static_cast<int>(::syscall(SYS_fsmount, context, 0, 0));
     if (tree < 0) return 4;
     if (::chdir(scratch().c_str()) != 0) return 5;
-    return ::syscall(SYS_move_mount, tree, "", AT_FDCWD, "from/../to", MOVE_MOUNT_F_EMPTY_PATH) ==
-                   0
+    return ::syscall(SYS_move_mount, tree, "", AT_FDCWD, "from/../to", MOVE_MOUNT_F_EMPTY_PATH) == 0
                ? 0
                : 6;
   });
@@ -173,7 +172,7 @@ TEST_F(MountHooks, NewApiBindAndMove) {
       return 5;
     }
     return ::syscall(SYS_move_mount, AT_FDCWD, to().c_str(), AT_FDCWD, from().c_str(), 0) == 0 ? 0
-                                                                                              : 6;
+                                                                                               : 6;
   });
   ASSERT_EQ(seen.size(), 4u);
   EXPECT_EQ(seen[0].fixed.operation, CICD_MOUNT_BIND);

@@ -315,6 +315,15 @@ TEST(LiveSourceErrors, RingSizes) {
   EXPECT_EQ(source.error().text, "bulk ring of 12345 bytes is not possible");
 }
 
+TEST(LiveSourceErrors, BackendsThatThereAreNot) {
+  LiveOptions options;
+  options.backends["unix_socket_connect"] = "magic";
+  const auto source = LiveSource::open(options);
+  ASSERT_FALSE(source);
+  EXPECT_EQ(source.error().code, ErrorCode::kUsage);
+  EXPECT_EQ(source.error().text, "there is no backend 'magic' for unix_socket_connect");
+}
+
 TEST(LiveSourceErrors, WithoutRootItNamesTheCommand) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root";
   const Finished finished = run(nullptr, [] {

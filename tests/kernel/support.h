@@ -3,8 +3,8 @@
 // samples that came of it, read straight from the wire format (not through src/wire, so that the
 // two check each other).
 //
-// Threads: one. All tests with the same options share one LiveSource, opened at the first use and gone
-// with the program.
+// Threads: one. All tests with the same options share one LiveSource, opened at the first use and
+// gone with the program.
 #pragma once
 
 #include <gtest/gtest.h>

@@ -131,16 +131,14 @@ TEST_P(UnixHooks, TheLongestNames) {
 
 TEST_P(UnixHooks, WhatStandsBehindTheNulIsNotTheName) {
   Address address = address_of(std::string("/no/such\0secret", 15));
-  const auto seen = connects(
-      [&] { return connect_to(SOCK_STREAM, address) == ENOENT ? 0 : 1; });
+  const auto seen = connects([&] { return connect_to(SOCK_STREAM, address) == ENOENT ? 0 : 1; });
   ASSERT_EQ(seen.size(), 1u);
   EXPECT_EQ(seen[0].path.bytes, "/no/such");
 }
 
 TEST_P(UnixHooks, BytesAreKept) {
-  const auto seen = connects([&] {
-    return connect_to(SOCK_STREAM, address_of("/no\nline\xff\x1b")) == ENOENT ? 0 : 1;
-  });
+  const auto seen = connects(
+      [&] { return connect_to(SOCK_STREAM, address_of("/no\nline\xff\x1b")) == ENOENT ? 0 : 1; });
   ASSERT_EQ(seen.size(), 1u);
   EXPECT_EQ(seen[0].path.bytes, "/no\nline\xff\x1b");
 }
@@ -205,8 +203,8 @@ TEST_P(UnixDatagrams, EveryCall) {
     if (send_to(clients[0], one_) != 0) return 1;
     const msghdr message = message_to(two_, data);
     if (::sendmsg(clients[1], &message, MSG_DONTWAIT) != 1) return 2;
-    mmsghdr messages[3] = {{message_to(one_, data), 0}, {message_to(two_, data), 0},
-                           {message_to(two_, data), 0}};
+    mmsghdr messages[3] = {
+        {message_to(one_, data), 0}, {message_to(two_, data), 0}, {message_to(two_, data), 0}};
     return ::sendmmsg(clients[2], messages, 3, MSG_DONTWAIT) == 3 ? 0 : 3;
   });
   ASSERT_EQ(seen.size(), 4u) << "the last message repeats its destination";

@@ -218,7 +218,9 @@ Result<void> EngineProcess::open_outputs() {
 
   if (!start_.is_restart) return open_journal();
   auto journal = with_journal_rights([&] { return RecordingReader::open(start_.names.journal); });
-  if (!journal || start_.is_journal_lost) {
+  // An engine that was killed before the command ran has read nothing that is missed.
+  const bool is_missed = !journal && start_.command_pid != 0;
+  if (is_missed || start_.is_journal_lost) {
     engine_->add_gap({"journal_incomplete", start_.start_time_ns, now_realtime_ns()});
   }
   return journal ? resume(*journal) : open_journal();
@@ -266,7 +268,7 @@ void EngineProcess::say_strike() {
 
 // Whether what a process does comes through at all; only before the job runs.
 void EngineProcess::check_self() {
-  if (start_.is_restart) return;
+  if (start_.command_pid != 0) return;
   const auto seen = start_.source->self_check(start_.names.cgroup_dir);
   if (seen) return;
   Message problem;

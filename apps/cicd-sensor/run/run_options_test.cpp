@@ -43,7 +43,7 @@ TEST(RunOptions, ReadsEveryFlag) {
                              "off",       "--report",       "json",     "--name", "x/y",
                              "--fail-on", "terminate",      "--grace",  "1m",     "--quiet",
                              "--user",    "nobody",         "--record", "r",      "--output",
-                             "o",         "--monitor-mode", "--strict", "--",       "true"});
+                             "o",         "--monitor-mode", "--strict", "--",     "true"});
   ASSERT_TRUE(options) << options.error().text;
   EXPECT_THAT(options->rule_paths, ElementsAre("a", "b"));
   EXPECT_FALSE(options->has_baseline);
