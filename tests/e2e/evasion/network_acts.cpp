@@ -30,6 +30,7 @@ sockaddr_in echo_address(const Place& place) {
 }
 
 int connect_and_echo(int fd, const Place& place) {
+  if (fd < 0) return fail("socket");
   const sockaddr_in address = echo_address(place);
   if (connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
     return fail("connect");
