@@ -260,6 +260,8 @@ static __always_inline int on_packet(struct __sk_buff *skb, bool is_ingress) {
   struct bpf_sock *sk = skb->sk;
   if (sk) sk = bpf_sk_fullsock(sk);
   if (!sk) return ALLOW;
+  /* Most packets there are. A UDP socket, connected or not, may send anywhere. */
+  if (sk->protocol == IPPROTO_TCP && bpf_ntohl(skb->remote_port) != CICD_DNS_PORT) return ALLOW;
   __u32 slot = slot_of_cgroup(bpf_skb_cgroup_id(skb));
   struct cicd_socket_owner *kept = bpf_sk_storage_get(&socket_owners, sk, 0, 0);
   if (!slot && kept) slot = slot_of_owner(kept);

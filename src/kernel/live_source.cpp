@@ -213,6 +213,13 @@ void KernelSource::attach_cheap_hooks() {
   }
 }
 
+bool KernelSource::is_absent(const EventBackend& backend) const {
+  return !backend.programs.empty() &&
+         std::ranges::all_of(backend.programs, [&](std::string_view program) {
+           return programs_.is_absent(program);
+         });
+}
+
 bool KernelSource::is_refused(const EventBackend& backend) const {
   return std::ranges::any_of(
       backend.programs, [&](std::string_view program) { return attach_errors_.contains(program); });
@@ -400,12 +407,7 @@ std::vector<Coverage> KernelSource::coverage() const {
     if (taken.backend == kNoBackend) coverage.reason = "this version has no hook for it";
     // Those that were tried before, and this one when it failed as well.
     for (const EventBackend* backend = &best; backend != nullptr; backend = backend->fallback) {
-      for (const std::string_view program : backend->programs) {
-        const auto error = attach_errors_.find(program);
-        if (error == attach_errors_.end()) continue;
-        if (!coverage.reason.empty()) coverage.reason += "; ";
-        coverage.reason += std::string(program) + ": " + error->second;
-      }
+      append_errors(*backend, coverage.reason);
       if (backend == &taken) break;
     }
     const bool is_none_there = is_absent(taken);

@@ -18,7 +18,7 @@ constexpr std::size_t kMaxLabel = 63;
 // number of jumps. More than labels fit into a name are never needed.
 constexpr int kMaxJumps = 126;
 // Labels and pointers read of one message: names that are all jumps must not cost us milliseconds.
-constexpr int kMaxSteps = 65'536;
+constexpr int kMaxSteps = 16'384;
 constexpr std::uint16_t kIpv4Hint = 4;
 constexpr std::uint16_t kIpv6Hint = 6;
 

@@ -199,15 +199,21 @@ TEST_F(DnsMessageTest, LimitsOfQuestionsAddressesAndSteps) {
   EXPECT_EQ(message_->error, DnsError::kTooMany);
   EXPECT_EQ(message_->addresses().size(), kMaxDnsAddresses);
 
-  // A question of 100 jumps; every record's owner is that name.
-  DnsBuilder steps(1, DnsBuilder::kAnswer);
-  steps.count_question().labels("@18").u16(kDnsA).u16(1);
-  for (int i = 0; i < 100; ++i) steps.labels("@" + std::to_string(20 + 2 * i));
-  steps.labels("x.test");
-  DnsBuilder heavy = steps;
-  for (int i = 0; i < 255; ++i) heavy.a("@14", "192.0.2.1");
-  parse(heavy);
-  EXPECT_NE(message_->error, DnsError::kNone);
+  // The data of the first record, at 30, is a chain of 100 pointers to "b"; every further record's
+  // owner is that chain, so that nothing but the steps is too many.
+  std::vector<std::uint8_t> chain;
+  for (int i = 1; i <= 100; ++i) {
+    DnsBuilder::append(chain, DnsBuilder::wire("@" + std::to_string(30 + 2 * i)));
+  }
+  DnsBuilder::append(chain, DnsBuilder::wire("b"));
+  for (const int records : {10, 254}) {
+    DnsBuilder steps(1, DnsBuilder::kAnswer);
+    steps.question("a", kDnsA).record(".", 16, 60, chain);
+    for (int i = 0; i < records; ++i) steps.a("@30", "192.0.2.1");
+    parse(steps);
+    EXPECT_EQ(message_->error, records == 10 ? DnsError::kNone : DnsError::kTooMany);
+    EXPECT_THAT(addresses(), IsEmpty());
+  }
 }
 
 TEST_F(DnsMessageTest, NamesOfTypesAndRcodes) {

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <new>
 
+#include "track/dns_test_support.h"
 #include "track/tracker_test_support.h"
 
 namespace {
@@ -21,6 +22,8 @@ void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 namespace cicd {
 namespace {
+
+std::size_t in_tracker = 0;
 
 TEST(TrackerAlloc, TheCounterCounts) {
   const std::size_t before = allocations;
@@ -73,6 +76,41 @@ TEST(TrackerAlloc, OpensAndConnectsOfKnownProcessesAllocateNothing) {
   round();
   EXPECT_EQ(allocations - before, 0u);
   EXPECT_EQ(bench.records().size(), 7'000u);
+}
+
+TEST(TrackerAlloc, NamesAllocateNothingOnceTheyAreKnown) {
+  using support::DnsBuilder;
+  TrackerBench bench;
+  bench.start_shell();
+  DnsBuilder answer(1, DnsBuilder::kAnswer);
+  answer.question("www.a.test", kDnsA).cname("@12", "cdn.test").a("cdn.test", "192.0.2.1");
+  DnsBuilder other(1, DnsBuilder::kAnswer);
+  other.question("other.test", kDnsA).a("@12", "192.0.2.1");
+  const DnsBuilder query = DnsBuilder(1).question("www.a.test", kDnsA);
+  std::uint64_t now_ns = 2'000;
+  const auto round = [&] {
+    for (int i = 0; i < 100; ++i) {
+      now_ns += 30'000'000'000;  // so that each makes its records
+      for (const SampleBuffer& sample : {
+               dns_sample(kShell.at(now_ns), query.bytes()),
+               dns_sample(kShell.at(now_ns), answer.bytes(), {.is_answer = true}),
+               dns_sample(kShell.at(now_ns), DnsBuilder(1).question("other.test", 1).bytes()),
+               dns_sample(kShell.at(now_ns), other.bytes(), {.is_answer = true}),
+               connect_sample(kShell.at(now_ns), {.remote_ip = "192.0.2.1"}),
+           }) {
+        const std::size_t before = allocations;
+        bench.send(sample);
+        in_tracker += allocations - before;
+      }
+    }
+  };
+  round();
+  EXPECT_EQ(bench.records().back().marks, kMarkAmbiguousDomain);
+  bench.batch().reset();
+  in_tracker = 0;
+  round();
+  EXPECT_EQ(in_tracker, 0u);
+  EXPECT_EQ(bench.records().size(), 500u);
 }
 
 }  // namespace

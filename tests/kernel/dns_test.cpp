@@ -243,6 +243,21 @@ TEST_F(DnsHooks, SeveralDatagramsInOneSend) {
   EXPECT_EQ(answers, "tenohtow eer") << "three datagrams, each turned round";
 }
 
+TEST_F(DnsHooks, AConnectedSocketThatAsksSomebodyElse) {
+  const auto seen = dns([] {
+    Client client(AF_INET, SOCK_DGRAM);
+    if (!client.connect(5353)) return 1;
+    sockaddr_in to{};
+    to.sin_family = AF_INET;
+    to.sin_port = htons(53);
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const auto* address = reinterpret_cast<const sockaddr*>(&to);
+    return ::sendto(client.fd(), "silent", 6, 0, address, sizeof(to)) == 6 ? 0 : 2;
+  });
+  ASSERT_EQ(seen.size(), 1u);
+  expect(seen[0], false, AF_INET, IPPROTO_UDP, "silent");
+}
+
 TEST_F(DnsHooks, TheOneWhoSendsIsTheOwner) {
   // The socket is the parent's; the child asks.
   const auto seen = of(observe_inside(in_namespace([&] {

@@ -22,6 +22,7 @@ constexpr int kPollMs = 20;
 
 int listen_on(int family, int type) {
   const int fd = ::socket(family, type | SOCK_CLOEXEC, 0);
+  if (fd < 0) return -1;
   const int on = 1;
   ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
   sockaddr_in6 v6{};

@@ -95,11 +95,10 @@ int expect_echo(int fd) {
   return fail("recv");
 }
 
-UniqueFd connected_to_helper(const Place& place) {
+UniqueFd connected_to(const std::string& path) {
   UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  const std::string path = place.at("../helper.sock");
   if (path.size() >= sizeof(address.sun_path)) return UniqueFd();
   path.copy(address.sun_path, path.size());
   if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
@@ -108,6 +107,10 @@ UniqueFd connected_to_helper(const Place& place) {
   }
   setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &kPatience, sizeof(kPatience));
   return fd;
+}
+
+UniqueFd connected_to_helper(const Place& place) {
+  return connected_to(place.folder.substr(0, place.folder.rfind('/')) + "/helper.sock");
 }
 
 }  // namespace cicd::evasion

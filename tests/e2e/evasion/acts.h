@@ -73,6 +73,7 @@ bool write_file(const std::string& path, std::string_view text, int mode = 0644)
 
 // Connects, sends a word and expects it back.
 int expect_echo(int fd);
+UniqueFd connected_to(const std::string& unix_path);
 UniqueFd connected_to_helper(const Place& place);
 
 }  // namespace cicd::evasion

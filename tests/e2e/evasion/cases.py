@@ -109,6 +109,7 @@ def is_of_acts(path):
     return os.path.basename(path or "") == "evasion_acts"
 
 
+TO_HELPER = Has("unix_socket_connect", path="{base}/helper.sock", socket_type="stream")
 NO_CONNECT = Lacks("network_connect")
 READ = {"is_read": True}
 
@@ -126,25 +127,48 @@ FILES = [
     Case("name-invalid-utf8", SEEN, [
         Has("file_open", path_base64=lambda text: base64.b64decode(text or "").endswith(
             b"/name-invalid-utf8/\xff\xc3(\xed\xa0\x80"))]),
-    Case("rename-before-open", PARTLY, [opened("{f}/harmless"), not_opened()]),
-    Case("hard-link", PARTLY, [opened("{f}/harmless"), not_opened()]),
+    Case("rename-before-open", PARTLY, [
+        Has("file_move", from_path="{f}/secret", to_path="{f}/harmless"),
+        opened("{f}/harmless"), not_opened()]),
+    Case("hard-link", PARTLY, [
+        Has("file_link", existing_path="{f}/secret", created_path="{f}/harmless", is_hardlink=True),
+        opened("{f}/harmless"), not_opened()]),
     *(Case(name, PARTLY, [
         Has("file_open", tags=["truncated:path"], is_read=True,
             path=lambda path: path.startswith(".../d") and path.endswith("/leaf")),
         Lacks("file_open", path=lambda path: path.startswith("/") and path.endswith("/leaf"))])
       for name in ("long-path", "deep-path")),
+    Case("remove-through-link", PARTLY, [
+        Has("file_remove", path="{f}/alias/secret", tags=["unresolved:path"]),
+        Lacks("file_remove", path="{f}/secret")]),
     Case("fd-swap-race", PARTLY, [OpensOfRace()]),
     Case("file-attributes", NOT_SEEN, [not_opened(), Lacks("file_open", path="{f}/fifo")]),
-    Case("truncate-path", NOT_SEEN, [not_opened()]),
+    Case("truncate-path", SEEN, [opened(tags=["via:truncate"], is_write=True)]),
 ]
 
 MOUNTS = [
-    Case("bind-mount", PARTLY, [opened("{f}/harmless", **READ), not_opened()]),
-    Case("overlay-mount", PARTLY, [opened("{f}/sub/secret"), not_opened()], optional=True),
-    *(Case(name, PARTLY, [opened("/secret"), not_opened()])
-      for name in ("chroot", "pivot-root", "detached-mount", "lazy-unmount")),
-    Case("user-namespace", SEEN, [opened(), ran(path_is_true)]),
-    Case("setns-mount", SEEN, [opened("{f}/sub/secret")]),
+    Case("bind-mount", PARTLY, [
+        Has("mount", source_path="{f}/secret", target_path="{f}/harmless", operation="bind"),
+        opened("{f}/harmless", **READ), not_opened()]),
+    Case("overlay-mount", PARTLY, [
+        Has("mount", target_path="{f}/sub", operation="new"), opened("{f}/sub/secret"),
+        not_opened()], optional=True),
+    Case("chroot", PARTLY, [opened("/secret"), not_opened()]),
+    Case("pivot-root", PARTLY, [
+        Has("mount", operation="pivot_root"), opened("/secret"), not_opened()]),
+    *(Case(name, PARTLY, [
+        Has("namespace_change", operation="unshare", flags="mnt"),
+        opened("/secret", tags=["unreachable:path"]), not_opened()])
+      for name in ("detached-mount", "lazy-unmount")),
+    Case("detached-exec", PARTLY, [
+        ran("/true", tags=["unreachable:exec_path"]),
+        Lacks("process_exec", process_exec_path=path_is_true)]),
+    Case("chroot-outside", SEEN, [opened(tags=["unreachable:path"])]),
+    Case("user-namespace", SEEN, [
+        Has("namespace_change", operation="unshare", flags=lambda flags: "user" in flags), opened(),
+        ran(path_is_true)]),
+    Case("setns-mount", SEEN, [
+        Has("namespace_change", operation="setns", flags="mnt"), opened("{f}/sub/secret")]),
 ]
 
 EXECS = [
@@ -174,8 +198,13 @@ PROCESSES = [
     Case("vfork-exec", SEEN, [ran(path_is_true)]),
     *(Case(name, SEEN, [opened(process_exec_path=is_of_acts)])
       for name in ("clone-vm", "double-fork", "daemon-reparented", "prctl-name", "cgroup-child")),
-    Case("ptrace-swap", SEEN, [opened(**READ)]),
-    Case("process-vm-read", NOT_SEEN, [Lacks("memory_read")]),
+    Case("ptrace-swap", SEEN, [opened(**READ), Has("ptrace", request="PTRACE_POKEDATA")]),
+    Case("process-vm-read", SEEN, [
+        Has("memory_read", method="process_vm_readv", target_exec_path=is_of_acts)]),
+    Case("proc-mem-read", SEEN, [
+        Has("memory_read", method="proc_mem", target_exec_path=is_of_acts)]),
+    Case("exec-memory", SEEN, [Has("exec_memory", kind="mprotect", size_bytes="4096")]),
+    Case("exec-memfd-mapping", SEEN, [Has("exec_memory", kind="mmap", size_bytes="4096")]),
     *(Case(name, SEEN, [Has("cgroup_escape"), opened(tags=["escaped:cgroup"])])
       for name in ("cgroup-move", "cgroup-clone-into")),
 ]
@@ -193,20 +222,27 @@ NETWORK = [
       for name in ("io-uring-connect", "io-uring-connect-async")),
     Case("io-uring-sendmsg", SEEN, [connected(protocol="udp")], optional=True),
     *(Case(name, NOT_SEEN, [NO_CONNECT])
-      for name in ("raw-icmp", "raw-packet", "af-packet", "scm-rights-connected", "inbound-accept",
-                   "unix-proxy")),
+      for name in ("raw-icmp", "raw-packet", "af-packet", "inbound-accept")),
+    Case("unix-dotdot", PARTLY, [
+        Has("unix_socket_connect", path="{f}/../helper.sock", tags=["unresolved:path"]),
+        Lacks("unix_socket_connect", path="{base}/helper.sock")]),
+    # What was passed in is not seen, but from whom.
+    *(Case(name, PARTLY, [TO_HELPER, NO_CONNECT]) for name in ("scm-rights-connected", "unix-proxy")),
 ]
 
 PAST_THE_SENSOR = [
     Case("int80-open", NOT_SEEN, [not_opened()], optional=True),
     Case("int80-exec", SEEN, [ran(path_is_true, process_argv=["compat"])], optional=True),
     Case("int80-fork", SEEN, [opened()], optional=True),
-    *(Case(name, NOT_SEEN, [not_opened()], optional=True)
-      for name in ("io-uring-open", "io-uring-open-async", "io-uring-open-sqpoll",
-                   "io-uring-openat2")),
-    *(Case(name, NOT_SEEN, [not_opened()])
-      for name in ("inherited-fd", "scm-rights-file", "pidfd-getfd")),
-    Case("exec-outside", NOT_SEEN, [not_opened(), Lacks("process_exec", process_argv=lambda argv:
+    *(Case(name, SEEN, [
+        Has("io_uring_op", operation=operation, path="{f}/secret")], optional=True)
+      for name, operation in (
+          ("io-uring-open", "openat"), ("io-uring-open-async", "openat"),
+          ("io-uring-open-sqpoll", "openat"), ("io-uring-openat2", "openat2"))),
+    Case("inherited-fd", NOT_SEEN, [not_opened()]),
+    Case("scm-rights-file", PARTLY, [TO_HELPER, not_opened()]),
+    Case("pidfd-getfd", PARTLY, [Has("ptrace", request="pidfd_getfd"), not_opened()]),
+    Case("exec-outside", PARTLY, [TO_HELPER, not_opened(), Lacks("process_exec", process_argv=lambda argv:
                                                        argv[:1] == ["cat"])]),
 ]
 

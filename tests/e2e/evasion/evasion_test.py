@@ -93,6 +93,19 @@ def test_nothing_was_lost():
     assert not lost, f"events were dropped, so that nothing is proved: {lost}"
 
 
+def test_strict_sees_32_bit_calls():
+    with World(["int80-open"]) as world:
+        command = [ACTS, "all", world.folder, world.port, "int80-open"]
+        with Run(command, ["--report", "json", "--strict"]) as run:
+            if run.stdout.split() == ["int80-open", str(CANNOT)]:
+                raise Skip(f"optional: {run.stderr}")
+            assert run.stdout.split() == ["int80-open", "0"], run.stderr
+            secret = f"{world.folder}/int80-open/secret"
+            opens = [event for event in run.events()
+                     if event.get("file_open", {}).get("path") == secret]
+            assert len(opens) == 1 and "via:32bit" in opens[0]["tags"], opens
+
+
 OUTCOME = Outcome()
 tests = {name: function for name, function in globals().items() if name.startswith("test_")}
 tests |= {f"test_{case.id}": lambda case=case: check(case) for case in CASES}

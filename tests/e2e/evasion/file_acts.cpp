@@ -178,6 +178,12 @@ int truncate_path(const Place& place) {
   return kDone;
 }
 
+int remove_through_link(const Place& place) {
+  if (symlink(place.folder.c_str(), place.at("alias").c_str()) != 0) return fail("symlink");
+  if (unlink(place.at("alias/secret").c_str()) != 0) return fail("unlink");
+  return access(place.secret().c_str(), F_OK) != 0 ? kDone : kFailed;
+}
+
 // Another thread puts a harmless file in the place of the descriptor that open is about to return.
 int fd_swap_race(const Place& place) {
   constexpr int kRounds = 3000;
@@ -239,6 +245,7 @@ constexpr Act kActs[] = {
     {"shell-builtin-read", shell_builtin_read},
     {"file-attributes", file_attributes},
     {"truncate-path", truncate_path},
+    {"remove-through-link", remove_through_link},
     {"fd-swap-race", fd_swap_race},
 };
 

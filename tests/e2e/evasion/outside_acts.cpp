@@ -71,6 +71,11 @@ int unix_proxy(const Place& place) {
   return ask(helper.get(), "proxy") ? expect_echo(helper.get()) : fail("send");
 }
 
+int unix_dotdot(const Place& place) {
+  const UniqueFd helper = connected_to(place.at("../helper.sock"));
+  return ask(helper.get(), "proxy") ? expect_echo(helper.get()) : fail("send");
+}
+
 // As a client of a container engine does: it asks, another one runs it.
 int exec_outside(const Place& place) {
   const UniqueFd helper = connected_to_helper(place);
@@ -116,6 +121,7 @@ constexpr Act kActs[] = {
     {"scm-rights-connected", scm_rights_connected},
     {"scm-rights-unconnected", scm_rights_unconnected},
     {"unix-proxy", unix_proxy},
+    {"unix-dotdot", unix_dotdot},
     {"exec-outside", exec_outside},
     {"pidfd-getfd", pidfd_getfd_file},
     {"inbound-accept", inbound_accept},
