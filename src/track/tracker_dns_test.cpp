@@ -2,6 +2,8 @@
 // DNS samples: the names asked for, and what connections to the answered addresses are called.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netdb.h>
+#include <netinet/in.h>
 
 #include "track/dns_test_support.h"
 #include "track/tracker.h"
@@ -234,6 +236,24 @@ TEST_F(TrackerDns, NamesOfAJobAreOfNoOther) {
   Actor other{.pid = 500, .slot = 2, .cgroup_id = 43};
   resolve("a.test", "192.0.2.1");
   EXPECT_EQ(name_of(connect("192.0.2.1", other)), " none");
+}
+
+SampleBuffer getaddrinfo_sample(const Actor& actor, std::string_view name, std::uint8_t last_byte,
+                                std::int32_t result = 0) {
+  cicd_sample_getaddrinfo fixed{.result = result, .address_count = 1};
+  fixed.addresses[0] = {.ip = {192, 0, 2, last_byte}, .family = AF_INET};
+  return make_sample(actor, CICD_SAMPLE_GETADDRINFO, fixed, {raw(name)});
+}
+
+TEST_F(TrackerDns, WhatTheCLibraryResolved) {
+  bench_.send(getaddrinfo_sample(kShell, "Host.Local.", 1));
+  EXPECT_EQ(name_of(connect("192.0.2.1")), "host.local getaddrinfo");
+  bench_.send(getaddrinfo_sample(kShell, "nowhere.test", 2, EAI_NONAME));
+  EXPECT_EQ(name_of(connect("192.0.2.2")), " none");
+  bench_.send(getaddrinfo_sample(kShell, "192.0.2.3", 3));
+  EXPECT_EQ(name_of(connect("192.0.2.3")), " none");
+  bench_.send(getaddrinfo_sample(kShell, std::string_view("cut.test\0more", 13), 4));
+  EXPECT_EQ(name_of(connect("192.0.2.4")), "cut.test getaddrinfo");
 }
 
 }  // namespace
