@@ -7,6 +7,7 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
+#include "file_of.h"
 #include "path.h"
 #include "syscall_args.h"
 #include "track.h"
@@ -17,11 +18,6 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define LIBRARIES_MAX 4096
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
-#if defined(__TARGET_ARCH_x86)
-struct pt_regs___mmap {
-  unsigned long r8;
-};
-#endif
 struct inode___generation {
   __u32 i_generation;
 };
@@ -43,7 +39,7 @@ struct {
 
 static __always_inline __u32 mapped_fd(struct pt_regs *regs) {
 #if defined(__TARGET_ARCH_x86)
-  return (__u32)BPF_CORE_READ((struct pt_regs___mmap *)regs, r8);
+  return (__u32)BPF_CORE_READ(regs, r8);
 #else
   return (__u32)BPF_CORE_READ(regs, regs[4]);
 #endif
@@ -65,15 +61,6 @@ static __always_inline bool is_library_name(const char *n) {
   if (n[3] == 's') return n[4] == 's' && n[5] == 'l' && is_end_of_name(n[6]);
   return n[3] == 'g' && n[4] == 'n' && n[5] == 'u' && n[6] == 't' && n[7] == 'l' && n[8] == 's' &&
          is_end_of_name(n[9]);
-}
-
-static __always_inline struct file *file_of(struct task_struct *task, __u32 fd) {
-  struct fdtable *table = BPF_CORE_READ(task, files, fdt);
-  if (fd >= BPF_CORE_READ(table, max_fds)) return 0;
-  struct file **files = BPF_CORE_READ(table, fd);
-  struct file *file = 0;
-  bpf_probe_read_kernel(&file, sizeof(file), files + fd);
-  return file;
 }
 
 static __always_inline void report(struct file *file, const struct library *library,

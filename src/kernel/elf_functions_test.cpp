@@ -86,7 +86,9 @@ TEST(ElfFunctions, DamagedHeadersAreNoCrashAndNoOffsetOutsideOfCode) {
       damaged[at] = static_cast<char>(random());
     }
     const auto offsets = find_elf_functions(file_of(damaged).get(), kNames);
-    if (offsets) EXPECT_EQ((*offsets)[1], 0u);
+    if (offsets) {
+      EXPECT_EQ((*offsets)[1], 0u);
+    }
   }
 }
 

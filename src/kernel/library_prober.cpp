@@ -273,7 +273,7 @@ Result<> LibraryProber::start() {
   }
   Result<Uprobes> uprobes = Uprobes::open();
   if (!uprobes) return std::unexpected(std::move(uprobes).error());
-  state_->uprobes = std::move(*uprobes);
+  state_->uprobes = *uprobes;
   for (const char* path : kHostLibraries) {
     const UniqueFd fd(::open(path, O_RDONLY | O_CLOEXEC));
     if (!fd) continue;

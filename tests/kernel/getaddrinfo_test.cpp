@@ -146,7 +146,7 @@ TEST_F(ResolverHooks, ACopyOfTheLibraryInAChroot) {
   copy("/lib/x86_64-linux-gnu/libc.so.6", "/lib/x86_64-linux-gnu/libc.so.6");
   const Samples samples = observe_running([&] {
     if (::chroot(root.c_str()) != 0 || ::chdir("/") != 0) return 3;
-    return exec("/resolve", {"resolve", "500000", "127.0.0.79"});
+    return exec("/resolve", {"resolve", "2000000", "127.0.0.79"});
   });
   EXPECT_EQ(status_, 0);
   ASSERT_EQ(samples.of(CICD_SAMPLE_LIBRARY).size(), 1u);
@@ -166,7 +166,7 @@ TEST_F(ResolverHooks, TheLibraryOfMuslIsTheInterpreter) {
   const std::string other = compile("musl-gcc", "-Wl,--dynamic-linker=" + library);
   ASSERT_FALSE(other.empty());
   const Samples samples =
-      observe_running([&] { return exec(other, {"resolve", "500000", "127.0.0.80"}); });
+      observe_running([&] { return exec(other, {"resolve", "2000000", "127.0.0.80"}); });
   EXPECT_EQ(status_, 0);
   const auto seen = names(samples);
   ASSERT_EQ(count_of(seen, "127.0.0.80"), 2u);

@@ -95,8 +95,13 @@ int expect_echo(int fd) {
   return fail("recv");
 }
 
+UniqueFd make_socket(int family, int kind, int protocol) {
+  return UniqueFd(socket(family, kind | SOCK_CLOEXEC, protocol));
+}
+
 UniqueFd connected_to(const std::string& path) {
-  UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  UniqueFd fd = make_socket(AF_UNIX, SOCK_STREAM);
+  if (!fd) return fd;
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.size() >= sizeof(address.sun_path)) return UniqueFd();

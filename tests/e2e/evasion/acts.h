@@ -71,7 +71,8 @@ int run_program(const std::string& path, const std::vector<std::string>& argv);
 bool copy_file(const std::string& from, const std::string& to);
 bool write_file(const std::string& path, std::string_view text, int mode = 0644);
 
-// Connects, sends a word and expects it back.
+UniqueFd make_socket(int family, int kind, int protocol = 0);
+// Sends a word and expects it back.
 int expect_echo(int fd);
 UniqueFd connected_to(const std::string& unix_path);
 UniqueFd connected_to_helper(const Place& place);

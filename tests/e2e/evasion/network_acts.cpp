@@ -30,6 +30,7 @@ sockaddr_in echo_address(const Place& place) {
 }
 
 int connect_and_echo(int fd, const Place& place) {
+  if (fd < 0) return fail("socket");
   const sockaddr_in address = echo_address(place);
   if (connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
     return fail("connect");
@@ -46,12 +47,12 @@ int expect_answer(int fd) {
 }
 
 int tcp_connect(const Place& place) {
-  const UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const UniqueFd fd = make_socket(AF_INET, SOCK_STREAM);
   return connect_and_echo(fd.get(), place);
 }
 
 int tcp_connect_mapped(const Place& place) {
-  const UniqueFd fd(socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const UniqueFd fd = make_socket(AF_INET6, SOCK_STREAM);
   sockaddr_in6 address{};
   address.sin6_family = AF_INET6;
   address.sin6_port = htons(place.port);
@@ -65,7 +66,7 @@ int tcp_connect_mapped(const Place& place) {
 }
 
 int tcp_fastopen(const Place& place) {
-  const UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const UniqueFd fd = make_socket(AF_INET, SOCK_STREAM);
   const sockaddr_in address = echo_address(place);
   if (sendto(fd.get(), kWord, kWordBytes, MSG_FASTOPEN, reinterpret_cast<const sockaddr*>(&address),
              sizeof(address)) != kWordBytes) {
@@ -76,23 +77,24 @@ int tcp_fastopen(const Place& place) {
 
 int mptcp_connect(const Place& place) {
   constexpr int kMptcp = 262;
-  const UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, kMptcp));
+  const UniqueFd fd = make_socket(AF_INET, SOCK_STREAM, kMptcp);
   return fd ? connect_and_echo(fd.get(), place) : cannot("MPTCP");
 }
 
 int dup_socket(const Place& place) {
-  const UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const UniqueFd fd = make_socket(AF_INET, SOCK_STREAM);
+  if (!fd) return fail("socket");
   const UniqueFd copy(dup(fd.get()));
   return connect_and_echo(copy.get(), place);
 }
 
 int udp_connect(const Place& place) {
-  const UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const UniqueFd fd = make_socket(AF_INET, SOCK_DGRAM);
   return connect_and_echo(fd.get(), place);
 }
 
 int udp_sendto(const Place& place) {
-  const UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const UniqueFd fd = make_socket(AF_INET, SOCK_DGRAM);
   const sockaddr_in address = echo_address(place);
   if (sendto(fd.get(), kWord, kWordBytes, 0, reinterpret_cast<const sockaddr*>(&address),
              sizeof(address)) != kWordBytes) {
@@ -103,7 +105,7 @@ int udp_sendto(const Place& place) {
 
 // The second message of the call goes elsewhere than the first.
 int udp_sendmmsg(const Place& place) {
-  const UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const UniqueFd fd = make_socket(AF_INET, SOCK_DGRAM);
   sockaddr_in addresses[2] = {echo_address(place), echo_address(place)};
   addresses[0].sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1);
   iovec data{const_cast<char*>(kWord), kWordBytes};
@@ -127,7 +129,7 @@ std::uint16_t checksum_of(const void* data, std::size_t bytes) {
 }
 
 int raw_icmp(const Place& place) {
-  const UniqueFd fd(socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP));
+  const UniqueFd fd = make_socket(AF_INET, SOCK_RAW, IPPROTO_ICMP);
   if (!fd) return fail("socket");
   icmphdr ping{};
   ping.type = ICMP_ECHO;
@@ -167,7 +169,7 @@ UdpPacket packet_to_echo(const Place& place, std::uint16_t from_port) {
 }
 
 UniqueFd bound_udp_socket(std::uint16_t* port) {
-  UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  UniqueFd fd = make_socket(AF_INET, SOCK_DGRAM);
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -183,7 +185,7 @@ UniqueFd bound_udp_socket(std::uint16_t* port) {
 int raw_packet(const Place& place) {
   std::uint16_t port = 0;
   const UniqueFd answers = bound_udp_socket(&port);
-  const UniqueFd fd(socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW));
+  const UniqueFd fd = make_socket(AF_INET, SOCK_RAW, IPPROTO_RAW);
   const UdpPacket packet = packet_to_echo(place, port);
   const sockaddr_in address = echo_address(place);
   if (sendto(fd.get(), &packet, sizeof(packet), 0, reinterpret_cast<const sockaddr*>(&address),
@@ -207,8 +209,8 @@ bool is_seen_on_wire(int fd, const UdpPacket& packet) {
 }
 
 int af_packet(const Place& place) {
-  const UniqueFd watcher(socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC, htons(ETH_P_ALL)));
-  const UniqueFd fd(socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const UniqueFd watcher = make_socket(AF_PACKET, SOCK_DGRAM, htons(ETH_P_ALL));
+  const UniqueFd fd = make_socket(AF_PACKET, SOCK_DGRAM);
   const UdpPacket packet = packet_to_echo(place, htons(1));
   sockaddr_ll address{};
   address.sll_family = AF_PACKET;

@@ -56,6 +56,7 @@ int scm_rights_connected(const Place& place) {
 
 int scm_rights_unconnected(const Place& place) {
   const UniqueFd fd = passed_fd(place, "socket");
+  if (!fd) return fail("no socket was passed");
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -99,7 +100,7 @@ int pidfd_getfd_file(const Place& place) {
 }
 
 int inbound_accept(const Place& place) {
-  const UniqueFd listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const UniqueFd listener = make_socket(AF_INET, SOCK_STREAM);
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);

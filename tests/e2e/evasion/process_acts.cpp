@@ -26,7 +26,8 @@ constexpr std::size_t kStackBytes = 256 * 1024;
 int vfork_exec(const Place&) {
   char program[] = "/bin/true";
   char* const argv[] = {program, nullptr};
-  const pid_t pid = vfork();  // NOLINT(clang-analyzer-security.insecureAPI.vfork): it is the act
+  // It is the act.
+  const pid_t pid = vfork();  // NOLINT(bugprone-unsafe-functions,clang-analyzer-*)
   if (pid == 0) {
     execv(program, argv);
     _exit(1);

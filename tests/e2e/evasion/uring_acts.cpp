@@ -127,7 +127,7 @@ sockaddr_in echo_address(const Place& place) {
 int connect_through(const Place& place, std::uint8_t sqe_flags) {
   Ring ring(0);
   if (!ring.is_valid()) return cannot("io_uring_setup");
-  const UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const UniqueFd fd = make_socket(AF_INET, SOCK_STREAM);
   const sockaddr_in address = echo_address(place);
   io_uring_sqe entry = entry_of(IORING_OP_CONNECT, fd.get(), &address);
   entry.off = sizeof(address);
@@ -141,7 +141,7 @@ int uring_connect_async(const Place& place) { return connect_through(place, IOSQ
 int uring_sendmsg(const Place& place) {
   Ring ring(0);
   if (!ring.is_valid()) return cannot("io_uring_setup");
-  const UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const UniqueFd fd = make_socket(AF_INET, SOCK_DGRAM);
   sockaddr_in address = echo_address(place);
   char word[] = "hello";
   iovec data{word, 5};

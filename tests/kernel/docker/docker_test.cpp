@@ -121,9 +121,9 @@ std::string DockerContainers::broken_;
 TEST_F(DockerContainers, BoundWhenItRuns) {
   const std::string id = start_container({"sleep", "1000"});
   ASSERT_NO_FATAL_FAILURE(bind("/" + id));
-  dockerd_->docker({"exec", id, "sh", "-c",
-                    "echo hi > /tmp/made; ln -s /etc/passwd /tmp/users; cat /tmp/users; "
-                    "nc 127.0.0.1 7 || true"});
+  const std::string script =
+      "echo hi > /tmp/made; ln -s /etc/passwd /tmp/users; cat /tmp/users; nc 127.0.0.1 7 || true";
+  dockerd_->docker({"exec", id, "sh", "-c", script});
 
   const EventRecord* exec = expect_exec({"cat", "/tmp/users"});
   ASSERT_NE(exec, nullptr);

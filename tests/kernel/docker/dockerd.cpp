@@ -95,6 +95,7 @@ Dockerd::Dockerd() {
 int Dockerd::serve() const {
   const int log = ::open((folder_ + "/log").c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
   const int nothing = ::open("/dev/null", O_RDONLY);
+  if (log < 0 || nothing < 0) return 1;
   ::dup2(nothing, STDIN_FILENO);
   ::dup2(log, STDOUT_FILENO);
   ::dup2(log, STDERR_FILENO);
