@@ -12,7 +12,7 @@ export PIP_CONFIG_FILE=/dev/null PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_A
 umask 077
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/cicd-demo.XXXXXX")
-trap 'rm -rf "$work"' EXIT
+trap 'exec 9>&-; wait; rm -rf "$work"' EXIT
 trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
@@ -23,6 +23,14 @@ mkdir -p "$HOME/.aws"
 echo '//registry.invalid/:_authToken=made-up-for-the-demo' >"$HOME/.npmrc"
 printf '[default]\naws_access_key_id = MADE-UP\naws_secret_access_key = made-up-for-the-demo\n' \
   >"$HOME/.aws/credentials"
+
+# What stands for the runner lives until descriptor 9 is closed, which is when we end.
+mkdir -p "$work/runner"
+export DEMO_RUNNER=$work/runner/Runner.Worker
+cp /usr/bin/python3 "$DEMO_RUNNER"
+mkfifo "$work/runner/end"
+exec 9<>"$work/runner/end"
+PYTHONHOME=/usr "$DEMO_RUNNER" -S "$source_dir/runner.py" <"$work/runner/end" 9>&- &
 
 echo '== build'
 make -C "$work/hello" --no-print-directory

