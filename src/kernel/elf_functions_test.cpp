@@ -51,7 +51,9 @@ TEST(ElfFunctions, FindsTheCodeOfTheLibraryInUse) {
   EXPECT_EQ((*offsets)[1], 0u);
   std::array<char, 16> code{};
   ASSERT_EQ(::pread(fd.get(), code.data(), code.size(), static_cast<off_t>((*offsets)[0])), 16);
-  EXPECT_EQ(std::memcmp(code.data(), self, code.size()), 0) << "the same instructions as in memory";
+  // But for the first byte: a sensor that runs now has its breakpoint there.
+  EXPECT_EQ(std::memcmp(code.data() + 1, static_cast<char*>(self) + 1, code.size() - 1), 0)
+      << "the same instructions as in memory";
 }
 
 TEST(ElfFunctions, RefusesWhatIsNoLibrary) {
