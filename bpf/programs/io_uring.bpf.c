@@ -124,7 +124,10 @@ static __always_inline bool first_of_its_kind(const struct cicd_sample_io_uring 
       .slot = sample->header.slot,
   };
   __u8 one = 1;
-  if (bpf_map_lookup_elem(&reported_sends, &key)) return false;
+  if (bpf_map_lookup_elem(&reported_sends, &key)) {
+    count_loss(key.slot, CICD_LOSS_REPEATED_ACT);
+    return false;
+  }
   bpf_map_update_elem(&reported_sends, &key, &one, BPF_ANY);
   return true;
 }

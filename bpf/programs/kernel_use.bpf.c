@@ -152,7 +152,10 @@ int bpf_returned(struct trace_event_raw_sys_exit *ctx) {
       .slot = slot,
   };
   __u8 one = 1;
-  if (bpf_map_lookup_elem(&reported_bpf, &use)) return 0;
+  if (bpf_map_lookup_elem(&reported_bpf, &use)) {
+    count_loss(slot, CICD_LOSS_REPEATED_ACT);
+    return 0;
+  }
   bpf_map_update_elem(&reported_bpf, &use, &one, BPF_ANY);
   emit_control(&sample, sizeof(sample), slot, CICD_SAMPLE_BPF);
   return 0;

@@ -193,14 +193,18 @@ constexpr std::array<EventTypeInfo, kEventTypeCount> kEventTypes = {{
      "environment or memory map in `/proc`, by whatever path. Once for each method, program and "
      "target. Where `/proc` refuses, there is a `file_open` with its error instead."},
     {EventType::kPrivilegeChange, "privilege_change", kPrivilegeChangeFields,
-     "A process changed its user, group or capabilities."},
+     "A process changed its user, group or capabilities. Capabilities in a user namespace of its "
+     "own "
+     "do not count: making that namespace is a namespace_change."},
     {EventType::kNamespaceChange, "namespace_change", kNamespaceChangeFields,
      "A process made or entered namespaces, or tried to."},
     {EventType::kModuleLoad, "module_load", kModuleLoadFields,
      "A kernel module was loaded, or that was tried."},
     {EventType::kBpfUse, "bpf_use", kBpfUseFields, "The `bpf` system call was used."},
     {EventType::kIoUringOp, "io_uring_op", kIoUringOpFields,
-     "A file was opened or the network used through io_uring, past the system calls."},
+     "A file was opened, renamed, linked or removed, or the network used through io_uring, past "
+     "the "
+     "system calls. Reported when it is submitted; a connect is a network_connect too."},
     {EventType::kSignal, "signal", kSignalFields,
      "A process of the job signalled a process outside of it, or tried to, by whatever means "
      "(`kill`, a descriptor with `F_SETOWN`, ...). Once for each signal, program and target."},
