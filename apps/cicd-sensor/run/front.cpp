@@ -17,6 +17,7 @@
 #include "console.h"
 #include "exit_codes.h"
 #include "job/spawn.h"
+#include "kernel/hook_catalogue.h"
 #include "kernel/live_source.h"
 #include "run/engine_process.h"
 #include "run/finish_dead_run.h"
@@ -64,7 +65,8 @@ Result<void> check_coverage(const LiveSource& source) {
 void print_coverage(const LiveSource& source) {
   std::vector<std::pair<std::string, std::string>> groups;  // backend, its types
   for (const Coverage& coverage : source.coverage()) {
-    if (!coverage.available || coverage.type == EventType::kMonitoringGap) continue;
+    const bool is_hooked = coverage.available && coverage.backend != kNotInThisKernel;
+    if (!is_hooked || coverage.type == EventType::kMonitoringGap) continue;
     const std::string name(info_of(coverage.type).name);
     const auto group = std::ranges::find_if(
         groups, [&](const auto& other) { return other.first == coverage.backend; });

@@ -117,8 +117,9 @@ def test_coverage_is_said_at_the_start():
         said = run.stderr.splitlines()
         said = said[:said.index("started")]
         assert said and all(line.startswith("cicd-sensor: watching ") for line in said), run.stderr
-        for what in ("process_exec", "network_connect (cgroup)", "file_open ("):
-            assert any(what in line for line in said), said
+        for what, how in (("process_exec", "(tp_btf)"), ("network_connect", "(cgroup)"),
+                          ("file_open", "(syscall tracepoint)")):
+            assert any(what in line and line.endswith(how) for line in said), (what, said)
 
 
 def test_signals_sent_to_the_front_reach_the_command():
