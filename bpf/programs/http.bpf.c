@@ -5,7 +5,7 @@
 // Who sends? Nearly always the process that is in the middle of its write. A segment can also go
 // out later, when an answer made room for it; what runs then is anybody. The lock of the socket
 // tells the two apart: it is owned by a process exactly while one is at work on the socket. For the
-// rest, connect() leaves a note at the socket.
+// rest, connect() leaves a note at the socket (network.bpf.c).
 #include "kernel_types.h"
 
 #include <bpf/bpf_core_read.h>
@@ -13,14 +13,12 @@
 #include <bpf/bpf_helpers.h>
 
 #include "http.h"
+#include "socket_owner.h"
 #include "track.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 #define ALLOW 1
-#define AF_INET 2
-#define AF_INET6 10
-#define SOCK_STREAM 1
 #define IPPROTO_TCP 6
 #define IPV6_HEADER_BYTES 40
 #define TCP_HEADER_BYTES 20
@@ -43,56 +41,11 @@ struct tcp_sock {
 };
 #pragma clang attribute pop
 
-/* Who connected the socket. */
-struct owner {
-  __u64 start_time_ns;
-  __u64 cgroup_id;
-  __u32 slot;
-  __u32 pid;
-  __u32 tid;
-  __u32 exec_id;
-};
-
-struct {
-  __uint(type, BPF_MAP_TYPE_SK_STORAGE);
-  __uint(map_flags, BPF_F_NO_PREALLOC);
-  __type(key, int);
-  __type(value, struct owner);
-} http_owner SEC(".maps");
-
 struct segment {
   __u32 sequence;
   __u32 payload;       /* offset of it */
   __u32 payload_bytes; /* 0: nothing to look at */
 };
-
-static __always_inline int on_connect(struct bpf_sock_addr *ctx) {
-  if (ctx->type != SOCK_STREAM) return ALLOW;
-  __u32 slot = slot_of_current();
-  if (!slot || !ctx->sk) return ALLOW;
-  struct cicd_sample_header header = {};
-  fill_header_of_current(&header, 0, 0, 0, slot, (void *)bpf_get_current_task());
-  struct owner owner = {.start_time_ns = header.start_time_ns,
-                        .cgroup_id = header.cgroup_id,
-                        .slot = slot,
-                        .pid = header.pid,
-                        .tid = header.tid,
-                        .exec_id = header.exec_id};
-  struct owner *kept =
-      bpf_sk_storage_get(&http_owner, ctx->sk, &owner, BPF_SK_STORAGE_GET_F_CREATE);
-  if (kept) {
-    *kept = owner;
-  } else {
-    count_loss(slot, CICD_LOSS_SCRATCH);
-  }
-  return ALLOW;
-}
-
-SEC("cgroup/connect4")
-int http_connect4(struct bpf_sock_addr *ctx) { return on_connect(ctx); }
-
-SEC("cgroup/connect6")
-int http_connect6(struct bpf_sock_addr *ctx) { return on_connect(ctx); }
 
 /* Offset of the TCP header; 0: it is something else. Extension headers of IPv6 are not followed. */
 static __always_inline __u32 tcp_offset(struct __sk_buff *skb) {
@@ -139,16 +92,9 @@ static __always_inline bool find_sender(struct bpf_sock *sk, struct cicd_sample_
       return true;
     }
   }
-  struct owner *owner = bpf_sk_storage_get(&http_owner, sk, 0, 0);
+  struct cicd_socket_owner *owner = bpf_sk_storage_get(&socket_owners, sk, 0, 0);
   if (!owner || !owner->slot) return false;
-  header->type = CICD_SAMPLE_HTTP;
-  header->time_ns = bpf_ktime_get_boot_ns();
-  header->start_time_ns = owner->start_time_ns;
-  header->cgroup_id = owner->cgroup_id;
-  header->slot = owner->slot;
-  header->pid = owner->pid;
-  header->tid = owner->tid;
-  header->exec_id = owner->exec_id;
+  fill_header_of_owner(header, CICD_SAMPLE_HTTP, 0, 0, owner);
   return true;
 }
 

@@ -55,10 +55,11 @@ static __always_inline bool to_port_zero(struct bpf_sock_addr *ctx, const struct
   return to->port == 0 && (ctx->protocol == IPPROTO_TCP || ctx->protocol == IPPROTO_UDP);
 }
 
-/* Its packets may come when nobody runs who could be asked (dns.bpf.c). */
+/* Its packets may come or go when nobody runs who could be asked (dns.bpf.c, http.bpf.c). */
 static __always_inline void remember_owner(struct bpf_sock_addr *ctx, __u32 slot,
                                            const struct destination *to) {
-  if (to->port != CICD_DNS_PORT || !ctx->sk) return;
+  bool is_of_use = to->port == CICD_DNS_PORT || ctx->protocol == IPPROTO_TCP;
+  if (!is_of_use || !ctx->sk) return;
   struct cicd_socket_owner owner = owner_of_task((void *)bpf_get_current_task(), slot);
   struct cicd_socket_owner *kept =
       bpf_sk_storage_get(&socket_owners, ctx->sk, &owner, BPF_SK_STORAGE_GET_F_CREATE);

@@ -122,8 +122,6 @@ constexpr HookInfo kHooks[] = {
      {},
      kCgroupUnixSendmsg},
     {"unix_called", HookFamily::kUnixSyscall, kSyscall, "unix_socket_connect", kUnixCalls},
-    {"http_connect4", HookFamily::kHttp, kCgroup, "http_request", {}, BPF_CGROUP_INET4_CONNECT},
-    {"http_connect6", HookFamily::kHttp, kCgroup, "http_request", {}, BPF_CGROUP_INET6_CONNECT},
     {"http_egress", HookFamily::kHttp, kCgroup, "http_request", {}, BPF_CGROUP_INET_EGRESS},
     {"library_mapped", HookFamily::kLibrary, kSyscall, "library", kMapCalls},
     {"getaddrinfo_called", HookFamily::kResolver, kUprobe, "getaddrinfo"},
@@ -141,7 +139,7 @@ constexpr std::string_view kExecPrograms[] = {"process_exec", "process_fork"};
 constexpr std::string_view kExitPrograms[] = {"process_exit", "process_fork"};
 constexpr std::string_view kConnectPrograms[] = {"connect4", "connect6", "sendmsg4", "sendmsg6"};
 constexpr std::string_view kDnsPrograms[] = {"dns_sent", "dns_received"};
-constexpr std::string_view kHttpPrograms[] = {"http_connect4", "http_connect6", "http_egress"};
+constexpr std::string_view kHttpPrograms[] = {"http_egress"};
 constexpr std::string_view kOpenPrograms[] = {"open_returned"};
 constexpr std::string_view kPtracePrograms[] = {"ptrace_returned"};
 constexpr std::string_view kMemoryPrograms[] = {"memory_returned", "open_returned"};
