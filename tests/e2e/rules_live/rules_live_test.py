@@ -166,9 +166,11 @@ def test_losses():
 
 
 def test_an_honest_job_fires_nothing():
-    missing = [tool for tool in ("git", "make", "gcc", "npm") if not shutil.which(tool)]
+    missing = [tool for tool in ("git", "make", "gcc") if not shutil.which(tool)]
     if missing:
         raise Skip(f"no {', '.join(missing)}")
+    # npm is a large package that nothing else here needs: with it where it is there.
+    npm = "npm install --silent --offline --no-audit --no-fund ../js" if shutil.which("npm") else ""
     with tempfile.TemporaryDirectory(prefix="cicd-honest-") as folder:
         base = pathlib.Path(folder)
         (base / "py").mkdir()
@@ -185,7 +187,7 @@ def test_an_honest_job_fires_nothing():
             git clone -q {base}/repo {base}/clone
             make -s -C {base}/hello; {base}/hello/hello
             {' '.join(PIP)} {base}/site {base}/py
-            cd {base}/app; npm install --silent --offline --no-audit --no-fund ../js"""
+            cd {base}/app; {npm}"""
         with Run(["/usr/bin/bash", "-c", job], ["--quiet"], env=ENVIRONMENT) as run:
             assert run.exit_code == 0, run.stdout + run.stderr[-800:]
             bad = {(row["rule_id"], tuple(row["event"]["process"].get("argv", [])))
