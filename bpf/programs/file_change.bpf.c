@@ -8,9 +8,8 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
-#include "request_path.h"
+#include "file_sample.h"
 #include "syscall_args.h"
-#include "track.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -39,21 +38,6 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define NR_SYMLINKAT 36
 #define NR_RENAMEAT2 276
 #endif
-
-#define AT_REMOVEDIR 0x200
-#define AT_SYMLINK_FOLLOW 0x400
-#define RENAME_EXCHANGE 2
-#define O_WRONLY 1
-
-/* What the caller asked for; the members of cicd_sample_paths have the same names. */
-struct names {
-  __u16 type; /* enum cicd_sample_type */
-  __u16 flags;
-  int directory;
-  int other_directory;
-  const void *path; /* user memory, as is `other` */
-  const void *other;
-};
 
 static __always_inline bool read_remove(long number, const unsigned long *args,
                                         struct names *names) {
@@ -105,49 +89,6 @@ static __always_inline bool read_link(long number, const unsigned long *args, st
   names->path = (const void *)args[3];
   if (args[4] & AT_SYMLINK_FOLLOW) names->flags = CICD_PATHS_FOLLOWED;
   return number == NR_LINKAT;
-}
-
-static __always_inline void emit_scratch(struct cicd_scratch *scratch,
-                                         struct cicd_sample_header *header) {
-  __u32 size = scratch->position;
-  if (size > CICD_SCRATCH_BYTES) {
-    count_loss(header->slot, CICD_LOSS_SCRATCH);
-    return;
-  }
-  header->size = size;
-  emit_bulk(header, size, header->slot, header->type);
-}
-
-static __always_inline void emit_names(struct cicd_scratch *scratch, const struct names *names,
-                                       __u32 slot) {
-  struct task_struct *task = (void *)bpf_get_current_task();
-  struct cicd_sample_paths *sample = (void *)scratch->data;
-  __builtin_memset(sample, 0, sizeof(*sample));
-  fill_header_of_current(&sample->header, names->type, names->flags, 0, slot, task);
-  scratch->position = sizeof(*sample);
-  append_request_path(scratch, task, names->directory, names->path, &sample->path, &sample->base);
-  if (names->flags & CICD_PATHS_SYMLINK) {
-    append_user_string(scratch, names->other, &sample->other);
-  } else if (names->type != CICD_SAMPLE_REMOVE) {
-    append_request_path(scratch, task, names->other_directory, names->other, &sample->other,
-                        &sample->other_base);
-  }
-  emit_scratch(scratch, &sample->header);
-}
-
-/* An open that opens nothing: what was written to is all there is to tell. */
-static __always_inline void emit_truncate(struct cicd_scratch *scratch, const void *path,
-                                          __u32 slot) {
-  struct task_struct *task = (void *)bpf_get_current_task();
-  struct cicd_sample_open *sample = (void *)scratch->data;
-  __builtin_memset(sample, 0, sizeof(*sample));
-  fill_header_of_current(&sample->header, CICD_SAMPLE_OPEN, CICD_OPEN_WRITE | CICD_OPEN_UNRESOLVED,
-                         0, slot, task);
-  sample->open_flags = O_WRONLY;
-  sample->call = CICD_OPEN_TRUNCATE;
-  scratch->position = sizeof(*sample);
-  append_request_path(scratch, task, AT_FDCWD, path, &sample->path, &sample->base);
-  emit_scratch(scratch, &sample->header);
 }
 
 SEC("tp/syscalls/sys_exit_unlinkat")

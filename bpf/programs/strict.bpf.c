@@ -8,23 +8,9 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
-#include "request_path.h"
-#include "track.h"
+#include "memory_open.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
-
-#define FMODE_READ 1
-#define FMODE_WRITE 2
-#define S_IFMT 0170000
-#define S_IFDIR 0040000
-#define EINTR 4
-#define ERESTARTSYS 512
-#define O_ACCMODE 3
-#define O_WRONLY 1
-#define O_RDWR 2
-#define O_CREAT 0100
-#define O_TRUNC 01000
-#define AT_REMOVEDIR 0x200
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 #if defined(__TARGET_ARCH_x86)
@@ -61,15 +47,17 @@ enum call {
   UNLINKAT,
   RENAME,
   RENAMEAT,
+  RENAMEAT2,
   LINK,
   LINKAT,
   SYMLINK,
   SYMLINKAT,
+  TRUNCATE,
 };
 
 struct request {
   enum call call;
-  unsigned long args[4];
+  unsigned long args[5];
 };
 
 /* The numbers of i386 and of 32-bit ARM are the same up to 100. */
@@ -89,6 +77,9 @@ static __always_inline enum call call_of_compat(__u32 number) {
       return RMDIR;
     case 83:
       return SYMLINK;
+    case 92:
+    case 193: /* truncate64 */
+      return TRUNCATE;
     case 437:
       return OPENAT2;
 #if defined(__TARGET_ARCH_x86)
@@ -105,7 +96,7 @@ static __always_inline enum call call_of_compat(__u32 number) {
     case 342:
       return OPEN_BY_HANDLE;
     case 353:
-      return RENAMEAT; /* renameat2 */
+      return RENAMEAT2;
 #else
     case 322:
       return OPENAT;
@@ -120,7 +111,7 @@ static __always_inline enum call call_of_compat(__u32 number) {
     case 371:
       return OPEN_BY_HANDLE;
     case 382:
-      return RENAMEAT; /* renameat2 */
+      return RENAMEAT2;
 #endif
     default:
       return NO_CALL;
@@ -136,6 +127,8 @@ static __always_inline enum call call_of_x32(__u32 number) {
   switch (number) {
     case 2:
       return OPEN;
+    case 76:
+      return TRUNCATE;
     case 82:
       return RENAME;
     case 84:
@@ -161,7 +154,7 @@ static __always_inline enum call call_of_x32(__u32 number) {
     case 304:
       return OPEN_BY_HANDLE;
     case 316:
-      return RENAMEAT; /* renameat2 */
+      return RENAMEAT2;
     case 437:
       return OPENAT2;
     default:
@@ -179,6 +172,7 @@ static __always_inline bool read_request(struct pt_regs___all *regs, struct requ
     request->args[1] = (__u32)BPF_CORE_READ(regs, cx);
     request->args[2] = (__u32)BPF_CORE_READ(regs, dx);
     request->args[3] = (__u32)BPF_CORE_READ(regs, si);
+    request->args[4] = (__u32)BPF_CORE_READ(regs, di);
     return true;
   }
   if (!(number & X32_BIT) || number == (__u32)-1) return false;
@@ -188,6 +182,7 @@ static __always_inline bool read_request(struct pt_regs___all *regs, struct requ
   request->args[1] = BPF_CORE_READ(regs, si);
   request->args[2] = BPF_CORE_READ(regs, dx);
   request->args[3] = BPF_CORE_READ(regs, r10);
+  request->args[4] = BPF_CORE_READ(regs, r8);
   return true;
 }
 #else
@@ -202,36 +197,10 @@ static __always_inline bool read_request(struct pt_regs___all *regs, struct requ
   request->args[1] = (__u32)BPF_CORE_READ(regs, regs[1]);
   request->args[2] = (__u32)BPF_CORE_READ(regs, regs[2]);
   request->args[3] = (__u32)BPF_CORE_READ(regs, regs[3]);
+  request->args[4] = (__u32)BPF_CORE_READ(regs, regs[4]);
   return true;
 }
 #endif
-
-static __always_inline void emit_scratch(struct cicd_scratch *scratch,
-                                         struct cicd_sample_header *header) {
-  __u32 size = scratch->position;
-  if (size > CICD_SCRATCH_BYTES) {
-    count_loss(header->slot, CICD_LOSS_SCRATCH);
-    return;
-  }
-  header->size = size;
-  emit_bulk(header, size, header->slot, header->type);
-}
-
-static __always_inline void describe_file(struct cicd_scratch *scratch,
-                                          struct cicd_sample_open *sample, struct file *file,
-                                          struct task_struct *task) {
-  __u32 mode = BPF_CORE_READ(file, f_mode);
-  struct inode *inode = BPF_CORE_READ(file, f_inode);
-  if (mode & FMODE_READ) sample->header.flags |= CICD_OPEN_READ;
-  if (mode & FMODE_WRITE) sample->header.flags |= CICD_OPEN_WRITE;
-  if ((BPF_CORE_READ(inode, i_mode) & S_IFMT) == S_IFDIR) {
-    sample->header.flags |= CICD_OPEN_DIRECTORY;
-  }
-  sample->inode = BPF_CORE_READ(inode, i_ino);
-  sample->device = BPF_CORE_READ(inode, i_sb, s_dev);
-  append_path(scratch, BPF_CORE_READ(file, f_path.mnt), BPF_CORE_READ(file, f_path.dentry),
-              BPF_CORE_READ(task, fs), &sample->path);
-}
 
 static __always_inline __u32 open_flags_of(const struct request *request) {
   if (request->call == OPEN) return (__u32)request->args[1];
@@ -242,46 +211,14 @@ static __always_inline __u32 open_flags_of(const struct request *request) {
   return (__u32)flags;
 }
 
-/* As open_returned of file_open.bpf.c has it for native calls. */
-static __always_inline void emit_open(struct cicd_scratch *scratch, const struct request *request,
-                                      long result, __u32 slot) {
-  struct task_struct *task = (void *)bpf_get_current_task();
-  struct cicd_sample_open *sample = (void *)scratch->data;
-  __builtin_memset(sample, 0, sizeof(*sample));
-  fill_header_of_current(&sample->header, CICD_SAMPLE_OPEN, 0, 0, slot, task);
-  sample->open_flags = open_flags_of(request);
-  sample->call = CICD_OPEN_COMPAT;
-  scratch->position = sizeof(*sample);
-  struct file *file = result >= 0 ? file_of(task, result) : 0;
-  if (file) {
-    describe_file(scratch, sample, file, task);
-    emit_scratch(scratch, &sample->header);
-    return;
-  }
-  if (result < 0) {
-    sample->error = -result >= ERESTARTSYS ? EINTR : -result;
-  } else {
-    sample->header.flags |= CICD_OPEN_UNRESOLVED;
-  }
-  __u32 access = sample->open_flags & O_ACCMODE;
-  if (access != O_WRONLY) sample->header.flags |= CICD_OPEN_READ;
-  if (access == O_WRONLY || access == O_RDWR) sample->header.flags |= CICD_OPEN_WRITE;
+static __always_inline void read_open(const struct request *request, struct open_request *open) {
   bool at = request->call == OPENAT || request->call == OPENAT2 || request->call == OPEN_BY_HANDLE;
-  int directory = at ? (int)request->args[0] : AT_FDCWD;
-  const void *path = (const void *)(at ? request->args[1] : request->args[0]);
-  if (request->call == OPEN_BY_HANDLE) path = 0;
-  append_request_path(scratch, task, directory, path, &sample->path, &sample->base);
-  emit_scratch(scratch, &sample->header);
+  open->directory = at ? (int)request->args[0] : AT_FDCWD;
+  open->path = (const void *)(at ? request->args[1] : request->args[0]);
+  if (request->call == OPEN_BY_HANDLE) open->path = 0;
+  open->flags = open_flags_of(request);
+  open->call = CICD_OPEN_COMPAT;
 }
-
-struct names {
-  __u16 type;
-  __u16 flags;
-  int directory;
-  int other_directory;
-  const void *path;
-  const void *other;
-};
 
 static __always_inline void read_names(const struct request *request, struct names *names) {
   const unsigned long *args = request->args;
@@ -307,11 +244,15 @@ static __always_inline void read_names(const struct request *request, struct nam
       names->other = (const void *)args[1];
       return;
     case RENAMEAT:
+    case RENAMEAT2:
       names->type = CICD_SAMPLE_MOVE;
       names->directory = (int)args[0];
       names->path = (const void *)args[1];
       names->other_directory = (int)args[2];
       names->other = (const void *)args[3];
+      if (request->call == RENAMEAT2 && (args[4] & RENAME_EXCHANGE)) {
+        names->flags |= CICD_PATHS_EXCHANGE;
+      }
       return;
     case SYMLINK:
       names->flags |= CICD_PATHS_SYMLINK;
@@ -333,26 +274,8 @@ static __always_inline void read_names(const struct request *request, struct nam
       names->other = (const void *)args[1];
       names->directory = (int)args[2];
       names->path = (const void *)args[3];
+      if (args[4] & AT_SYMLINK_FOLLOW) names->flags |= CICD_PATHS_FOLLOWED;
   }
-}
-
-static __always_inline void emit_names(struct cicd_scratch *scratch, const struct request *request,
-                                       __u32 slot) {
-  struct names names = {};
-  read_names(request, &names);
-  struct task_struct *task = (void *)bpf_get_current_task();
-  struct cicd_sample_paths *sample = (void *)scratch->data;
-  __builtin_memset(sample, 0, sizeof(*sample));
-  fill_header_of_current(&sample->header, names.type, names.flags, 0, slot, task);
-  scratch->position = sizeof(*sample);
-  append_request_path(scratch, task, names.directory, names.path, &sample->path, &sample->base);
-  if (names.flags & CICD_PATHS_SYMLINK) {
-    append_user_string(scratch, names.other, &sample->other);
-  } else if (names.type != CICD_SAMPLE_REMOVE) {
-    append_request_path(scratch, task, names.other_directory, names.other, &sample->other,
-                        &sample->other_base);
-  }
-  emit_scratch(scratch, &sample->header);
 }
 
 SEC("tp_btf/sys_exit")
@@ -370,9 +293,16 @@ int compat_returned(__u64 *ctx) {
     return 0;
   }
   if (opens) {
-    emit_open(scratch, &request, result, slot);
+    struct open_request open = {};
+    read_open(&request, &open);
+    struct file *file = emit_open(scratch, &open, result, slot);
+    if (file) memory_opened(file, slot); /* it builds its sample where the other one was */
+  } else if (request.call == TRUNCATE) {
+    emit_truncate(scratch, (const void *)request.args[0], slot);
   } else {
-    emit_names(scratch, &request, slot);
+    struct names names = {};
+    read_names(&request, &names);
+    emit_names(scratch, &names, slot);
   }
   return 0;
 }

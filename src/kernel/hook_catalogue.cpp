@@ -210,7 +210,10 @@ constexpr std::array<EventBackend, kEventTypeCount> kBackends = {{
      "read or change its memory and registers are reported, each once for a program and target."},
     {EventType::kMemoryRead, "syscall tracepoint", kMemoryPrograms,
      "32-bit system calls and opens by io_uring are not seen; an open in /proc that was refused is "
-     "a file_open with its error only. Each is reported once for a program, target and method."},
+     "a file_open with its error only. Each is reported once for a program, target and method.",
+     "32-bit process_vm_readv and process_vm_writev and opens by io_uring are not seen; an open in "
+     "/proc that was refused is a file_open with its error only. Each is reported once for a "
+     "program, target and method."},
     {EventType::kPrivilegeChange, "syscall tracepoint", kPrivilegePrograms,
      "32-bit system calls other than exec are not seen, nor securebits and ambient capabilities "
      "(prctl). Capabilities in a user namespace of a process's own are not told."},

@@ -28,6 +28,7 @@ enum : long {
   kRename = 38,
   kRmdir = 40,
   kSymlink = 83,
+  kTruncate = 92,
   kOpenat = 295,
   kUnlinkat = 301,
   kRenameat2 = 353,
@@ -190,6 +191,37 @@ TEST_F(StrictHooks, Move) {
     EXPECT_EQ(moved.path.bytes, from);
     EXPECT_EQ(moved.other.bytes, to);
   }
+}
+
+TEST_F(StrictHooks, ExchangeAndTruncate) {
+  const std::string other = scratch() + "/other";
+  const auto exchanged = the_paths(CICD_SAMPLE_MOVE, [&] {
+    ::unlink(other.c_str());
+    if (::mknod(other.c_str(), S_IFREG | 0600, 0) != 0) return 1;
+    constexpr long kExchange = 2;
+    const long done = call32(kRenameat2, AT_FDCWD, low(file()), AT_FDCWD, low(other), kExchange);
+    return done == 0 ? 0 : 2;
+  });
+  EXPECT_EQ(exchanged.fixed.header.flags, CICD_PATHS_COMPAT | CICD_PATHS_EXCHANGE);
+  auto opens = seen_of([&] { return call32(kTruncate, low(file()), 0) == 0 ? 0 : 1; }).opens();
+  std::erase_if(opens, [](const SeenOpen& open) { return open.fixed.call != CICD_OPEN_TRUNCATE; });
+  ASSERT_EQ(opens.size(), 1u);
+  EXPECT_EQ(opens[0].path.bytes, file());
+  EXPECT_EQ(opens[0].fixed.header.flags, CICD_OPEN_WRITE | CICD_OPEN_UNRESOLVED);
+}
+
+// Its own memory is nobody's business, that of its parent is.
+TEST_F(StrictHooks, MemoryOfAnotherProcess) {
+  const std::string memory = "/proc/" + std::to_string(::getpid()) + "/mem";
+  const auto samples = seen_of([&] {
+    if (call32(kOpen, low("/proc/self/mem"), O_RDONLY) < 0) return 1;
+    return call32(kOpen, low(memory), O_RDONLY) >= 0 ? 0 : 2;
+  });
+  const auto reads = samples.of(CICD_SAMPLE_MEMORY);
+  ASSERT_EQ(reads.size(), 1u);
+  const auto fixed = reads[0].fixed<cicd_sample_target>();
+  EXPECT_EQ(fixed.value, static_cast<unsigned>(CICD_MEMORY_PROC_MEM));
+  EXPECT_EQ(fixed.target_pid, static_cast<unsigned>(::getpid()));
 }
 
 TEST_F(StrictHooks, Links) {
