@@ -141,13 +141,13 @@ struct LibraryProber::State {
   BoundedQueue<Request> queue{kQueueLength};
   std::array<std::atomic<std::uint64_t>, CICD_SLOTS_MAX> not_probed{};
   std::array<std::atomic<std::uint64_t>, CICD_SLOTS_MAX> pending{};
+  std::array<std::atomic<std::uint32_t>, CICD_SLOTS_MAX> files_of_job{};
   std::atomic<bool> is_stopped = false;
 
   // The thread's, or the owner's while there is no thread.
   LinkPins pins;
   std::vector<std::string> pin_names;
   std::set<FileKey> files;
-  std::array<std::uint32_t, CICD_SLOTS_MAX> files_of_job{};
 
   std::mutex mutex;
   std::condition_variable ended;
@@ -163,7 +163,6 @@ struct LibraryProber::State {
     for (const std::string& name : pin_names) pins.drop(name);
     pin_names.clear();
     files.clear();
-    files_of_job = {};
   }
 };
 
@@ -326,8 +325,13 @@ void LibraryProber::note_exec(SampleBytes sample) {
   cicd_sample_exec exec{};
   if (sample.size() < sizeof(exec)) return;
   std::memcpy(&exec, sample.data(), sizeof(exec));
-  const std::uint64_t program =
-      (exec.inode ^ (std::uint64_t{exec.device} << 32)) * 0x9e3779b97f4a7c15u;
+  // The number of an inode is used again when its file is gone: the path counts too, and after a
+  // while (2^34 ns) a program is looked at again.
+  const std::string_view rest(reinterpret_cast<const char*>(sample.data()) + sizeof(exec),
+                              sample.size() - sizeof(exec));
+  const std::uint64_t file = exec.inode ^ (std::uint64_t{exec.device} << 32);
+  const std::uint64_t path = std::hash<std::string_view>()(rest.substr(0, exec.exec_path.length));
+  const std::uint64_t program = (file ^ path ^ exec.header.time_ns >> 34) * 0x9e3779b97f4a7c15u;
   std::uint64_t& seen = seen_programs_[program >> 52];
   if (seen == program) return;
   seen = program;
@@ -354,6 +358,12 @@ void LibraryProber::note_library(SampleBytes sample) {
     --state_->pending[slot];
     ++state_->not_probed[slot];
   }
+}
+
+void LibraryProber::forget(std::uint32_t slot) {
+  if (!state_ || slot >= CICD_SLOTS_MAX) return;
+  state_->not_probed[slot] = 0;
+  state_->files_of_job[slot] = 0;
 }
 
 std::uint64_t LibraryProber::not_probed(std::uint32_t slot) const {

@@ -38,6 +38,9 @@ class LibraryProber {
   // Looks at every sample that goes by.
   void note(SampleBytes sample);
 
+  // Another job has the slot now.
+  void forget(std::uint32_t slot);
+
   // Files of a job that look like libraries and could not be probed.
   std::uint64_t not_probed(std::uint32_t slot) const;
 

@@ -357,7 +357,10 @@ Result<void> KernelSource::track_cgroup(std::uint64_t cgroup_id, std::uint32_t s
   if (slot == 0 || slot >= CICD_SLOTS_MAX) {
     return fail(ErrorCode::kInternal, "job slot " + std::to_string(slot) + " does not exist");
   }
-  if (!used_slots_.test(slot)) clear_kernel_losses(programs_, slot);
+  if (!used_slots_.test(slot)) {
+    clear_kernel_losses(programs_, slot);
+    prober_.forget(slot);
+  }
   used_slots_.set(slot);
   return put_cgroup(programs_, cgroup_root_.get(), cgroup_id, slot);
 }

@@ -10,7 +10,6 @@ namespace cicd {
 namespace {
 
 using ::testing::ElementsAre;
-using ::testing::IsEmpty;
 
 std::string framed(const std::string& message) {
   return std::string{static_cast<char>(message.size() >> 8), static_cast<char>(message.size())} +

@@ -16,7 +16,6 @@ namespace d = field::domain;
 namespace n = field::network_connect;
 using support::DnsBuilder;
 using ::testing::ElementsAre;
-using ::testing::IsEmpty;
 
 constexpr std::uint64_t kSecond = 1'000'000'000;
 

@@ -40,7 +40,7 @@ struct Connection {
     auto* address =
         family == AF_INET ? reinterpret_cast<sockaddr*>(&v4) : reinterpret_cast<sockaddr*>(&v6);
     socklen_t size = family == AF_INET ? sizeof(v4) : sizeof(v6);
-    ::bind(listener, address, size);
+    EXPECT_EQ(::bind(listener, address, size), 0);
     ::listen(listener, 1);
     ::getsockname(listener, address, &size);
     client = ::socket(family, SOCK_STREAM, 0);

@@ -33,8 +33,8 @@ class Ring {
         std::max<std::size_t>(params_.sq_off.array + params_.sq_entries * sizeof(unsigned),
                               params_.cq_off.cqes + params_.cq_entries * sizeof(io_uring_cqe));
     rings_ = map(bytes, IORING_OFF_SQ_RING);
-    entries_ = static_cast<io_uring_sqe*>(
-        static_cast<void*>(map(params_.sq_entries * sizeof(io_uring_sqe), IORING_OFF_SQES)));
+    entries_ = reinterpret_cast<io_uring_sqe*>(
+        map(params_.sq_entries * sizeof(io_uring_sqe), IORING_OFF_SQES));
   }
   bool ok() const { return fd_ >= 0 && rings_ != nullptr && entries_ != nullptr; }
 

@@ -68,8 +68,8 @@ TEST_F(NamespaceHooks, SetnsWithoutATypeTellsItFromTheFile) {
       {"time", CLONE_NEWTIME}};
   for (const auto& [name, flag] : files) {
     SCOPED_TRACE(name);
-    expect(changes([name = std::string("/proc/self/ns/") + name] {
-             const int fd = ::open(name.c_str(), O_RDONLY);
+    expect(changes([file = std::string("/proc/self/ns/") + name] {
+             const int fd = ::open(file.c_str(), O_RDONLY);
              return ::setns(fd, 0) == 0 ? 0 : 1;
            }),
            CICD_NAMESPACE_SETNS, flag);

@@ -212,7 +212,8 @@ void HookTest::SetUp() {
 
 void HookTest::TearDown() {
   if (source_ == nullptr) return;
-  source_->stop_job_hooks();
+  // The hooks stay: the kernel takes seconds to let some sixty of them go, and the next test would
+  // wait for that.
   job_.reset();
   source_->untrack_slot(kSlot);
   std::error_code ignored;
