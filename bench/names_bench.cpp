@@ -26,13 +26,13 @@ void parse(benchmark::State& state, const DnsBuilder& builder) {
 }
 
 void parse_query(benchmark::State& state) {
-  parse(state, DnsBuilder(1).question("registry.npmjs.example", kDnsA));
+  parse(state, DnsBuilder(1).question("registry.pkg.example", kDnsA));
 }
 BENCHMARK(parse_query);
 
 void parse_answer(benchmark::State& state) {
   DnsBuilder builder(1, DnsBuilder::kAnswer);
-  builder.question("registry.npmjs.example", kDnsA).cname("@12", "edge.cdn.example");
+  builder.question("registry.pkg.example", kDnsA).cname("@12", "edge.cdn.example");
   for (int i = 0; i < 8; ++i) builder.a("edge.cdn.example", "192.0.2.1");
   parse(state, builder);
 }

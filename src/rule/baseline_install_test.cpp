@@ -34,7 +34,7 @@ std::vector<Case> first_part() {
         unix_connect("/run/user/1000/bus", in_step(kCat))}},
       {"package_install_asks_drop_site",
        {asked("discord.com", below_npm(kNode)), asked("x.oast.fun", below_pip(kCat))},
-       {asked("discord.com", in_step(kCat)), asked("registry.npmjs.org", below_npm(kNode))}},
+       {asked("discord.com", in_step(kCat)), asked("registry.example", below_npm(kNode))}},
       {"package_install_script_asks_name",
        {asked("x.example.test", below_npm(kCurl))},
        {asked("x.example.test", below_npm({"/usr/bin/node", {"node", "/usr/bin/npm", "prefix"}})),
