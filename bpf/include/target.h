@@ -35,6 +35,8 @@ struct act_key {
   __u16 error;
 };
 
+#define EEXIST 17
+
 /* Acts that were reported. One that is pushed out is reported again. */
 struct {
   __uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -61,7 +63,8 @@ static __always_inline bool first_of_its_kind(const struct cicd_sample_target *s
       .error = (__u16)sample->error,
   };
   __u8 one = 1;
-  return bpf_map_update_elem(&reported_acts, &key, &one, BPF_NOEXIST) == 0;
+  /* Any other error: it could not be remembered, which is no reason to keep it back. */
+  return bpf_map_update_elem(&reported_acts, &key, &one, BPF_NOEXIST) != -EEXIST;
 }
 
 /* What is known of the target; its program's path only while it has memory. */

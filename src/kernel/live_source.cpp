@@ -298,7 +298,9 @@ Result<void> KernelSource::start_job_hooks() {
 Result<LossReport> KernelSource::losses(std::uint32_t slot) {
   Result<LossReport> report = read_kernel_losses(programs_, slot);
   if (!report) return report;
-  const std::uint64_t libraries = prober_.not_probed(slot);
+  // Libraries of the host are those of every job.
+  const std::uint64_t host_libraries = slot == 0 ? 0 : prober_.not_probed(0);
+  const std::uint64_t libraries = prober_.not_probed(slot) + host_libraries;
   if (libraries > 0) report->entries.push_back({"library", "not_probed", libraries});
   return report;
 }
@@ -423,6 +425,12 @@ std::vector<Coverage> KernelSource::coverage() const {
     if (is_none_there && !is_needed) coverage.backend = kNotInThisKernel;
     if (coverage.available && !is_none_there) coverage.limits = limits_of(taken);
     if (best.type == EventType::kHttpRequest && tls_capture_) add_tls(coverage);
+    // Not its backend, but where some of its names come from.
+    const auto resolver = attach_errors_.find("getaddrinfo_called");
+    if (best.type == EventType::kNetworkConnect && resolver != attach_errors_.end()) {
+      coverage.reason += (coverage.reason.empty() ? "" : "; ") +
+                         ("names of the C library are not seen: " + resolver->second);
+    }
     out.push_back(std::move(coverage));
   }
   return out;

@@ -159,7 +159,7 @@ TEST_F(ResolverHooks, ACopyOfTheLibraryInAChroot) {
 
 TEST_F(ResolverHooks, TheLibraryOfMuslIsTheInterpreter) {
   const std::string program = compile("musl-gcc", "");
-  if (program.empty()) GTEST_SKIP() << "musl-gcc (package musl-tools)";
+  if (program.empty()) GTEST_SKIP() << "needs musl-gcc (package musl-tools)";
   // A copy of its own, so that it is not one the host's probes are in already.
   const std::string library = scratch() + "/ld-musl-test.so.1";
   std::filesystem::copy_file("/lib/ld-musl-x86_64.so.1", library);

@@ -142,7 +142,7 @@ TEST_P(TlsHooks, OpenSsl) {
 }
 
 TEST_P(TlsHooks, GnuTls) {
-  if (::access("/usr/bin/wget", X_OK) != 0) GTEST_SKIP() << "wget";
+  if (::access("/usr/bin/wget", X_OK) != 0) GTEST_SKIP() << "needs wget (package wget)";
   expect(observe([&] {
            return exec("/usr/bin/wget",
                        {"wget", "-q", "--no-check-certificate", "-O", "/dev/null", url()});
