@@ -28,7 +28,8 @@
 
 /* What the caller of an open asked for. */
 struct open_request {
-  const void *path; /* user memory; null for open_by_handle_at */
+  const void *path;        /* user memory; null for open_by_handle_at */
+  const void *kernel_path; /* what the kernel has read of it, where that is known */
   int directory;
   __u32 flags;
   __u16 call; /* enum cicd_open_call */
@@ -77,10 +78,10 @@ static __always_inline void flags_from_request(struct cicd_sample_open *sample) 
   if (access == O_WRONLY || access == O_RDWR) sample->header.flags |= CICD_OPEN_WRITE;
 }
 
-/* Returns the file that came out, or null: it failed, or another thread took the descriptor. */
-static __always_inline struct file *emit_open(struct cicd_scratch *scratch,
-                                              const struct open_request *request, long result,
-                                              __u32 slot) {
+/* `file`: what came out, or null: it failed, or it is not known. `result` is an error or not. */
+static __always_inline void emit_open_of(struct cicd_scratch *scratch,
+                                         const struct open_request *request, struct file *file,
+                                         long result, __u32 slot) {
   struct task_struct *task = (void *)bpf_get_current_task();
   struct cicd_sample_open *sample = (void *)scratch->data;
   __builtin_memset(sample, 0, sizeof(*sample));
@@ -89,7 +90,6 @@ static __always_inline struct file *emit_open(struct cicd_scratch *scratch,
   sample->call = request->call;
   scratch->position = sizeof(*sample);
 
-  struct file *file = result >= 0 ? file_of(task, result) : 0;
   if (file) {
     describe_file(scratch, sample, file, task);
   } else {
@@ -100,10 +100,23 @@ static __always_inline struct file *emit_open(struct cicd_scratch *scratch,
       sample->header.flags |= CICD_OPEN_UNRESOLVED;
     }
     flags_from_request(sample);
-    append_request_path(scratch, task, request->directory, request->path, &sample->path,
-                        &sample->base);
+    bool is_user = !request->kernel_path;
+    append_named_path(scratch, task, request->directory,
+                      is_user ? request->path : request->kernel_path, is_user, &sample->path,
+                      &sample->base);
   }
   emit_scratch(scratch, &sample->header);
+}
+
+/*
+ * Of an open that returned a descriptor. Returns the file that came out, or null: it failed, or
+ * another thread took the descriptor.
+ */
+static __always_inline struct file *emit_open(struct cicd_scratch *scratch,
+                                              const struct open_request *request, long result,
+                                              __u32 slot) {
+  struct file *file = result >= 0 ? file_of((void *)bpf_get_current_task(), result) : 0;
+  emit_open_of(scratch, request, file, result, slot);
   return file;
 }
 

@@ -7,7 +7,9 @@
  * state in every round of the loop, and 200 components stay cheap to check on every kernel. The
  * walk takes no locks; a rename at the same moment can give a mixture of both names.
  *
- * Each program has scratch memory of its own; programs can interrupt each other on a CPU.
+ * Each program has scratch memory of its own; programs can interrupt each other on a CPU. Where a
+ * file has several programs that walk, it defines CICD_SCRATCH_USERS and each takes its number: a
+ * program never runs twice at a time on a CPU, two of them can.
  */
 #ifndef CICD_PATH_H
 #define CICD_PATH_H
@@ -36,23 +38,31 @@ struct cicd_scratch {
   __u32 start;    /* of the string in work */
   __u32 flags;    /* of the string in work */
   __u32 busy;     /* held; only where a program can be preempted (claim_scratch) */
+  __u32 user;     /* whose this is */
+  __u32 pad0;
   char data[CICD_SCRATCH_BYTES];
 };
 
-/* One path-walking program per file, so this is the scratch memory of that program alone. */
+#ifndef CICD_SCRATCH_USERS
+#define CICD_SCRATCH_USERS 1
+#endif
+
 #define path_scratch CICD_OWN(path_scratch)
 #define walk_path CICD_OWN(walk_path)
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-  __uint(max_entries, 1);
+  __uint(max_entries, CICD_SCRATCH_USERS);
   __type(key, __u32);
   __type(value, struct cicd_scratch);
 } path_scratch SEC(".maps");
 
-static __always_inline struct cicd_scratch *scratch_memory(void) {
-  __u32 zero = 0;
-  return bpf_map_lookup_elem(&path_scratch, &zero);
+static __always_inline struct cicd_scratch *scratch_of(__u32 user) {
+  struct cicd_scratch *scratch = bpf_map_lookup_elem(&path_scratch, &user);
+  if (scratch) scratch->user = user;
+  return scratch;
 }
+
+static __always_inline struct cicd_scratch *scratch_memory(void) { return scratch_of(0); }
 
 /*
  * For programs that another task can preempt on the same CPU (cgroup hooks): null while that
@@ -172,7 +182,7 @@ static __always_inline void append_user_string(struct cicd_scratch *scratch, con
 enum bpf_func_id___walk { BPF_FUNC_loop___walk = 181 };
 
 static long walk_step(__u32 index, void *context) {
-  struct cicd_scratch *scratch = scratch_memory();
+  struct cicd_scratch *scratch = scratch_of(*(__u32 *)context);
   return !scratch || walk_round(scratch);
 }
 
@@ -181,12 +191,12 @@ static long walk_step(__u32 index, void *context) {
  * program; with bpf_loop it looks at one round instead of all of them, which makes a program load
  * in a tenth of the time. Returns 0 at the end of the path, 1 when the rounds did not suffice.
  */
-__noinline int walk_path(void) {
-  struct cicd_scratch *scratch = scratch_memory();
+__noinline int walk_path(__u32 user) {
+  struct cicd_scratch *scratch = scratch_of(user);
   if (!scratch) return 1;
   if (bpf_core_enum_value_exists(enum bpf_func_id___walk, BPF_FUNC_loop___walk)) {
     /* It gives the number of rounds, the one that found the end included. */
-    return bpf_loop(CICD_WALK_ROUNDS + 1, walk_step, 0, 0) > CICD_WALK_ROUNDS;
+    return bpf_loop(CICD_WALK_ROUNDS + 1, walk_step, &user, 0) > CICD_WALK_ROUNDS;
   }
   for (int i = 0; i < CICD_WALK_ROUNDS; i++) {
     if (walk_round(scratch)) return 0;
@@ -214,7 +224,7 @@ static __always_inline void append_path(struct cicd_scratch *scratch, struct vfs
   if (!BPF_CORE_READ(dentry, d_hash.pprev) && BPF_CORE_READ(dentry, d_parent) != dentry) {
     scratch->flags |= CICD_STRING_DELETED;
   }
-  if (walk_path()) scratch->flags |= CICD_STRING_TRUNCATED;
+  if (walk_path(scratch->user)) scratch->flags |= CICD_STRING_TRUNCATED;
   finish_string(scratch, string);
 }
 

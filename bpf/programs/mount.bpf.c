@@ -89,7 +89,7 @@ static __always_inline void append_mount_source(struct cicd_scratch *scratch, st
   scratch->root_mount = vfs;
   scratch->start = scratch->position;
   scratch->flags = CICD_STRING_COMPONENTS;
-  if (walk_path()) scratch->flags |= CICD_STRING_TRUNCATED;
+  if (walk_path(scratch->user)) scratch->flags |= CICD_STRING_TRUNCATED;
   finish_string(scratch, string);
 }
 

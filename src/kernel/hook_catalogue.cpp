@@ -10,6 +10,8 @@ namespace cicd {
 namespace {
 
 using enum AttachKind;
+constexpr BackendKind kSyscallKind = BackendKind::kSyscall;
+constexpr BackendKind kTrampolineKind = BackendKind::kTrampoline;
 
 // arm64 has neither open nor creat; what a kernel does not have is left out when attaching.
 constexpr std::string_view kOpenCalls[] = {"sys_exit_openat", "sys_exit_openat2", "sys_exit_open",
@@ -54,6 +56,16 @@ constexpr int kCgroupUnixConnect = 49;
 constexpr int kCgroupUnixSendmsg = 50;
 constexpr std::string_view kMapCalls[] = {"sys_exit_mmap"};
 
+// Functions of the kernel, by their names in the kernels we know.
+constexpr std::string_view kFilpOpen[] = {"do_filp_open", "do_file_open"};  // since 7.0
+constexpr std::string_view kSysOpenat2[] = {"do_sys_openat2"};
+constexpr std::string_view kHandleOpen[] = {"do_handle_open"};
+
+constexpr HookInfo at_function(std::string_view program, HookFamily family, std::string_view loss,
+                               std::span<const std::string_view> functions) {
+  return {program, family, kTrampoline, loss, {}, 0, {}, functions};
+}
+
 constexpr HookInfo kHooks[] = {
     {"process_fork", HookFamily::kProcess, kTracing, "process_fork"},
     {"process_exec", HookFamily::kProcess, kTracing, "process_exec"},
@@ -68,6 +80,9 @@ constexpr HookInfo kHooks[] = {
     {"dns_sent", HookFamily::kDns, kCgroup, "domain", {}, BPF_CGROUP_INET_EGRESS},
     {"dns_received", HookFamily::kDns, kCgroup, "domain", {}, BPF_CGROUP_INET_INGRESS},
     {"open_returned", HookFamily::kFileOpen, kSyscall, "file_open", kOpenCalls},
+    at_function("open_failed", HookFamily::kFileOpen, "file_open", kSysOpenat2),
+    at_function("file_opened", HookFamily::kFileOpen, "file_open", kFilpOpen),
+    at_function("handle_opened", HookFamily::kFileOpen, "file_open", kHandleOpen),
     {"ptrace_returned", HookFamily::kTarget, kSyscall, "ptrace", kPtraceCalls},
     {"memory_returned", HookFamily::kTarget, kSyscall, "memory_read", kMemoryCalls},
     {"kill_returned", HookFamily::kTarget, kSyscall, "signal", kKillCalls},
@@ -142,7 +157,8 @@ constexpr std::string_view kDnsPrograms[] = {"dns_sent", "dns_received"};
 constexpr std::string_view kHttpPrograms[] = {"http_egress"};
 constexpr std::string_view kOpenPrograms[] = {"open_returned"};
 constexpr std::string_view kPtracePrograms[] = {"ptrace_returned"};
-constexpr std::string_view kMemoryPrograms[] = {"memory_returned", "open_returned"};
+constexpr std::string_view kOpenFunctions[] = {"file_opened", "open_failed", "handle_opened"};
+constexpr std::string_view kMemoryPrograms[] = {"memory_returned"};
 constexpr std::string_view kSignalPrograms[] = {"signal_generated", "kill_returned"};
 constexpr std::string_view kExecMemoryPrograms[] = {"mprotect_returned", "mmap_returned"};
 constexpr std::string_view kPrivilegePrograms[] = {"privilege_exec", "privilege_returned",
@@ -172,10 +188,25 @@ constexpr std::string_view kMountLimits =
     "32-bit system calls are not seen, nor `fsconfig` on a file system that is mounted already. A "
     "mount made with the new API is seen when `move_mount` puts it in its place; where it was "
     "copied from is then told as a path in its own file system.";
+constexpr EventBackend kOpenReturned = {
+    EventType::kFileOpen,
+    "syscall tracepoint",
+    kOpenPrograms,
+    "Opens by 32-bit system calls and by io_uring are not seen, nor those of the kernel itself "
+    "(the program of an exec is a process_exec).",
+    "Opens by io_uring are not seen (each is an io_uring_op), nor those of the kernel itself (the "
+    "program of an exec is a process_exec).",
+    nullptr,
+    nullptr,
+    kSyscallKind};
+constexpr std::string_view kOpenFunctionLimits =
+    "Opens by the kernel itself are not seen (the program of an exec is a process_exec), nor those "
+    "that an io_uring of before Linux 5.12 leaves to a worker.";
 constexpr EventBackend kUnixCalled = {
     EventType::kUnixSocketConnect, "syscall tracepoint", kUnixCallPrograms,
     "32-bit system calls and io_uring are not seen. A second thread that changes the address "
-    "during the call can show another one."};
+    "during the call can show another one.",
+    "", nullptr, nullptr, kSyscallKind};
 
 constexpr std::array<EventBackend, kEventTypeCount> kBackends = {{
     {EventType::kProcessExec, "tp_btf", kExecPrograms, ""},
@@ -183,11 +214,8 @@ constexpr std::array<EventBackend, kEventTypeCount> kBackends = {{
     {EventType::kNetworkConnect, "cgroup", kConnectPrograms,
      "Raw and packet sockets are not seen, and no data on sockets that came connected from "
      "outside the job."},
-    {EventType::kFileOpen, "syscall tracepoint", kOpenPrograms,
-     "Opens by 32-bit system calls and by io_uring are not seen, nor those of the kernel itself "
-     "(the program of an exec is a process_exec).",
-     "Opens by io_uring are not seen (each is an io_uring_op), nor those of the kernel itself (the "
-     "program of an exec is a process_exec)."},
+    {EventType::kFileOpen, "trampoline", kOpenFunctions, kOpenFunctionLimits, "", &kOpenReturned,
+     nullptr, kTrampolineKind},
     {EventType::kCgroupEscape, "tp_btf", kEscapePrograms, ""},
     {EventType::kMonitoringGap, "sensor", {}, ""},
     {EventType::kUnixSocketConnect, "cgroup", kUnixHookPrograms, "", "", &kUnixCalled},
@@ -213,7 +241,8 @@ constexpr std::array<EventBackend, kEventTypeCount> kBackends = {{
      "a file_open with its error only. Each is reported once for a program, target and method.",
      "32-bit process_vm_readv and process_vm_writev and opens by io_uring are not seen; an open in "
      "/proc that was refused is a file_open with its error only. Each is reported once for a "
-     "program, target and method."},
+     "program, target and method.",
+     nullptr, nullptr, kSyscallKind, EventType::kFileOpen},
     {EventType::kPrivilegeChange, "syscall tracepoint", kPrivilegePrograms,
      "32-bit system calls other than exec are not seen, nor securebits and ambient capabilities "
      "(prctl). Capabilities in a user namespace of a process's own are not told."},
@@ -240,5 +269,6 @@ constexpr std::array<EventBackend, kEventTypeCount> kBackends = {{
 
 std::span<const HookInfo> hooks() { return kHooks; }
 std::span<const EventBackend> event_backends() { return kBackends; }
+std::span<const EventBackend> helper_backends() { return {}; }
 
 }  // namespace cicd
