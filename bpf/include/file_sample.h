@@ -137,6 +137,23 @@ static __always_inline void emit_names(struct cicd_scratch *scratch, const struc
   emit_scratch(scratch, &sample->header);
 }
 
+/* truncate(2), by the file that it cut. */
+static __always_inline void emit_truncated(struct cicd_scratch *scratch, const struct path *path,
+                                           __u32 slot) {
+  struct task_struct *task = (void *)bpf_get_current_task();
+  struct cicd_sample_open *sample = (void *)scratch->data;
+  __builtin_memset(sample, 0, sizeof(*sample));
+  fill_header_of_current(&sample->header, CICD_SAMPLE_OPEN, CICD_OPEN_WRITE, 0, slot, task);
+  sample->open_flags = O_WRONLY;
+  sample->call = CICD_OPEN_TRUNCATE;
+  scratch->position = sizeof(*sample);
+  struct dentry *dentry = BPF_CORE_READ(path, dentry);
+  sample->inode = BPF_CORE_READ(dentry, d_inode, i_ino);
+  sample->device = BPF_CORE_READ(dentry, d_sb, s_dev);
+  append_path(scratch, BPF_CORE_READ(path, mnt), dentry, BPF_CORE_READ(task, fs), &sample->path);
+  emit_scratch(scratch, &sample->header);
+}
+
 /* An open that opens nothing: what was written to is all there is to tell. */
 static __always_inline void emit_truncate(struct cicd_scratch *scratch, const void *path,
                                           __u32 slot) {

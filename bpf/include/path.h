@@ -204,6 +204,16 @@ __noinline int walk_path(__u32 user) {
   return 1;
 }
 
+static __always_inline void walk_from(struct cicd_scratch *scratch, struct vfsmount *mount,
+                                      struct dentry *dentry, struct fs_struct *fs) {
+  scratch->dentry = dentry;
+  scratch->mount = mount;
+  scratch->mount_root = BPF_CORE_READ(mount, mnt_root);
+  scratch->root_dentry = BPF_CORE_READ(fs, root.dentry);
+  scratch->root_mount = BPF_CORE_READ(fs, root.mnt);
+  if (walk_path(scratch->user)) scratch->flags |= CICD_STRING_TRUNCATED;
+}
+
 /* The path of (mount, dentry) as a task with this fs_struct sees it. */
 static __always_inline void append_path(struct cicd_scratch *scratch, struct vfsmount *mount,
                                         struct dentry *dentry, struct fs_struct *fs,
@@ -214,17 +224,27 @@ static __always_inline void append_path(struct cicd_scratch *scratch, struct vfs
     string->flags |= special;
     return;
   }
-  scratch->dentry = dentry;
-  scratch->mount = mount;
-  scratch->mount_root = BPF_CORE_READ(mount, mnt_root);
-  scratch->root_dentry = BPF_CORE_READ(fs, root.dentry);
-  scratch->root_mount = BPF_CORE_READ(fs, root.mnt);
   scratch->start = scratch->position;
   scratch->flags = CICD_STRING_COMPONENTS;
   if (!BPF_CORE_READ(dentry, d_hash.pprev) && BPF_CORE_READ(dentry, d_parent) != dentry) {
     scratch->flags |= CICD_STRING_DELETED;
   }
-  if (walk_path(scratch->user)) scratch->flags |= CICD_STRING_TRUNCATED;
+  walk_from(scratch, mount, dentry, fs);
+  finish_string(scratch, string);
+}
+
+/* The path of `name` in a folder; it may be there no more. */
+static __always_inline void append_path_of_name(struct cicd_scratch *scratch, const void *name,
+                                                struct vfsmount *mount, struct dentry *folder,
+                                                struct fs_struct *fs, struct cicd_string *string) {
+  __u32 position = scratch->position;
+  scratch->start = position;
+  scratch->flags = CICD_STRING_COMPONENTS;
+  if (position <= CICD_SCRATCH_BYTES - CICD_NAME_BYTES) {
+    long length = bpf_probe_read_kernel_str(scratch->data + position, CICD_NAME_BYTES, name);
+    if (length > 0) scratch->position = position + length;
+  }
+  walk_from(scratch, mount, folder, fs);
   finish_string(scratch, string);
 }
 

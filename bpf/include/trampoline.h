@@ -33,6 +33,7 @@ struct thread_info {
 struct task_struct___call {
   struct thread_info thread_info;
   void *io_uring;
+  unsigned int in_execve : 1;
 };
 #pragma clang attribute pop
 
@@ -46,6 +47,19 @@ static __always_inline unsigned long argument(const void *ctx, __u32 index) {
 /* A result that the function has as an int: the upper half of the register is anything. */
 static __always_inline long int_result(const void *ctx, __u32 arguments) {
   return (int)argument(ctx, arguments);
+}
+
+/* Since 5.17; asked for by number, the value is the kernel's. */
+enum bpf_func_id___result { BPF_FUNC_get_func_ret___result = 184 };
+
+/* The same where kernels differ in how many arguments the function has; `arguments` before 5.17. */
+static __always_inline long int_result_of(void *ctx, __u32 arguments) {
+  if (!bpf_core_enum_value_exists(enum bpf_func_id___result, BPF_FUNC_get_func_ret___result)) {
+    return int_result(ctx, arguments);
+  }
+  __u64 value = 0;
+  bpf_get_func_ret(ctx, &value);
+  return (int)value;
 }
 
 static __always_inline bool is_error(unsigned long pointer) {
@@ -80,9 +94,33 @@ static __always_inline enum cicd_call_kind call_in_work(struct pt_regs *regs, __
 #endif
 }
 
+/* Arguments of the system call in work, also of a 32-bit one. */
+static __always_inline void call_args(unsigned long args[6]) {
+  struct pt_regs *regs = entry_registers();
+#if defined(__TARGET_ARCH_x86)
+  struct task_struct___call *call = (void *)bpf_get_current_task();
+  if (BPF_CORE_READ(call, thread_info.status) & CICD_TS_COMPAT) {
+    args[0] = (__u32)BPF_CORE_READ(regs, bx);
+    args[1] = (__u32)BPF_CORE_READ(regs, cx);
+    args[2] = (__u32)BPF_CORE_READ(regs, dx);
+    args[3] = (__u32)BPF_CORE_READ(regs, si);
+    args[4] = (__u32)BPF_CORE_READ(regs, di);
+    args[5] = (__u32)BPF_CORE_READ(regs, bp);
+    return;
+  }
+#endif
+  syscall_args(regs, args);
+  syscall_late_args(regs, args + 3);
+}
+
 static __always_inline bool uses_io_uring(void) {
   struct task_struct___call *call = (void *)bpf_get_current_task();
   return BPF_CORE_READ(call, io_uring) != 0;
+}
+
+static __always_inline bool in_exec(void) {
+  struct task_struct___call *call = (void *)bpf_get_current_task();
+  return BPF_CORE_READ_BITFIELD_PROBED(call, in_execve);
 }
 
 #endif

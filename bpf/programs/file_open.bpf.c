@@ -77,6 +77,11 @@ enum { FILE_OPENED, OPEN_FAILED, HANDLE_OPENED };
 #define LOOKUP_CACHED 0x100000
 #define EAGAIN 11
 #define O_CLOEXEC 02000000
+#if defined(__TARGET_ARCH_x86)
+#define O_LARGEFILE 0100000
+#else
+#define O_LARGEFILE 0400000
+#endif
 #define THREADS_MAX 8192
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
@@ -123,9 +128,10 @@ static __always_inline bool read_origin(struct open_request *request, struct fil
   enum cicd_call_kind kind = call_in_work(regs, &number);
   request->flags = kernel_flags;
   if (kind == CICD_CALL_NATIVE && read_request(number, request)) {
-    /* The flags of openat2 lie in user memory: of them only what the kernel did not keep. */
+    /* The flags of openat2 lie in user memory: of them only what the kernel changes. */
     if (request->call == CICD_OPEN_OPENAT2) {
-      request->flags = kernel_flags | (request->flags & O_CLOEXEC);
+      __u32 changed = O_CLOEXEC | O_LARGEFILE;
+      request->flags = (kernel_flags & ~changed) | (request->flags & changed);
     }
     return true;
   }

@@ -60,10 +60,36 @@ constexpr std::string_view kMapCalls[] = {"sys_exit_mmap"};
 constexpr std::string_view kFilpOpen[] = {"do_filp_open", "do_file_open"};  // since 7.0
 constexpr std::string_view kSysOpenat2[] = {"do_sys_openat2"};
 constexpr std::string_view kHandleOpen[] = {"do_handle_open"};
+constexpr std::string_view kPathUnlink[] = {"security_path_unlink"};
+constexpr std::string_view kPathRmdir[] = {"security_path_rmdir"};
+constexpr std::string_view kPathRename[] = {"security_path_rename"};
+constexpr std::string_view kPathLink[] = {"security_path_link"};
+constexpr std::string_view kPathSymlink[] = {"security_path_symlink"};
+constexpr std::string_view kVfsUnlink[] = {"vfs_unlink"};
+constexpr std::string_view kVfsRmdir[] = {"vfs_rmdir"};
+constexpr std::string_view kVfsRename[] = {"vfs_rename"};
+constexpr std::string_view kVfsLink[] = {"vfs_link"};
+constexpr std::string_view kVfsSymlink[] = {"vfs_symlink"};
+constexpr std::string_view kVfsTruncate[] = {"vfs_truncate"};
+constexpr std::string_view kMmapPgoff[] = {"vm_mmap_pgoff"};
+constexpr std::string_view kMprotectPkey[] = {"do_mprotect_pkey"};
+constexpr std::string_view kUnshare[] = {"ksys_unshare"};
+constexpr std::string_view kClone[] = {"kernel_clone"};
+constexpr std::string_view kSetns[] = {"__x64_sys_setns", "__arm64_sys_setns"};
+constexpr std::string_view kSetns32[] = {"__ia32_sys_setns"};
+constexpr std::string_view kCommitCreds[] = {"commit_creds"};
+
+// Came with the hooks for Unix sockets.
+constexpr std::string_view kUnixKfunc[] = {"bpf_sock_addr_set_sun_path"};
 
 constexpr HookInfo at_function(std::string_view program, HookFamily family, std::string_view loss,
                                std::span<const std::string_view> functions) {
   return {program, family, kTrampoline, loss, {}, 0, {}, functions};
+}
+// A 32-bit call's own function; not where the kernel has no such calls.
+constexpr HookInfo at_compat(std::string_view program, HookFamily family, std::string_view loss,
+                             std::span<const std::string_view> functions) {
+  return {program, family, kTrampoline, loss, {}, 0, {}, functions, true};
 }
 
 constexpr HookInfo kHooks[] = {
@@ -89,11 +115,18 @@ constexpr HookInfo kHooks[] = {
     {"signal_generated", HookFamily::kSignal, kTracing, "signal"},
     {"mprotect_returned", HookFamily::kExecMemory, kSyscall, "exec_memory", kMprotectCalls},
     {"mmap_returned", HookFamily::kExecMemory, kSyscall, "exec_memory", kMmapCalls},
+    at_function("memory_mapped", HookFamily::kExecMemory, "exec_memory", kMmapPgoff),
+    at_function("memory_protected", HookFamily::kExecMemory, "exec_memory", kMprotectPkey),
     // The exit first: whoever is in a call when the hooks come is not compared with nothing.
     {"privilege_exec", HookFamily::kPrivilege, kTracing, "privilege_change"},
     {"privilege_returned", HookFamily::kPrivilege, kSyscall, "privilege_change", kPrivilegeExits},
     {"privilege_call", HookFamily::kPrivilege, kSyscall, "privilege_change", kPrivilegeEntries},
     {"namespace_fork", HookFamily::kNamespace, kTracing, "namespace_change"},
+    at_function("credentials_committed", HookFamily::kPrivilege, "privilege_change", kCommitCreds),
+    at_function("namespace_unshared", HookFamily::kNamespace, "namespace_change", kUnshare),
+    at_function("namespace_entered", HookFamily::kNamespace, "namespace_change", kSetns),
+    at_compat("namespace_entered32", HookFamily::kNamespace, "namespace_change", kSetns32),
+    at_function("clone_failed", HookFamily::kNamespace, "namespace_change", kClone),
     {"unshare_returned", HookFamily::kNamespace, kSyscall, "namespace_change", kUnshareCalls},
     {"setns_returned", HookFamily::kNamespace, kSyscall, "namespace_change", kSetnsCalls},
     {"clone_returned", HookFamily::kNamespace, kSyscall, "namespace_change", kCloneCalls},
@@ -123,22 +156,39 @@ constexpr HookInfo kHooks[] = {
      "btf_trace_io_uring_submit_sqe"},
     {kStrictProgram, HookFamily::kStrict, kStrict, "file_open"},
     {"file_changed", HookFamily::kFileChange, kSyscall, "file_change", kChangeCalls},
+    // The ends first: whoever is at it when the hooks come is seen by neither.
+    at_function("unlinked", HookFamily::kFileChange, "file_change", kVfsUnlink),
+    at_function("folder_removed", HookFamily::kFileChange, "file_change", kVfsRmdir),
+    at_function("moved", HookFamily::kFileChange, "file_change", kVfsRename),
+    at_function("linked", HookFamily::kFileChange, "file_change", kVfsLink),
+    at_function("symlinked", HookFamily::kFileChange, "file_change", kVfsSymlink),
+    at_function("path_truncated", HookFamily::kFileChange, "file_change", kVfsTruncate),
+    at_function("unlink_asked", HookFamily::kFileChange, "file_change", kPathUnlink),
+    at_function("rmdir_asked", HookFamily::kFileChange, "file_change", kPathRmdir),
+    at_function("move_asked", HookFamily::kFileChange, "file_change", kPathRename),
+    at_function("link_asked", HookFamily::kFileChange, "file_change", kPathLink),
+    at_function("symlink_asked", HookFamily::kFileChange, "file_change", kPathSymlink),
     {"mount_changed", HookFamily::kMount, kSyscall, "mount", kMountCalls},
     {"unix_connect",
      HookFamily::kUnixCgroup,
      kCgroup,
      "unix_socket_connect",
      {},
-     kCgroupUnixConnect},
+     kCgroupUnixConnect,
+     {},
+     kUnixKfunc},
     {"unix_sendmsg",
      HookFamily::kUnixCgroup,
      kCgroup,
      "unix_socket_connect",
      {},
-     kCgroupUnixSendmsg},
+     kCgroupUnixSendmsg,
+     {},
+     kUnixKfunc},
     {"unix_called", HookFamily::kUnixSyscall, kSyscall, "unix_socket_connect", kUnixCalls},
     {"http_egress", HookFamily::kHttp, kCgroup, "http_request", {}, BPF_CGROUP_INET_EGRESS},
     {"library_mapped", HookFamily::kLibrary, kSyscall, "library", kMapCalls},
+    at_function("library_in_memory", HookFamily::kLibrary, "library", kMmapPgoff),
     {"getaddrinfo_called", HookFamily::kResolver, kUprobe, "getaddrinfo"},
     {"getaddrinfo_returned", HookFamily::kResolver, kUprobe, "getaddrinfo"},
     {"gethostbyname_called", HookFamily::kResolver, kUprobe, "getaddrinfo"},
@@ -171,6 +221,18 @@ constexpr std::string_view kIoUringPrograms[] = {"io_uring_request", "io_uring_e
 constexpr std::string_view kEscapePrograms[] = {"cgroup_attached", "cgroup_made", "process_fork"};
 
 constexpr std::string_view kChangePrograms[] = {"file_changed"};
+// All or none: the one program of the system calls would tell some of them twice.
+constexpr std::string_view kChangeFunctions[] = {
+    "unlinked",       "folder_removed", "moved",       "linked",     "symlinked",
+    "path_truncated", "unlink_asked",   "rmdir_asked", "move_asked", "link_asked",
+    "symlink_asked"};
+constexpr std::string_view kExecMemoryFunctions[] = {"memory_mapped", "memory_protected"};
+constexpr std::string_view kPrivilegeFunctions[] = {"privilege_exec", "credentials_committed"};
+constexpr std::string_view kNamespaceFunctions[] = {"namespace_fork", "namespace_unshared",
+                                                    "namespace_entered", "namespace_entered32",
+                                                    "clone_failed"};
+constexpr std::string_view kLibraryPrograms[] = {"library_mapped"};
+constexpr std::string_view kLibraryFunctions[] = {"library_in_memory"};
 constexpr std::string_view kMountPrograms[] = {"mount_changed"};
 constexpr std::string_view kUnixHookPrograms[] = {"unix_connect", "unix_sendmsg"};
 constexpr std::string_view kUnixCallPrograms[] = {"unix_called"};
@@ -180,10 +242,23 @@ constexpr std::string_view kChangeLimits =
     "from what the caller gave: a second thread that changes the text during the call can show "
     "another "
     "name, and names by way of `..` are wrong when the call moved the working directory itself.";
+constexpr std::string_view kChangeFunctionLimits =
+    "An io_uring of before Linux 5.12 can leave them to a worker, which is not seen.";
 constexpr std::string_view kChangeStrictLimits =
     "io_uring is not seen (each is an io_uring_op). Paths are joined from what the caller gave: a "
     "second thread that changes the text during the call can show another name, and names by way "
     "of `..` are wrong when the call moved the working directory itself.";
+constexpr EventBackend change_returned(EventType type) {
+  return {type,    "syscall tracepoint", kChangePrograms, kChangeLimits, kChangeStrictLimits,
+          nullptr, nullptr,              kSyscallKind};
+}
+constexpr EventBackend kRemoveReturned = change_returned(EventType::kFileRemove);
+constexpr EventBackend kMoveReturned = change_returned(EventType::kFileMove);
+constexpr EventBackend kLinkReturned = change_returned(EventType::kFileLink);
+constexpr EventBackend change_at_functions(EventType type, const EventBackend* fallback) {
+  return {type, "trampoline", kChangeFunctions, kChangeFunctionLimits, "", fallback, nullptr,
+          kTrampolineKind};
+}
 constexpr std::string_view kMountLimits =
     "32-bit system calls are not seen, nor `fsconfig` on a file system that is mounted already. A "
     "mount made with the new API is seen when `move_mount` puts it in its place; where it was "
@@ -208,6 +283,47 @@ constexpr EventBackend kUnixCalled = {
     "during the call can show another one.",
     "", nullptr, nullptr, kSyscallKind};
 
+constexpr EventBackend kPrivilegeReturned = {
+    EventType::kPrivilegeChange,
+    "syscall tracepoint",
+    kPrivilegePrograms,
+    "32-bit system calls other than exec are not seen, nor securebits and ambient capabilities "
+    "(prctl). Capabilities in a user namespace of a process's own are not told.",
+    "",
+    nullptr,
+    nullptr,
+    kSyscallKind};
+constexpr std::string_view kPrivilegeFunctionLimits =
+    "Securebits and ambient capabilities (prctl) are not seen. Capabilities in a user namespace of "
+    "a process's own are not told.";
+constexpr EventBackend kNamespaceReturned = {
+    EventType::kNamespaceChange,
+    "syscall tracepoint",
+    kNamespacePrograms,
+    "32-bit unshare and setns are not seen, nor 32-bit clones that failed.",
+    "",
+    nullptr,
+    nullptr,
+    kSyscallKind};
+constexpr EventBackend kExecMemoryReturned = {
+    EventType::kExecMemory,
+    "syscall tracepoint",
+    kExecMemoryPrograms,
+    "32-bit system calls, shmat, stacks that a program file asks to be executable, and "
+    "personality(READ_IMPLIES_EXEC) are not seen. mprotect of a file's mapping is reported too.",
+    "",
+    nullptr,
+    nullptr,
+    kSyscallKind};
+constexpr std::string_view kExecMemoryFunctionLimits =
+    "shmat, stacks that a program file asks to be executable, and personality(READ_IMPLIES_EXEC) "
+    "are not seen. mprotect of a file's mapping is reported too.";
+constexpr EventBackend kLibraryMapped = {
+    EventType::kMonitoringGap, "syscall tracepoint", kLibraryPrograms, "", "", nullptr, nullptr,
+    kSyscallKind};
+constexpr EventBackend kHelpers[] = {{EventType::kMonitoringGap, "trampoline", kLibraryFunctions,
+                                      "", "", &kLibraryMapped, nullptr, kTrampolineKind}};
+
 constexpr std::array<EventBackend, kEventTypeCount> kBackends = {{
     {EventType::kProcessExec, "tp_btf", kExecPrograms, ""},
     {EventType::kProcessExit, "tp_btf", kExitPrograms, ""},
@@ -219,12 +335,9 @@ constexpr std::array<EventBackend, kEventTypeCount> kBackends = {{
     {EventType::kCgroupEscape, "tp_btf", kEscapePrograms, ""},
     {EventType::kMonitoringGap, "sensor", {}, ""},
     {EventType::kUnixSocketConnect, "cgroup", kUnixHookPrograms, "", "", &kUnixCalled},
-    {EventType::kFileRemove, "syscall tracepoint", kChangePrograms, kChangeLimits,
-     kChangeStrictLimits},
-    {EventType::kFileMove, "syscall tracepoint", kChangePrograms, kChangeLimits,
-     kChangeStrictLimits},
-    {EventType::kFileLink, "syscall tracepoint", kChangePrograms, kChangeLimits,
-     kChangeStrictLimits},
+    change_at_functions(EventType::kFileRemove, &kRemoveReturned),
+    change_at_functions(EventType::kFileMove, &kMoveReturned),
+    change_at_functions(EventType::kFileLink, &kLinkReturned),
     {EventType::kMount, "syscall tracepoint", kMountPrograms, kMountLimits},
     {EventType::kDomain, "cgroup", kDnsPrograms,
      "Only DNS over UDP and TCP to port 53: neither over TLS or HTTPS nor to other ports, and not "
@@ -243,11 +356,10 @@ constexpr std::array<EventBackend, kEventTypeCount> kBackends = {{
      "/proc that was refused is a file_open with its error only. Each is reported once for a "
      "program, target and method.",
      nullptr, nullptr, kSyscallKind, EventType::kFileOpen},
-    {EventType::kPrivilegeChange, "syscall tracepoint", kPrivilegePrograms,
-     "32-bit system calls other than exec are not seen, nor securebits and ambient capabilities "
-     "(prctl). Capabilities in a user namespace of a process's own are not told."},
-    {EventType::kNamespaceChange, "syscall tracepoint", kNamespacePrograms,
-     "32-bit unshare and setns are not seen, nor 32-bit clones that failed."},
+    {EventType::kPrivilegeChange, "trampoline", kPrivilegeFunctions, kPrivilegeFunctionLimits, "",
+     &kPrivilegeReturned, nullptr, kTrampolineKind},
+    {EventType::kNamespaceChange, "trampoline", kNamespaceFunctions, "", "", &kNamespaceReturned,
+     nullptr, kTrampolineKind},
     {EventType::kModuleLoad, "tp_btf", kModulePrograms,
      "Modules that the kernel loads by itself for a process are not seen (the kernel starts their "
      "loader outside of the job), nor 32-bit attempts that failed.",
@@ -260,15 +372,14 @@ constexpr std::array<EventBackend, kEventTypeCount> kBackends = {{
     {EventType::kSignal, "tp_btf", kSignalPrograms,
      "Each is reported once for a program, target and signal. Refused signals to a process group "
      "or to all processes, or by a 32-bit system call, are not seen."},
-    {EventType::kExecMemory, "syscall tracepoint", kExecMemoryPrograms,
-     "32-bit system calls, shmat, stacks that a program file asks to be executable, and "
-     "personality(READ_IMPLIES_EXEC) are not seen. mprotect of a file's mapping is reported too."},
+    {EventType::kExecMemory, "trampoline", kExecMemoryFunctions, kExecMemoryFunctionLimits, "",
+     &kExecMemoryReturned, nullptr, kTrampolineKind},
 }};
 
 }  // namespace
 
 std::span<const HookInfo> hooks() { return kHooks; }
 std::span<const EventBackend> event_backends() { return kBackends; }
-std::span<const EventBackend> helper_backends() { return {}; }
+std::span<const EventBackend> helper_backends() { return kHelpers; }
 
 }  // namespace cicd

@@ -59,8 +59,10 @@ struct HookInfo {
   int cgroup_type = 0;                                 // kCgroup: enum bpf_attach_type
   // Type in the kernel's BTF without which the hook is not there, and nothing is missed for it.
   std::string_view needs_type = {};
-  // kTrampoline: its name in the kernels we know; the first that is there.
+  // kTrampoline: what it is put at, by its names in the kernels we know; the first that is there.
+  // Others: functions of the kernel of which it needs one.
   std::span<const std::string_view> functions = {};
+  bool is_optional = false;  // without such a function nothing is missed
 };
 std::span<const HookInfo> hooks();
 

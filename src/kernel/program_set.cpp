@@ -149,25 +149,32 @@ struct ProgramSet::Loader {
     for (const std::string_view function : hook.functions) {
       std::string name(function);
       if (::btf__find_by_name_kind(types, name.c_str(), BTF_KIND_FUNC) < 0) continue;
-      set.functions_[hook.program] = std::move(name);
+      if (hook.attach == AttachKind::kTrampoline) set.functions_[hook.program] = std::move(name);
       return;
     }
-    set.refuse(hook.program, "this kernel has no function " + std::string(hook.functions.front()));
+    if (hook.is_optional) {
+      set.absent_.emplace(hook.program);
+    } else {
+      set.refuse(hook.program,
+                 "this kernel has no function " + std::string(hook.functions.front()));
+    }
   }
 
   // Functions are those of the running kernel; a BTF file that was named need not have them.
   void find_functions(const btf* types) const {
-    if (!options.trampolines) return;
-    Result<> probed = types != nullptr
-                          ? probe_trampolines(types)
-                          : fail(ErrorCode::kUnsupported, "the running kernel has no BTF");
-    if (!probed) set.trampoline_error_ = probed.error().text;
+    if (options.trampolines) {
+      const Result<> probed = types != nullptr
+                                  ? probe_trampolines(types)
+                                  : fail(ErrorCode::kUnsupported, "the running kernel has no BTF");
+      if (!probed) set.trampoline_error_ = probed.error().text;
+    }
+    const bool none = !options.trampolines || !set.trampoline_error_.empty();
     for (const HookInfo& hook : hooks()) {
-      if (hook.attach != AttachKind::kTrampoline) continue;
-      if (probed) {
-        find_function(types, hook);
-      } else {
+      if (hook.functions.empty()) continue;
+      if (hook.attach == AttachKind::kTrampoline && none) {
         set.refuse(hook.program, set.trampoline_error_);
+      } else if (types != nullptr) {
+        find_function(types, hook);
       }
     }
   }
@@ -224,7 +231,7 @@ void ProgramSet::load(const std::set<std::string_view>& names) {
   for (const HookInfo& hook : hooks()) {
     if (!names.contains(hook.program) || is_absent(hook.program)) continue;
     // What this kernel cannot do at all is known by now.
-    if (hook.attach == AttachKind::kTrampoline && errors_.contains(hook.program)) continue;
+    if (!hook.functions.empty() && errors_.contains(hook.program)) continue;
     families[hook.family].emplace(hook.program);
     all.emplace(hook.program);
   }

@@ -191,8 +191,9 @@ std::map<std::string, std::unique_ptr<LiveSource>> HookTest::sources_;
 
 void HookTest::SetUp() {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root";
-  const LiveOptions wanted = options();
-  std::string kind;
+  LiveOptions wanted = options();
+  if (const char* forced = std::getenv("CICD_TEST_BACKEND")) wanted.backend_kind = forced;
+  std::string kind = wanted.backend_kind + (wanted.strict ? " strict " : " ");
   for (const auto& [type, backend] : wanted.backends) kind += type + "=" + backend + " ";
   std::unique_ptr<LiveSource>& shared = sources_[kind];
   if (!shared) {

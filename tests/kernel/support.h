@@ -3,6 +3,8 @@
 // samples that came of it, read straight from the wire format (not through src/wire, so that the
 // two check each other).
 //
+// CICD_TEST_BACKEND=syscall|trampoline forces that kind of backend where a test asks for no other.
+//
 // Threads: one. All tests with the same options share one LiveSource, opened at the first use and
 // gone with the program.
 #pragma once
