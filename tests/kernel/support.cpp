@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -189,6 +190,19 @@ int exec(const std::string& path, const std::vector<std::string>& argv) {
 
 std::map<std::string, std::unique_ptr<LiveSource>> HookTest::sources_;
 
+namespace {
+
+// Then the failures below have one cause.
+void print_refusals(const LiveSource& source) {
+  for (const Coverage& coverage : source.coverage()) {
+    if (coverage.available) continue;
+    std::fprintf(stderr, "%s is not seen: %s\n", std::string(info_of(coverage.type).name).c_str(),
+                 coverage.reason.c_str());
+  }
+}
+
+}  // namespace
+
 void HookTest::SetUp() {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root";
   LiveOptions wanted = options();
@@ -200,6 +214,7 @@ void HookTest::SetUp() {
     Result<std::unique_ptr<LiveSource>> opened = LiveSource::open(wanted);
     ASSERT_TRUE(opened) << opened.error().text << " (" << opened.error().hint << ")";
     shared = std::move(*opened);
+    if (!wanted.backend_kind.empty()) print_refusals(*shared);
   }
   source_ = shared.get();
   job_ = Cgroup::below_own("cicd-hook");
