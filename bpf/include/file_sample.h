@@ -8,6 +8,7 @@
 #define CICD_FILE_SAMPLE_H
 
 #include "file_of.h"
+#include "repeated_open.h"
 #include "request_path.h"
 #include "track.h"
 
@@ -45,15 +46,16 @@ struct names {
   const void *other;
 };
 
-static __always_inline void emit_scratch(struct cicd_scratch *scratch,
+/* False: it is lost, which is counted. */
+static __always_inline bool emit_scratch(struct cicd_scratch *scratch,
                                          struct cicd_sample_header *header) {
   __u32 size = scratch->position;
   if (size > CICD_SCRATCH_BYTES) {
     count_loss(header->slot, CICD_LOSS_SCRATCH);
-    return;
+    return false;
   }
   header->size = size;
-  emit_bulk(header, size, header->slot, header->type);
+  return emit_bulk(header, size, header->slot, header->type);
 }
 
 static __always_inline void describe_file(struct cicd_scratch *scratch,
@@ -78,6 +80,18 @@ static __always_inline void flags_from_request(struct cicd_sample_open *sample) 
   if (access == O_WRONLY || access == O_RDWR) sample->header.flags |= CICD_OPEN_WRITE;
 }
 
+/* An open of a file, unless it says nothing new. */
+static __always_inline void emit_new_open(struct cicd_scratch *scratch,
+                                          struct cicd_sample_open *sample) {
+  __u64 signature = signature_of_open(scratch, sample);
+  __u64 *place = place_of_open(signature);
+  if (place && *(volatile __u64 *)place == signature) {
+    count_loss(sample->header.slot, CICD_LOSS_REPEATED_OPEN);
+    return;
+  }
+  if (emit_scratch(scratch, &sample->header) && place) *(volatile __u64 *)place = signature;
+}
+
 /* `file`: what came out, or null: it failed, or it is not known. `result` is an error or not. */
 static __always_inline void emit_open_of(struct cicd_scratch *scratch,
                                          const struct open_request *request, struct file *file,
@@ -92,6 +106,7 @@ static __always_inline void emit_open_of(struct cicd_scratch *scratch,
 
   if (file) {
     describe_file(scratch, sample, file, task);
+    emit_new_open(scratch, sample);
   } else {
     if (result < 0) {
       /* A call that a signal broke off, before it is restarted or given up. */
@@ -104,8 +119,8 @@ static __always_inline void emit_open_of(struct cicd_scratch *scratch,
     append_named_path(scratch, task, request->directory,
                       is_user ? request->path : request->kernel_path, is_user, &sample->path,
                       &sample->base);
+    emit_scratch(scratch, &sample->header);
   }
-  emit_scratch(scratch, &sample->header);
 }
 
 /*

@@ -3,6 +3,7 @@
 
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
@@ -103,6 +104,7 @@ class KernelSource final : public LiveSource {
 
   Result<> watch_rings();
   void set_wake_thresholds(std::size_t control_bytes, std::size_t bulk_bytes);
+  Result<> remember_opens();
 
   Result<std::size_t> poll(milliseconds max_wait, SampleSink sink) override;
   void commit() override { rings_.commit(); }
@@ -154,6 +156,15 @@ Result<> KernelSource::watch_rings() {
 void KernelSource::set_wake_thresholds(std::size_t control_bytes, std::size_t bulk_bytes) {
   shared_.get()->control_wake_bytes = control_bytes / kWakeFraction;
   shared_.get()->bulk_wake_bytes = bulk_bytes / kWakeFraction;
+}
+
+Result<> KernelSource::remember_opens() {
+  std::uint64_t secret = 0;
+  if (::getrandom(&secret, sizeof(secret), 0) != sizeof(secret)) {
+    return fail_errno(errno, "getrandom");
+  }
+  shared_.get()->open_secret = secret | 1;  // 0 would be: none
+  return {};
 }
 
 Result<void> KernelSource::start_job_hooks() {
@@ -273,6 +284,9 @@ Result<std::unique_ptr<LiveSource>> LiveSource::open(const LiveOptions& options)
                                                RingConsumer(std::move(*control), std::move(*bulk)),
                                                std::move(*shared), options.tls_capture);
   source->set_wake_thresholds(control_bytes, bulk_bytes);
+  if (Result<> remembered = options.dedup ? source->remember_opens() : Result<>(); !remembered) {
+    return std::unexpected(std::move(remembered).error());
+  }
   if (Result<> watched = source->watch_rings(); !watched) {
     return std::unexpected(std::move(watched).error());
   }

@@ -209,6 +209,7 @@ void HookTest::SetUp() {
   if (const char* forced = std::getenv("CICD_TEST_BACKEND")) wanted.backend_kind = forced;
   std::string kind = wanted.backend_kind + (wanted.strict ? " strict " : " ");
   for (const auto& [type, backend] : wanted.backends) kind += type + "=" + backend + " ";
+  if (!wanted.dedup) kind += "all opens";
   std::unique_ptr<LiveSource>& shared = sources_[kind];
   if (!shared) {
     Result<std::unique_ptr<LiveSource>> opened = LiveSource::open(wanted);
