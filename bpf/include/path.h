@@ -65,17 +65,27 @@ static __always_inline struct cicd_scratch *scratch_of(__u32 user) {
 static __always_inline struct cicd_scratch *scratch_memory(void) { return scratch_of(0); }
 
 /*
- * For programs that another task can preempt on the same CPU (cgroup hooks): null while that
- * other one is at it. Needs a kernel with compare-and-exchange for BPF (5.12).
+ * For programs that another task can preempt on the same CPU (cgroup hooks, trampolines) and that
+ * share scratch memory with others: null while another one is at it. Needs a kernel with
+ * compare-and-exchange for BPF (5.12). The object for older ones makes do without: in 5.10 nothing
+ * preempts a program, and from 5.12 to 5.16 that has to happen twice within two instructions.
  */
-static __always_inline struct cicd_scratch *claim_scratch(void) {
-  struct cicd_scratch *scratch = scratch_memory();
-  if (!scratch || __sync_val_compare_and_swap(&scratch->busy, 0, 1)) return 0;
+static __always_inline struct cicd_scratch *claim_scratch_of(__u32 user) {
+  struct cicd_scratch *scratch = scratch_of(user);
+  if (!scratch) return 0;
+#ifndef CICD_NO_BPF_LOOP
+  if (__sync_val_compare_and_swap(&scratch->busy, 0, 1)) return 0;
+#else
+  if (*(volatile __u32 *)&scratch->busy) return 0;
+  *(volatile __u32 *)&scratch->busy = 1;
+#endif
   return scratch;
 }
 
+static __always_inline struct cicd_scratch *claim_scratch(void) { return claim_scratch_of(0); }
+
 static __always_inline void release_scratch(struct cicd_scratch *scratch) {
-  __sync_val_compare_and_swap(&scratch->busy, 1, 0);
+  *(volatile __u32 *)&scratch->busy = 0;
 }
 
 /* The neighbours d_parent and d_name of a dentry, in one read where they are neighbours. */
@@ -199,30 +209,32 @@ static __always_inline void append_user_string(struct cicd_scratch *scratch, con
   finish_string(scratch, string);
 }
 
-/* Since 5.17; asked for by number, the value is the kernel's. */
-enum bpf_func_id___walk { BPF_FUNC_loop___walk = 181 };
-
+#ifndef CICD_NO_BPF_LOOP
 static long walk_step(__u32 index, void *context) {
   struct cicd_scratch *scratch = scratch_of(*(__u32 *)context);
   return !scratch || walk_round(scratch);
 }
+#endif
 
 /*
  * The whole walk. A global function: the verifier checks it once, not once for every path of a
  * program; with bpf_loop it looks at one round instead of all of them, which makes a program load
- * in a tenth of the time. Returns 0 at the end of the path, 1 when the rounds did not suffice.
+ * in a tenth of the time. That is there since 5.17, and a kernel before 5.13 refuses a program with
+ * the address of a function in it, reached or not: for them all is compiled a second time.
+ * Returns 0 at the end of the path, 1 when the rounds did not suffice.
  */
 __noinline int walk_path(__u32 user) {
   struct cicd_scratch *scratch = scratch_of(user);
   if (!scratch) return 1;
-  if (bpf_core_enum_value_exists(enum bpf_func_id___walk, BPF_FUNC_loop___walk)) {
-    /* It gives the number of rounds, the one that found the end included. */
-    return bpf_loop(CICD_WALK_ROUNDS + 1, walk_step, &user, 0) > CICD_WALK_ROUNDS;
-  }
+#ifndef CICD_NO_BPF_LOOP
+  /* It gives the number of rounds, the one that found the end included. */
+  return bpf_loop(CICD_WALK_ROUNDS + 1, walk_step, &user, 0) > CICD_WALK_ROUNDS;
+#else
   for (int i = 0; i < CICD_WALK_ROUNDS; i++) {
     if (walk_round(scratch)) return 0;
   }
   return 1;
+#endif
 }
 
 static __always_inline void walk_from(struct cicd_scratch *scratch, struct vfsmount *mount,

@@ -113,6 +113,20 @@ static __always_inline void call_args(unsigned long args[6]) {
   syscall_late_args(regs, args + 3);
 }
 
+/* Result of a system call's own function: long __x64_sys_<name>(const struct pt_regs *). */
+static __always_inline long call_result(const void *ctx) { return (long)argument(ctx, 1); }
+
+/*
+ * A program at the return of such a function. A 32-bit call has one of its own; the programs of the
+ * two differ in their names only.
+ */
+#define CICD_CALL_PROGRAM(name, body) \
+  SEC("fexit")                        \
+  int name(void *ctx) {               \
+    body;                             \
+    return 0;                         \
+  }
+
 static __always_inline bool uses_io_uring(void) {
   struct task_struct___call *call = (void *)bpf_get_current_task();
   return BPF_CORE_READ(call, io_uring) != 0;

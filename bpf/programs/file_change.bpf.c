@@ -7,7 +7,6 @@
 // returns. Names are then those the caller gave: the text is read after the kernel has read it, so
 // a second thread can show us another one, and a base that the call itself moved (the working
 // directory or one above it, named by way of "..") is walked at its new place.
-#define CICD_SCRATCH_USERS 7
 #include "kernel_types.h"
 
 #include <bpf/bpf_core_read.h>
@@ -133,9 +132,6 @@ int file_changed(struct trace_event_raw_sys_exit *ctx) {
   return 0;
 }
 
-/* Programs at kernel functions, by the scratch memory they use. */
-enum { UNLINKED, FOLDER_REMOVED, MOVED, LINKED, SYMLINKED, TRUNCATED, MOVE_ASKED };
-
 #define CHANGES_MAX 8192 /* threads that change a name at a time */
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
@@ -209,9 +205,9 @@ static __always_inline __u16 flags_of_call(void) {
   return kind == CICD_CALL_IO_URING ? CICD_PATHS_IO_URING : 0;
 }
 
-static __always_inline struct cicd_scratch *begin_change(__u32 user, __u16 type, __u16 flags,
-                                                         __u32 slot) {
-  struct cicd_scratch *scratch = scratch_of(user);
+/* Claims scratch memory; end_change() gives it back. */
+static __always_inline struct cicd_scratch *begin_change(__u16 type, __u16 flags, __u32 slot) {
+  struct cicd_scratch *scratch = claim_scratch();
   if (!scratch) {
     count_loss(slot, CICD_LOSS_SCRATCH);
     return 0;
@@ -222,6 +218,11 @@ static __always_inline struct cicd_scratch *begin_change(__u32 user, __u16 type,
                          (void *)bpf_get_current_task());
   scratch->position = sizeof(*sample);
   return scratch;
+}
+
+static __always_inline void end_change(struct cicd_scratch *scratch) {
+  emit_scratch(scratch, (void *)scratch->data);
+  release_scratch(scratch);
 }
 
 static __always_inline struct fs_struct *own_fs(void) {
@@ -236,15 +237,15 @@ static __always_inline void append_changed(struct cicd_scratch *scratch, struct 
   string->flags &= ~CICD_STRING_DELETED;
 }
 
-static __always_inline void emit_removed(void *ctx, __u32 user, __u16 flags, __u32 arguments) {
+static __always_inline void emit_removed(void *ctx, __u16 flags, __u32 arguments) {
   __u32 slot = slot_of_current();
   struct change change = {};
   if (!slot || !change_done(ctx, 1, arguments, &change)) return;
-  struct cicd_scratch *scratch = begin_change(user, CICD_SAMPLE_REMOVE, flags, slot);
+  struct cicd_scratch *scratch = begin_change(CICD_SAMPLE_REMOVE, flags, slot);
   if (!scratch) return;
   struct cicd_sample_paths *sample = (void *)scratch->data;
   append_changed(scratch, change.mount, change.dentry, &sample->path);
-  emit_scratch(scratch, &sample->header);
+  end_change(scratch);
 }
 
 /* int security_path_unlink(const struct path *dir, struct dentry *) */
@@ -257,7 +258,7 @@ int unlink_asked(void *ctx) {
 /* int vfs_unlink([idmap,] dir, struct dentry *, delegated) */
 SEC("fexit")
 int unlinked(void *ctx) {
-  emit_removed(ctx, UNLINKED, 0, 3);
+  emit_removed(ctx, 0, 3);
   return 0;
 }
 
@@ -271,7 +272,7 @@ int rmdir_asked(void *ctx) {
 /* int vfs_rmdir([idmap,] dir, struct dentry *[, delegated]) */
 SEC("fexit")
 int folder_removed(void *ctx) {
-  emit_removed(ctx, FOLDER_REMOVED, CICD_PATHS_FOLDER, 2);
+  emit_removed(ctx, CICD_PATHS_FOLDER, 2);
   return 0;
 }
 
@@ -287,13 +288,9 @@ int move_asked(void *ctx) {
                           .mount = BPF_CORE_READ(folder, mnt),
                           .folder = BPF_CORE_READ(folder, dentry),
                           .flags = (__u32)argument(ctx, 4)};
-  struct cicd_scratch *scratch = scratch_of(MOVE_ASKED);
-  if (!scratch) {
-    count_loss(slot, CICD_LOSS_SCRATCH);
-    return 0;
-  }
-  bpf_probe_read_kernel_str(scratch->data, CICD_NAME_BYTES, BPF_CORE_READ(dentry, d_name.name));
-  if (bpf_map_update_elem(&old_names, &thread, scratch->data, BPF_ANY) ||
+  struct old_name old = {};
+  bpf_probe_read_kernel_str(old.name, sizeof(old.name), BPF_CORE_READ(dentry, d_name.name));
+  if (bpf_map_update_elem(&old_names, &thread, &old, BPF_ANY) ||
       bpf_map_update_elem(&changes, &thread, &change, BPF_ANY)) {
     count_loss(slot, CICD_LOSS_SCRATCH);
   }
@@ -314,16 +311,16 @@ int moved(void *ctx) {
   if (int_result(ctx, 1) != 0) return 0;
   struct old_name *name = bpf_map_lookup_elem(&old_names, &thread);
   __u16 flags = change.flags & RENAME_EXCHANGE ? CICD_PATHS_EXCHANGE : 0;
-  struct cicd_scratch *scratch = begin_change(MOVED, CICD_SAMPLE_MOVE, flags, slot);
-  if (!scratch) return 0;
   if (!name) {
     count_loss(slot, CICD_LOSS_SCRATCH);
     return 0;
   }
+  struct cicd_scratch *scratch = begin_change(CICD_SAMPLE_MOVE, flags, slot);
+  if (!scratch) return 0;
   struct cicd_sample_paths *sample = (void *)scratch->data;
   append_path_of_name(scratch, name, change.mount, change.folder, own_fs(), &sample->path);
   append_changed(scratch, change.mount, change.dentry, &sample->other);
-  emit_scratch(scratch, &sample->header);
+  end_change(scratch);
   return 0;
 }
 
@@ -340,13 +337,13 @@ int linked(void *ctx) {
   __u32 slot = slot_of_current();
   struct change change = {};
   if (!slot || !change_done(ctx, 2, 4, &change)) return 0;
-  struct cicd_scratch *scratch = begin_change(LINKED, CICD_SAMPLE_LINK, 0, slot);
+  struct cicd_scratch *scratch = begin_change(CICD_SAMPLE_LINK, 0, slot);
   if (!scratch) return 0;
   struct cicd_sample_paths *sample = (void *)scratch->data;
   append_changed(scratch, change.mount, change.dentry, &sample->path);
   /* A link stays within its mount. */
   append_path(scratch, change.mount, (void *)change.other, own_fs(), &sample->other);
-  emit_scratch(scratch, &sample->header);
+  end_change(scratch);
   return 0;
 }
 
@@ -364,12 +361,12 @@ int symlinked(void *ctx) {
   struct change change = {};
   if (!slot || !change_done(ctx, 1, 3, &change)) return 0;
   struct cicd_scratch *scratch =
-      begin_change(SYMLINKED, CICD_SAMPLE_LINK, CICD_PATHS_SYMLINK, slot);
+      begin_change(CICD_SAMPLE_LINK, CICD_PATHS_SYMLINK, slot);
   if (!scratch) return 0;
   struct cicd_sample_paths *sample = (void *)scratch->data;
   append_changed(scratch, change.mount, change.dentry, &sample->path);
   append_kernel_string(scratch, change.other, CICD_PATH_MAX, &sample->other);
-  emit_scratch(scratch, &sample->header);
+  end_change(scratch);
   return 0;
 }
 
@@ -379,9 +376,10 @@ int path_truncated(void *ctx) {
   if (int_result(ctx, 2) != 0) return 0;
   __u32 slot = slot_of_current();
   if (!slot) return 0;
-  struct cicd_scratch *scratch = scratch_of(TRUNCATED);
+  struct cicd_scratch *scratch = claim_scratch();
   if (scratch) {
     emit_truncated(scratch, (void *)argument(ctx, 0), slot);
+    release_scratch(scratch);
   } else {
     count_loss(slot, CICD_LOSS_SCRATCH);
   }

@@ -7,7 +7,7 @@
 // either. Opens that fail before that (no descriptor left, no readable name) are seen when the
 // call's own function returns. Without trampolines: when the system call returns, one program for
 // all five calls.
-#define CICD_SCRATCH_USERS 3
+#define CICD_SCRATCH_USERS 2
 #include "kernel_types.h"
 
 #include <bpf/bpf_core_read.h>
@@ -70,8 +70,8 @@ int open_returned(struct trace_event_raw_sys_exit *ctx) {
   return 0;
 }
 
-/* Programs at kernel functions, by the scratch memory they use. */
-enum { FILE_OPENED, OPEN_FAILED, HANDLE_OPENED };
+/* Whose scratch memory is whose: file_opened has its own, the others are rare. */
+enum { OF_FILE_OPENED, OF_OTHERS };
 
 #define FMODE_EXEC 0x20 /* among the flags of an open: it is one of exec */
 #define LOOKUP_CACHED 0x100000
@@ -172,7 +172,7 @@ int file_opened(void *ctx) {
   }
   request.directory = (int)argument(ctx, 0);
   request.kernel_path = BPF_CORE_READ(name, name);
-  struct cicd_scratch *scratch = scratch_of(FILE_OPENED);
+  struct cicd_scratch *scratch = scratch_of(OF_FILE_OPENED);
   if (!scratch) {
     count_loss(slot, CICD_LOSS_SCRATCH);
     return 0;
@@ -203,12 +203,13 @@ int open_failed(void *ctx) {
   if (!read_origin(&request, 0, (__u32)BPF_CORE_READ(how, flags))) return 0;
   request.directory = (int)argument(ctx, 0);
   request.path = (const void *)argument(ctx, 1);
-  struct cicd_scratch *scratch = scratch_of(OPEN_FAILED);
+  struct cicd_scratch *scratch = claim_scratch_of(OF_OTHERS);
   if (!scratch) {
     count_loss(slot, CICD_LOSS_SCRATCH);
     return 0;
   }
   emit_open_of(scratch, &request, 0, result, slot);
+  release_scratch(scratch);
   return 0;
 }
 
@@ -224,11 +225,12 @@ int handle_opened(void *ctx) {
       .directory = (int)argument(ctx, 0),
       .flags = (__u32)argument(ctx, 2),
   };
-  struct cicd_scratch *scratch = scratch_of(HANDLE_OPENED);
+  struct cicd_scratch *scratch = claim_scratch_of(OF_OTHERS);
   if (!scratch) {
     count_loss(slot, CICD_LOSS_SCRATCH);
     return 0;
   }
   emit_open(scratch, &request, int_result(ctx, 3), slot);
+  release_scratch(scratch);
   return 0;
 }

@@ -184,22 +184,11 @@ static __always_inline void setns_left(void *ctx) {
   if (!slot) return;
   unsigned long args[6];
   call_args(args);
-  setns_done((int)args[0], (__u32)args[1], int_result(ctx, 1), slot);
+  setns_done((int)args[0], (__u32)args[1], call_result(ctx), slot);
 }
 
-/* long __x64_sys_setns(regs) */
-SEC("fexit")
-int namespace_entered(void *ctx) {
-  setns_left(ctx);
-  return 0;
-}
-
-/* long __ia32_sys_setns(regs) */
-SEC("fexit")
-int namespace_entered32(void *ctx) {
-  setns_left(ctx);
-  return 0;
-}
+CICD_CALL_PROGRAM(namespace_entered, setns_left(ctx))
+CICD_CALL_PROGRAM(namespace_entered32, setns_left(ctx))
 
 /* pid_t kernel_clone(struct kernel_clone_args *); only those that failed */
 SEC("fexit")

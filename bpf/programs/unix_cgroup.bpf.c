@@ -21,7 +21,8 @@ struct bpf_sock_addr_kern {
 };
 #pragma clang attribute pop
 
-/* The hook's own context has no room for the address. Weak: older kernels load the other programs. */
+/* The hook's own context has no room for the address. Weak: a kernel without it (before 6.2) is to
+ * refuse these two programs, not the object. */
 extern void *bpf_cast_to_kern_ctx(void *context) __ksym __weak;
 
 struct {

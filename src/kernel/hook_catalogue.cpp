@@ -78,6 +78,40 @@ constexpr std::string_view kClone[] = {"kernel_clone"};
 constexpr std::string_view kSetns[] = {"__x64_sys_setns", "__arm64_sys_setns"};
 constexpr std::string_view kSetns32[] = {"__ia32_sys_setns"};
 constexpr std::string_view kCommitCreds[] = {"commit_creds"};
+constexpr std::string_view kPtrace[] = {"__x64_sys_ptrace", "__arm64_sys_ptrace"};
+constexpr std::string_view kPtrace32[] = {"__ia32_compat_sys_ptrace"};
+constexpr std::string_view kPidfdGetfd[] = {"__x64_sys_pidfd_getfd", "__arm64_sys_pidfd_getfd"};
+constexpr std::string_view kPidfdGetfd32[] = {"__ia32_sys_pidfd_getfd"};
+constexpr std::string_view kReadv[] = {"__x64_sys_process_vm_readv",
+                                       "__arm64_sys_process_vm_readv"};
+constexpr std::string_view kReadv32[] = {"__ia32_compat_sys_process_vm_readv",
+                                         "__ia32_sys_process_vm_readv"};
+constexpr std::string_view kWritev[] = {"__x64_sys_process_vm_writev",
+                                        "__arm64_sys_process_vm_writev"};
+constexpr std::string_view kWritev32[] = {"__ia32_compat_sys_process_vm_writev",
+                                          "__ia32_sys_process_vm_writev"};
+constexpr std::string_view kKillPermission[] = {"check_kill_permission"};
+constexpr std::string_view kBpf[] = {"__x64_sys_bpf", "__arm64_sys_bpf"};
+constexpr std::string_view kBpf32[] = {"__ia32_sys_bpf"};
+constexpr std::string_view kInitModule[] = {"__x64_sys_init_module", "__arm64_sys_init_module"};
+constexpr std::string_view kInitModule32[] = {"__ia32_sys_init_module"};
+constexpr std::string_view kFinitModule[] = {"__x64_sys_finit_module",
+                                             "__arm64_sys_finit_module"};
+constexpr std::string_view kFinitModule32[] = {"__ia32_sys_finit_module"};
+constexpr std::string_view kMount[] = {"__x64_sys_mount", "__arm64_sys_mount"};
+constexpr std::string_view kMount32[] = {"__ia32_compat_sys_mount", "__ia32_sys_mount"};
+constexpr std::string_view kUmount[] = {"__x64_sys_umount", "__arm64_sys_umount"};
+constexpr std::string_view kUmount32[] = {"__ia32_sys_umount"};
+constexpr std::string_view kPivotRoot[] = {"__x64_sys_pivot_root", "__arm64_sys_pivot_root"};
+constexpr std::string_view kPivotRoot32[] = {"__ia32_sys_pivot_root"};
+constexpr std::string_view kMoveMount[] = {"__x64_sys_move_mount", "__arm64_sys_move_mount"};
+constexpr std::string_view kMoveMount32[] = {"__ia32_sys_move_mount"};
+constexpr std::string_view kMountSetattr[] = {"__x64_sys_mount_setattr",
+                                              "__arm64_sys_mount_setattr"};
+constexpr std::string_view kMountSetattr32[] = {"__ia32_sys_mount_setattr"};
+constexpr std::string_view kStreamConnect[] = {"unix_stream_connect"};
+constexpr std::string_view kDgramConnect[] = {"unix_dgram_connect"};
+constexpr std::string_view kDgramSendmsg[] = {"unix_dgram_sendmsg"};
 
 // Came with the hooks for Unix sockets.
 constexpr std::string_view kUnixKfunc[] = {"bpf_sock_addr_set_sun_path"};
@@ -86,10 +120,17 @@ constexpr HookInfo at_function(std::string_view program, HookFamily family, std:
                                std::span<const std::string_view> functions) {
   return {program, family, kTrampoline, loss, {}, 0, {}, functions};
 }
-// A 32-bit call's own function; not where the kernel has no such calls.
-constexpr HookInfo at_compat(std::string_view program, HookFamily family, std::string_view loss,
+// The function of a call that not every kernel has: a 32-bit one, or one younger than the floor.
+constexpr HookInfo at_optional(std::string_view program, HookFamily family, std::string_view loss,
                              std::span<const std::string_view> functions) {
   return {program, family, kTrampoline, loss, {}, 0, {}, functions, true};
+}
+
+// Not on kernels without modules.
+constexpr HookInfo at_module(std::string_view program, std::span<const std::string_view> functions,
+                             bool is_optional) {
+  return {program, HookFamily::kKernelUse, kTrampoline, "module_load", {}, 0,
+          "btf_trace_module_load", functions, is_optional};
 }
 
 constexpr HookInfo kHooks[] = {
@@ -112,6 +153,15 @@ constexpr HookInfo kHooks[] = {
     {"ptrace_returned", HookFamily::kTarget, kSyscall, "ptrace", kPtraceCalls},
     {"memory_returned", HookFamily::kTarget, kSyscall, "memory_read", kMemoryCalls},
     {"kill_returned", HookFamily::kTarget, kSyscall, "signal", kKillCalls},
+    at_function("ptrace_done", HookFamily::kTarget, "ptrace", kPtrace),
+    at_optional("ptrace_done32", HookFamily::kTarget, "ptrace", kPtrace32),
+    at_function("getfd_done", HookFamily::kTarget, "ptrace", kPidfdGetfd),
+    at_optional("getfd_done32", HookFamily::kTarget, "ptrace", kPidfdGetfd32),
+    at_function("memory_read_done", HookFamily::kTarget, "memory_read", kReadv),
+    at_optional("memory_read_done32", HookFamily::kTarget, "memory_read", kReadv32),
+    at_function("memory_written_done", HookFamily::kTarget, "memory_read", kWritev),
+    at_optional("memory_written_done32", HookFamily::kTarget, "memory_read", kWritev32),
+    at_function("signal_refused", HookFamily::kTarget, "signal", kKillPermission),
     {"signal_generated", HookFamily::kSignal, kTracing, "signal"},
     {"mprotect_returned", HookFamily::kExecMemory, kSyscall, "exec_memory", kMprotectCalls},
     {"mmap_returned", HookFamily::kExecMemory, kSyscall, "exec_memory", kMmapCalls},
@@ -125,7 +175,7 @@ constexpr HookInfo kHooks[] = {
     at_function("credentials_committed", HookFamily::kPrivilege, "privilege_change", kCommitCreds),
     at_function("namespace_unshared", HookFamily::kNamespace, "namespace_change", kUnshare),
     at_function("namespace_entered", HookFamily::kNamespace, "namespace_change", kSetns),
-    at_compat("namespace_entered32", HookFamily::kNamespace, "namespace_change", kSetns32),
+    at_optional("namespace_entered32", HookFamily::kNamespace, "namespace_change", kSetns32),
     at_function("clone_failed", HookFamily::kNamespace, "namespace_change", kClone),
     {"unshare_returned", HookFamily::kNamespace, kSyscall, "namespace_change", kUnshareCalls},
     {"setns_returned", HookFamily::kNamespace, kSyscall, "namespace_change", kSetnsCalls},
@@ -139,7 +189,13 @@ constexpr HookInfo kHooks[] = {
      "btf_trace_module_load"},
     {"module_refused", HookFamily::kKernelUse, kSyscall, "module_load", kModuleCalls, 0,
      "btf_trace_module_load"},
+    at_module("module_done", kInitModule, false),
+    at_module("module_done32", kInitModule32, true),
+    at_module("module_file_done", kFinitModule, false),
+    at_module("module_file_done32", kFinitModule32, true),
     {"bpf_returned", HookFamily::kKernelUse, kSyscall, "bpf_use", kBpfCalls},
+    at_function("bpf_done", HookFamily::kKernelUse, "bpf_use", kBpf),
+    at_optional("bpf_done32", HookFamily::kKernelUse, "bpf_use", kBpf32),
     {"io_uring_request",
      HookFamily::kIoUring,
      kTracing,
@@ -169,6 +225,16 @@ constexpr HookInfo kHooks[] = {
     at_function("link_asked", HookFamily::kFileChange, "file_change", kPathLink),
     at_function("symlink_asked", HookFamily::kFileChange, "file_change", kPathSymlink),
     {"mount_changed", HookFamily::kMount, kSyscall, "mount", kMountCalls},
+    at_function("mount_done", HookFamily::kMount, "mount", kMount),
+    at_optional("mount_done32", HookFamily::kMount, "mount", kMount32),
+    at_function("umount_done", HookFamily::kMount, "mount", kUmount),
+    at_optional("umount_done32", HookFamily::kMount, "mount", kUmount32),
+    at_function("pivot_root_done", HookFamily::kMount, "mount", kPivotRoot),
+    at_optional("pivot_root_done32", HookFamily::kMount, "mount", kPivotRoot32),
+    at_function("move_mount_done", HookFamily::kMount, "mount", kMoveMount),
+    at_optional("move_mount_done32", HookFamily::kMount, "mount", kMoveMount32),
+    at_optional("mount_setattr_done", HookFamily::kMount, "mount", kMountSetattr),
+    at_optional("mount_setattr_done32", HookFamily::kMount, "mount", kMountSetattr32),
     {"unix_connect",
      HookFamily::kUnixCgroup,
      kCgroup,
@@ -186,6 +252,9 @@ constexpr HookInfo kHooks[] = {
      {},
      kUnixKfunc},
     {"unix_called", HookFamily::kUnixSyscall, kSyscall, "unix_socket_connect", kUnixCalls},
+    at_function("stream_connect", HookFamily::kUnixSyscall, "unix_socket_connect", kStreamConnect),
+    at_function("dgram_connect", HookFamily::kUnixSyscall, "unix_socket_connect", kDgramConnect),
+    at_function("dgram_sendmsg", HookFamily::kUnixSyscall, "unix_socket_connect", kDgramSendmsg),
     {"http_egress", HookFamily::kHttp, kCgroup, "http_request", {}, BPF_CGROUP_INET_EGRESS},
     {"library_mapped", HookFamily::kLibrary, kSyscall, "library", kMapCalls},
     at_function("library_in_memory", HookFamily::kLibrary, "library", kMmapPgoff),
@@ -231,6 +300,20 @@ constexpr std::string_view kPrivilegeFunctions[] = {"privilege_exec", "credentia
 constexpr std::string_view kNamespaceFunctions[] = {"namespace_fork", "namespace_unshared",
                                                     "namespace_entered", "namespace_entered32",
                                                     "clone_failed"};
+constexpr std::string_view kPtraceFunctions[] = {"ptrace_done", "ptrace_done32", "getfd_done",
+                                                 "getfd_done32"};
+constexpr std::string_view kMemoryFunctions[] = {"memory_read_done", "memory_read_done32",
+                                                 "memory_written_done", "memory_written_done32"};
+constexpr std::string_view kSignalFunctions[] = {"signal_generated", "signal_refused"};
+constexpr std::string_view kModuleFunctions[] = {"module_loaded", "module_done", "module_done32",
+                                                 "module_file_done", "module_file_done32"};
+constexpr std::string_view kBpfFunctions[] = {"bpf_done", "bpf_done32"};
+constexpr std::string_view kMountFunctions[] = {
+    "mount_done",        "mount_done32",       "umount_done",
+    "umount_done32",     "pivot_root_done",    "pivot_root_done32",
+    "move_mount_done",   "move_mount_done32",  "mount_setattr_done",
+    "mount_setattr_done32"};
+constexpr std::string_view kUnixFunctions[] = {"stream_connect", "dgram_connect", "dgram_sendmsg"};
 constexpr std::string_view kLibraryPrograms[] = {"library_mapped"};
 constexpr std::string_view kLibraryFunctions[] = {"library_in_memory"};
 constexpr std::string_view kMountPrograms[] = {"mount_changed"};
@@ -263,6 +346,11 @@ constexpr std::string_view kMountLimits =
     "32-bit system calls are not seen, nor `fsconfig` on a file system that is mounted already. A "
     "mount made with the new API is seen when `move_mount` puts it in its place; where it was "
     "copied from is then told as a path in its own file system.";
+constexpr EventBackend returned(EventType type, std::string_view backend,
+                                std::span<const std::string_view> programs,
+                                std::string_view limits, std::string_view strict_limits = {}) {
+  return {type, backend, programs, limits, strict_limits, nullptr, nullptr, kSyscallKind};
+}
 constexpr EventBackend kOpenReturned = {
     EventType::kFileOpen,
     "syscall tracepoint",
@@ -283,38 +371,83 @@ constexpr EventBackend kUnixCalled = {
     "during the call can show another one.",
     "", nullptr, nullptr, kSyscallKind};
 
-constexpr EventBackend kPrivilegeReturned = {
-    EventType::kPrivilegeChange,
+constexpr EventBackend kUnixAtFunctions = {
+    EventType::kUnixSocketConnect,
+    "trampoline",
+    kUnixFunctions,
+    "An io_uring of before Linux 5.12 can leave them to a worker, which is not seen.",
+    "",
+    &kUnixCalled,
+    nullptr,
+    kTrampolineKind};
+constexpr EventBackend kMountReturned =
+    returned(EventType::kMount, "syscall tracepoint", kMountPrograms, kMountLimits);
+constexpr std::string_view kMountFunctionLimits =
+    "`fsconfig` on a file system that is mounted already is not seen. A mount made with the new API "
+    "is seen when `move_mount` puts it in its place; where it was copied from is then told as a "
+    "path in its own file system. Names are those the caller gave.";
+constexpr EventBackend kPtraceReturned = returned(
+    EventType::kPtrace, "syscall tracepoint", kPtracePrograms,
+    "32-bit system calls are not seen. Of requests only those that take control of a process or "
+    "read or change its memory and registers are reported, each once for a program and target.");
+constexpr std::string_view kPtraceFunctionLimits =
+    "Of requests only those that take control of a process or read or change its memory and "
+    "registers are reported, each once for a program and target.";
+constexpr EventBackend kMemoryReturned = {
+    EventType::kMemoryRead,
     "syscall tracepoint",
-    kPrivilegePrograms,
-    "32-bit system calls other than exec are not seen, nor securebits and ambient capabilities "
-    "(prctl). Capabilities in a user namespace of a process's own are not told.",
+    kMemoryPrograms,
+    "32-bit system calls and opens by io_uring are not seen; an open in /proc that was refused is "
+    "a file_open with its error only. Each is reported once for a program, target and method.",
+    "32-bit process_vm_readv and process_vm_writev and opens by io_uring are not seen; an open in "
+    "/proc that was refused is a file_open with its error only. Each is reported once for a "
+    "program, target and method.",
+    nullptr,
+    nullptr,
+    kSyscallKind,
+    EventType::kFileOpen};
+constexpr std::string_view kMemoryFunctionLimits =
+    "An open in /proc that was refused is a file_open with its error only. Each is reported once "
+    "for a program, target and method.";
+constexpr EventBackend kModuleReturned = {
+    EventType::kModuleLoad,
+    "tp_btf",
+    kModulePrograms,
+    "Modules that the kernel loads by itself for a process are not seen (the kernel starts their "
+    "loader outside of the job), nor 32-bit attempts that failed.",
     "",
     nullptr,
-    nullptr,
+    "/proc/modules",
     kSyscallKind};
+constexpr std::string_view kModuleFunctionLimits =
+    "Modules that the kernel loads by itself for a process are not seen (the kernel starts their "
+    "loader outside of the job).";
+constexpr EventBackend kBpfReturned = returned(
+    EventType::kBpfUse, "syscall tracepoint", kBpfPrograms,
+    "Each is reported once for a program, command, type and error. 32-bit calls are not seen.");
+constexpr std::string_view kBpfFunctionLimits =
+    "Each is reported once for a program, command, type and error.";
+constexpr EventBackend kSignalReturned = returned(
+    EventType::kSignal, "tp_btf", kSignalPrograms,
+    "Each is reported once for a program, target and signal. Refused signals to a process group "
+    "or to all processes, or by a 32-bit system call, are not seen.");
+constexpr std::string_view kSignalFunctionLimits =
+    "Each is reported once for a program, target and signal. Refused signals to a process group "
+    "or to all processes are not seen.";
+constexpr EventBackend kPrivilegeReturned = returned(
+    EventType::kPrivilegeChange, "syscall tracepoint", kPrivilegePrograms,
+    "32-bit system calls other than exec are not seen, nor securebits and ambient capabilities "
+    "(prctl). Capabilities in a user namespace of a process's own are not told.");
 constexpr std::string_view kPrivilegeFunctionLimits =
     "Securebits and ambient capabilities (prctl) are not seen. Capabilities in a user namespace of "
     "a process's own are not told.";
-constexpr EventBackend kNamespaceReturned = {
-    EventType::kNamespaceChange,
-    "syscall tracepoint",
-    kNamespacePrograms,
-    "32-bit unshare and setns are not seen, nor 32-bit clones that failed.",
-    "",
-    nullptr,
-    nullptr,
-    kSyscallKind};
-constexpr EventBackend kExecMemoryReturned = {
-    EventType::kExecMemory,
-    "syscall tracepoint",
-    kExecMemoryPrograms,
+constexpr EventBackend kNamespaceReturned = returned(
+    EventType::kNamespaceChange, "syscall tracepoint", kNamespacePrograms,
+    "32-bit unshare and setns are not seen, nor 32-bit clones that failed.");
+constexpr EventBackend kExecMemoryReturned = returned(
+    EventType::kExecMemory, "syscall tracepoint", kExecMemoryPrograms,
     "32-bit system calls, shmat, stacks that a program file asks to be executable, and "
-    "personality(READ_IMPLIES_EXEC) are not seen. mprotect of a file's mapping is reported too.",
-    "",
-    nullptr,
-    nullptr,
-    kSyscallKind};
+    "personality(READ_IMPLIES_EXEC) are not seen. mprotect of a file's mapping is reported too.");
 constexpr std::string_view kExecMemoryFunctionLimits =
     "shmat, stacks that a program file asks to be executable, and personality(READ_IMPLIES_EXEC) "
     "are not seen. mprotect of a file's mapping is reported too.";
@@ -334,11 +467,12 @@ constexpr std::array<EventBackend, kEventTypeCount> kBackends = {{
      nullptr, kTrampolineKind},
     {EventType::kCgroupEscape, "tp_btf", kEscapePrograms, ""},
     {EventType::kMonitoringGap, "sensor", {}, ""},
-    {EventType::kUnixSocketConnect, "cgroup", kUnixHookPrograms, "", "", &kUnixCalled},
+    {EventType::kUnixSocketConnect, "cgroup", kUnixHookPrograms, "", "", &kUnixAtFunctions},
     change_at_functions(EventType::kFileRemove, &kRemoveReturned),
     change_at_functions(EventType::kFileMove, &kMoveReturned),
     change_at_functions(EventType::kFileLink, &kLinkReturned),
-    {EventType::kMount, "syscall tracepoint", kMountPrograms, kMountLimits},
+    {EventType::kMount, "trampoline", kMountFunctions, kMountFunctionLimits, "", &kMountReturned,
+     nullptr, kTrampolineKind},
     {EventType::kDomain, "cgroup", kDnsPrograms,
      "Only DNS over UDP and TCP to port 53: neither over TLS or HTTPS nor to other ports, and not "
      "from packet sockets."},
@@ -346,32 +480,23 @@ constexpr std::array<EventBackend, kEventTypeCount> kBackends = {{
      "HTTP/1.x in the clear whose first segment begins with the request; TLS only with "
      "--tls-capture (OpenSSL and GnuTLS as shared libraries); HTTP/2 and HTTP/3 are not looked "
      "into."},
-    {EventType::kPtrace, "syscall tracepoint", kPtracePrograms,
-     "32-bit system calls are not seen. Of requests only those that take control of a process or "
-     "read or change its memory and registers are reported, each once for a program and target."},
-    {EventType::kMemoryRead, "syscall tracepoint", kMemoryPrograms,
-     "32-bit system calls and opens by io_uring are not seen; an open in /proc that was refused is "
-     "a file_open with its error only. Each is reported once for a program, target and method.",
-     "32-bit process_vm_readv and process_vm_writev and opens by io_uring are not seen; an open in "
-     "/proc that was refused is a file_open with its error only. Each is reported once for a "
-     "program, target and method.",
-     nullptr, nullptr, kSyscallKind, EventType::kFileOpen},
+    {EventType::kPtrace, "trampoline", kPtraceFunctions, kPtraceFunctionLimits, "",
+     &kPtraceReturned, nullptr, kTrampolineKind},
+    {EventType::kMemoryRead, "trampoline", kMemoryFunctions, kMemoryFunctionLimits, "",
+     &kMemoryReturned, nullptr, kTrampolineKind, EventType::kFileOpen},
     {EventType::kPrivilegeChange, "trampoline", kPrivilegeFunctions, kPrivilegeFunctionLimits, "",
      &kPrivilegeReturned, nullptr, kTrampolineKind},
     {EventType::kNamespaceChange, "trampoline", kNamespaceFunctions, "", "", &kNamespaceReturned,
      nullptr, kTrampolineKind},
-    {EventType::kModuleLoad, "tp_btf", kModulePrograms,
-     "Modules that the kernel loads by itself for a process are not seen (the kernel starts their "
-     "loader outside of the job), nor 32-bit attempts that failed.",
-     "", nullptr, "/proc/modules"},
-    {EventType::kBpfUse, "syscall tracepoint", kBpfPrograms,
-     "Each is reported once for a program, command, type and error. 32-bit calls are not seen."},
+    {EventType::kModuleLoad, "trampoline", kModuleFunctions, kModuleFunctionLimits, "",
+     &kModuleReturned, "/proc/modules", kTrampolineKind},
+    {EventType::kBpfUse, "trampoline", kBpfFunctions, kBpfFunctionLimits, "", &kBpfReturned,
+     nullptr, kTrampolineKind},
     {EventType::kIoUringOp, "tp_btf", kIoUringPrograms,
      "Seen when it is submitted, whether or not it succeeds; sends once for each file. Before "
      "Linux 6.0 without path and address."},
-    {EventType::kSignal, "tp_btf", kSignalPrograms,
-     "Each is reported once for a program, target and signal. Refused signals to a process group "
-     "or to all processes, or by a 32-bit system call, are not seen."},
+    {EventType::kSignal, "trampoline", kSignalFunctions, kSignalFunctionLimits, "",
+     &kSignalReturned, nullptr, kTrampolineKind},
     {EventType::kExecMemory, "trampoline", kExecMemoryFunctions, kExecMemoryFunctionLimits, "",
      &kExecMemoryReturned, nullptr, kTrampolineKind},
 }};

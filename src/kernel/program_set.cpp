@@ -15,6 +15,7 @@
 #include <set>
 
 #include "hooks.skel.h"
+#include "hooks_old.skel.h"
 #include "kernel/hook_catalogue.h"
 #include "kernel/kernel_release.h"
 #include "kernel/libbpf_log.h"
@@ -50,6 +51,13 @@ constexpr std::string_view kOurMaps[] = {"control_ring", "bulk_ring", "escaped",
 // process.bpf.c has its one constant in there.
 constexpr std::string_view kExitConstants = ".rodata.process";
 
+// Which of the two objects this kernel gets (bpf/include/path.h).
+bool has_bpf_loop() {
+  static const bool has =
+      ::libbpf_probe_bpf_helper(BPF_PROG_TYPE_TRACEPOINT, BPF_FUNC_loop, nullptr) == 1;
+  return has;
+}
+
 UniqueFd duplicate(int fd) { return UniqueFd(::fcntl(fd, F_DUPFD_CLOEXEC, 3)); }
 
 }  // namespace
@@ -62,7 +70,8 @@ struct ProgramSet::Loader {
 
   Result<BpfObject> open() const {
     std::size_t size = 0;
-    const void* bytes = hooks_bpf__elf_bytes(&size);
+    const void* bytes =
+        has_bpf_loop() ? hooks_bpf__elf_bytes(&size) : hooks_old_bpf__elf_bytes(&size);
     bpf_object_open_opts opts{};
     opts.sz = sizeof(opts);
     opts.object_name = "cicd";
@@ -170,7 +179,7 @@ struct ProgramSet::Loader {
     }
     const bool none = !options.trampolines || !set.trampoline_error_.empty();
     for (const HookInfo& hook : hooks()) {
-      if (hook.functions.empty()) continue;
+      if (hook.functions.empty() || set.is_absent(hook.program)) continue;
       if (hook.attach == AttachKind::kTrampoline && none) {
         set.refuse(hook.program, set.trampoline_error_);
       } else if (types != nullptr) {
@@ -193,7 +202,6 @@ struct ProgramSet::Loader {
 
   void inspect_kernel() const {
     btf* own = ::btf__load_vmlinux_btf();
-    find_functions(own);
     if (options.btf_path.empty()) {
       find_absent(own);
     } else {
@@ -201,6 +209,7 @@ struct ProgramSet::Loader {
       find_absent(named);
       ::btf__free(named);
     }
+    find_functions(own);
     ::btf__free(own);
   }
 

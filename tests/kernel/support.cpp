@@ -203,6 +203,31 @@ void print_refusals(const LiveSource& source) {
 
 }  // namespace
 
+bool HookTest::at_functions(EventType type) const {
+  for (const Coverage& coverage : source_->coverage()) {
+    if (coverage.type == type) return coverage.backend == "trampoline";
+  }
+  return false;
+}
+
+void expect_name(const SeenString& string, const SeenString& base, const Name& name,
+                 bool is_walked) {
+  if (is_walked) {
+    EXPECT_EQ(string.path(), name.path);
+    EXPECT_EQ(string.flags, CICD_STRING_COMPONENTS);
+    EXPECT_EQ(base.bytes, "");
+    EXPECT_EQ(base.flags, 0u);
+    return;
+  }
+  EXPECT_EQ(string.bytes, name.raw);
+  EXPECT_EQ(string.flags, 0u);
+  if (name.base.empty()) {
+    EXPECT_EQ(base.bytes, "");
+  } else {
+    EXPECT_EQ(base.path(), name.base);
+  }
+}
+
 void HookTest::SetUp() {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root";
   LiveOptions wanted = options();

@@ -31,6 +31,7 @@ struct RunOptions {
   bool is_quiet = false;
   bool reports_repeats = false;  // of opens
   bool is_strict = false;  // 32-bit system calls too
+  std::string backend_kind;  // of LiveOptions; empty: the best
   bool captures_tls = false;
   std::vector<std::string> command;
   std::vector<std::string> arguments;  // all of the command line, as given
