@@ -147,7 +147,7 @@ struct change {
   const void *other;       /* link: the dentry it leads to; symbolic link: its text */
   struct dentry *folder;   /* move: where it was */
   __u32 flags;             /* move: those of renameat2 */
-  __u32 pad0;
+  __u32 is_folder;         /* that is to be removed */
 };
 
 /* What never came to its end is pushed out. */
@@ -169,13 +169,17 @@ struct {
   __type(value, struct old_name);
 } old_names SEC(".maps");
 
-static __always_inline void change_asked(const void *folder, void *dentry, const void *other) {
+static __always_inline void change_asked(const void *folder, void *dentry, const void *other,
+                                         bool is_folder) {
   __u32 slot = slot_of_current();
   if (!slot) return;
   const struct path *path = folder;
   __u64 thread = bpf_get_current_pid_tgid();
   struct change change = {
-      .dentry = dentry, .mount = BPF_CORE_READ(path, mnt), .other = other};
+      .dentry = dentry,
+      .mount = BPF_CORE_READ(path, mnt),
+      .other = other,
+      .is_folder = is_folder};
   if (bpf_map_update_elem(&changes, &thread, &change, BPF_ANY)) {
     count_loss(slot, CICD_LOSS_SCRATCH);
   }
@@ -237,42 +241,51 @@ static __always_inline void append_changed(struct cicd_scratch *scratch, struct 
   string->flags &= ~CICD_STRING_DELETED;
 }
 
-static __always_inline void emit_removed(void *ctx, __u16 flags, __u32 arguments) {
-  __u32 slot = slot_of_current();
-  struct change change = {};
-  if (!slot || !change_done(ctx, 1, arguments, &change)) return;
+static __always_inline void emit_removed(const struct change *change, __u16 flags, __u32 slot) {
   struct cicd_scratch *scratch = begin_change(CICD_SAMPLE_REMOVE, flags, slot);
   if (!scratch) return;
   struct cicd_sample_paths *sample = (void *)scratch->data;
-  append_changed(scratch, change.mount, change.dentry, &sample->path);
+  append_changed(scratch, change->mount, change->dentry, &sample->path);
   end_change(scratch);
 }
 
 /* int security_path_unlink(const struct path *dir, struct dentry *) */
 SEC("fentry")
 int unlink_asked(void *ctx) {
-  change_asked((void *)argument(ctx, 0), (void *)argument(ctx, 1), 0);
+  change_asked((void *)argument(ctx, 0), (void *)argument(ctx, 1), 0, false);
   return 0;
 }
 
 /* int vfs_unlink([idmap,] dir, struct dentry *, delegated) */
 SEC("fexit")
 int unlinked(void *ctx) {
-  emit_removed(ctx, 0, 3);
+  __u32 slot = slot_of_current();
+  struct change change = {};
+  if (slot && change_done(ctx, 1, 3, &change)) emit_removed(&change, 0, slot);
   return 0;
 }
 
 /* int security_path_rmdir(const struct path *dir, struct dentry *) */
 SEC("fentry")
 int rmdir_asked(void *ctx) {
-  change_asked((void *)argument(ctx, 0), (void *)argument(ctx, 1), 0);
+  change_asked((void *)argument(ctx, 0), (void *)argument(ctx, 1), 0, true);
   return 0;
 }
 
-/* int vfs_rmdir([idmap,] dir, struct dentry *[, delegated]) */
-SEC("fexit")
+/*
+ * void d_delete(struct dentry *), which the kernel calls when a folder has been removed. Compilers
+ * split vfs_rmdir, so that its beginning is not passed by all.
+ */
+SEC("fentry")
 int folder_removed(void *ctx) {
-  emit_removed(ctx, CICD_PATHS_FOLDER, 2);
+  __u32 slot = slot_of_current();
+  if (!slot) return 0;
+  __u64 thread = bpf_get_current_pid_tgid();
+  struct change *asked = bpf_map_lookup_elem(&changes, &thread);
+  if (!asked || !asked->is_folder || (unsigned long)asked->dentry != argument(ctx, 0)) return 0;
+  struct change change = *asked;
+  bpf_map_delete_elem(&changes, &thread);
+  emit_removed(&change, CICD_PATHS_FOLDER, slot);
   return 0;
 }
 
@@ -327,7 +340,8 @@ int moved(void *ctx) {
 /* int security_path_link(struct dentry *old, const struct path *new_dir, struct dentry *new) */
 SEC("fentry")
 int link_asked(void *ctx) {
-  change_asked((void *)argument(ctx, 1), (void *)argument(ctx, 2), (void *)argument(ctx, 0));
+  change_asked((void *)argument(ctx, 1), (void *)argument(ctx, 2), (void *)argument(ctx, 0),
+               false);
   return 0;
 }
 
@@ -350,7 +364,8 @@ int linked(void *ctx) {
 /* int security_path_symlink(const struct path *dir, struct dentry *, const char *old_name) */
 SEC("fentry")
 int symlink_asked(void *ctx) {
-  change_asked((void *)argument(ctx, 0), (void *)argument(ctx, 1), (void *)argument(ctx, 2));
+  change_asked((void *)argument(ctx, 0), (void *)argument(ctx, 1), (void *)argument(ctx, 2),
+               false);
   return 0;
 }
 

@@ -66,7 +66,7 @@ constexpr std::string_view kPathRename[] = {"security_path_rename"};
 constexpr std::string_view kPathLink[] = {"security_path_link"};
 constexpr std::string_view kPathSymlink[] = {"security_path_symlink"};
 constexpr std::string_view kVfsUnlink[] = {"vfs_unlink"};
-constexpr std::string_view kVfsRmdir[] = {"vfs_rmdir"};
+constexpr std::string_view kDelete[] = {"d_delete"};
 constexpr std::string_view kVfsRename[] = {"vfs_rename"};
 constexpr std::string_view kVfsLink[] = {"vfs_link"};
 constexpr std::string_view kVfsSymlink[] = {"vfs_symlink"};
@@ -214,7 +214,7 @@ constexpr HookInfo kHooks[] = {
     {"file_changed", HookFamily::kFileChange, kSyscall, "file_change", kChangeCalls},
     // The ends first: whoever is at it when the hooks come is seen by neither.
     at_function("unlinked", HookFamily::kFileChange, "file_change", kVfsUnlink),
-    at_function("folder_removed", HookFamily::kFileChange, "file_change", kVfsRmdir),
+    at_function("folder_removed", HookFamily::kFileChange, "file_change", kDelete),
     at_function("moved", HookFamily::kFileChange, "file_change", kVfsRename),
     at_function("linked", HookFamily::kFileChange, "file_change", kVfsLink),
     at_function("symlinked", HookFamily::kFileChange, "file_change", kVfsSymlink),
