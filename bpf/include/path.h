@@ -39,7 +39,9 @@ struct cicd_scratch {
   char data[CICD_SCRATCH_BYTES];
 };
 
-/* One path-walking program per object, so this is the scratch memory of that program alone. */
+/* One path-walking program per file, so this is the scratch memory of that program alone. */
+#define path_scratch CICD_OWN(path_scratch)
+#define walk_path CICD_OWN(walk_path)
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
   __uint(max_entries, 1);

@@ -43,15 +43,15 @@ struct pt_regs {
 /* Helpers younger than the kernel floor are asked for by number; the values are the kernel's. */
 enum bpf_func_id___probe { BPF_FUNC_task_pt_regs___probe = 175 };
 
-/* Size of a kernel stack, for kernels without bpf_task_pt_regs (set by the loader). */
-const volatile __u32 kernel_stack_bytes = 16384;
+/* Size of a kernel stack with pages of 4 KiB, for kernels without bpf_task_pt_regs (before 5.15). */
+#define CICD_KERNEL_STACK_BYTES 16384
 
 static __always_inline struct pt_regs *entry_registers(void) {
   if (bpf_core_enum_value_exists(enum bpf_func_id___probe, BPF_FUNC_task_pt_regs___probe)) {
     return (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
   }
   struct task_struct *task = (void *)bpf_get_current_task();
-  return BPF_CORE_READ(task, stack) + kernel_stack_bytes - bpf_core_type_size(struct pt_regs);
+  return BPF_CORE_READ(task, stack) + CICD_KERNEL_STACK_BYTES - bpf_core_type_size(struct pt_regs);
 }
 
 static __always_inline void syscall_args(struct pt_regs *regs, unsigned long args[3]) {
