@@ -6,6 +6,7 @@
 #ifndef CICD_EMIT_H
 #define CICD_EMIT_H
 
+#include "current.h"
 #include "maps.h"
 
 #include <bpf/bpf_core_read.h>
@@ -28,7 +29,7 @@ static __always_inline void fill_header(struct cicd_sample_header *header, __u16
   header->exec_id = BPF_CORE_READ(task, self_exec_id);
 }
 
-/* The same for the task that runs, without the reads that helpers answer. */
+/* The same for the task that runs: helpers and typed pointers answer nearly all of it. */
 static __always_inline void fill_header_of_current(struct cicd_sample_header *header, __u16 type,
                                                    __u16 flags, __u32 size, __u32 slot,
                                                    struct task_struct *current) {
@@ -37,12 +38,12 @@ static __always_inline void fill_header_of_current(struct cicd_sample_header *he
   header->type = type;
   header->flags = flags;
   header->time_ns = bpf_ktime_get_boot_ns();
-  header->start_time_ns = BPF_CORE_READ(current, group_leader, start_boottime);
+  header->start_time_ns = OF_CURRENT(current, group_leader, start_boottime);
   header->cgroup_id = bpf_get_current_cgroup_id();
   header->slot = slot;
   header->pid = ids >> 32;
   header->tid = (__u32)ids;
-  header->exec_id = BPF_CORE_READ(current, self_exec_id);
+  header->exec_id = OF_CURRENT(current, self_exec_id);
 }
 
 static __always_inline __u64 wake_flags(void *ring, __u64 threshold_bytes,

@@ -89,7 +89,7 @@ static __always_inline struct file *emit_open(struct cicd_scratch *scratch,
   sample->call = request->call;
   scratch->position = sizeof(*sample);
 
-  struct file *file = result >= 0 ? file_of(task, result) : 0;
+  struct file *file = result >= 0 ? file_of_current(result) : 0;
   if (file) {
     describe_file(scratch, sample, file, task);
   } else {

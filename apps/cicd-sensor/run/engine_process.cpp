@@ -18,6 +18,7 @@
 #include "job/spawn.h"
 #include "report/terminal.h"
 #include "run/outputs.h"
+#include "run/pace.h"
 #include "run/progress.h"
 
 namespace cicd {
@@ -27,7 +28,8 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-constexpr milliseconds kPollWait{5};
+// Longer than any pace: a wait that ends by itself would be a look at the rings of its own.
+constexpr milliseconds kPollWait{2 * kRelaxedPace};
 constexpr milliseconds kDrainLimit{1000};
 // Without a front nobody waits for the outputs but everything is to be gone soon.
 constexpr milliseconds kLongestOrphanGrace{1000};
