@@ -150,6 +150,7 @@ Result<void> Front::prepare() {
   }
   LiveOptions live;
   live.strict = plan_.options.is_strict;
+  live.dedup = !plan_.options.reports_repeats;
   live.tls_capture = plan_.options.captures_tls;
   live.pace = pace_of(plan_.program.get());
   CICD_ASSIGN(source_, LiveSource::open(live));
