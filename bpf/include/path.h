@@ -228,8 +228,10 @@ static __always_inline void append_path(struct cicd_scratch *scratch, struct vfs
   scratch->dentry = dentry;
   scratch->mount = mount;
   scratch->mount_root = BPF_CORE_READ(mount, mnt_root);
-  scratch->root_dentry = BPF_CORE_READ(fs, root.dentry);
-  scratch->root_mount = BPF_CORE_READ(fs, root.mnt);
+  struct path root = {}; /* its two members are all there is of it */
+  bpf_core_read(&root, sizeof(root), &fs->root);
+  scratch->root_dentry = root.dentry;
+  scratch->root_mount = root.mnt;
   scratch->start = scratch->position;
   scratch->flags = CICD_STRING_COMPONENTS;
   if (!BPF_CORE_READ(dentry, d_hash.pprev) && BPF_CORE_READ(dentry, d_parent) != dentry) {
