@@ -34,6 +34,7 @@ class Outcome:
                 self.losses = run.losses()
                 self.coverage = {each["event_type"]: each
                                  for each in run.summary.get("coverage", [])}
+                self.repeated_opens = int(run.summary["repeated_opens"])
                 self.processes = {}
                 self.events = {case: [] for case in ids}
                 for event in run.events():
