@@ -133,6 +133,8 @@ static __always_inline bool walk_round(struct cicd_scratch *scratch) {
     scratch->flags |= CICD_STRING_UNREACHABLE;
     return true;
   }
+  /* No call between the check and the use: a register that was put aside before the check comes
+   * back without its bounds on kernels before 6.8. */
   __u32 position = scratch->position;
   if (position > CICD_SCRATCH_BYTES - CICD_NAME_BYTES) {
     scratch->flags |= CICD_STRING_TRUNCATED;
@@ -242,8 +244,10 @@ static __always_inline void walk_from(struct cicd_scratch *scratch, struct vfsmo
   scratch->dentry = dentry;
   scratch->mount = mount;
   scratch->mount_root = BPF_CORE_READ(mount, mnt_root);
-  scratch->root_dentry = BPF_CORE_READ(fs, root.dentry);
-  scratch->root_mount = BPF_CORE_READ(fs, root.mnt);
+  struct path root = {}; /* its two members are all there is of it */
+  bpf_core_read(&root, sizeof(root), &fs->root);
+  scratch->root_dentry = root.dentry;
+  scratch->root_mount = root.mnt;
   if (walk_path(scratch->user)) scratch->flags |= CICD_STRING_TRUNCATED;
 }
 

@@ -65,8 +65,10 @@ int open_returned(struct trace_event_raw_sys_exit *ctx) {
     count_loss(slot, CICD_LOSS_SCRATCH);
     return 0;
   }
-  struct file *file = emit_open(scratch, &request, ctx->ret, slot);
-  if (file) memory_opened(file, slot); /* it builds its sample where the other one was */
+  struct file_facts file = {};
+  if (emit_open(scratch, &request, ctx->ret, slot, &file)) {
+    memory_opened(&file, slot); /* it builds its sample where the other one was */
+  }
   return 0;
 }
 
@@ -178,9 +180,10 @@ int file_opened(void *ctx) {
     return 0;
   }
   struct file *file = failed ? 0 : (void *)result;
-  emit_open_of(scratch, &request, file, failed ? (long)result : 0, slot);
+  struct file_facts facts = {};
+  emit_open_of(scratch, &request, file, failed ? (long)result : 0, slot, &facts);
   if (file) {
-    memory_opened(file, slot); /* it builds its sample where the other one was */
+    memory_opened(&facts, slot); /* it builds its sample where the other one was */
   } else if (request.call < CICD_OPEN_IO_URING) {
     __u64 thread = bpf_get_current_pid_tgid();
     __u8 one = 1;
@@ -208,7 +211,8 @@ int open_failed(void *ctx) {
     count_loss(slot, CICD_LOSS_SCRATCH);
     return 0;
   }
-  emit_open_of(scratch, &request, 0, result, slot);
+  struct file_facts none = {};
+  emit_open_of(scratch, &request, 0, result, slot, &none);
   release_scratch(scratch);
   return 0;
 }
@@ -230,7 +234,8 @@ int handle_opened(void *ctx) {
     count_loss(slot, CICD_LOSS_SCRATCH);
     return 0;
   }
-  emit_open(scratch, &request, int_result(ctx, 3), slot);
+  struct file_facts facts = {};
+  emit_open(scratch, &request, int_result(ctx, 3), slot, &facts);
   release_scratch(scratch);
   return 0;
 }

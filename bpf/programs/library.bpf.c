@@ -40,7 +40,7 @@ struct {
 
 static __always_inline __u32 mapped_fd(struct pt_regs *regs) {
 #if defined(__TARGET_ARCH_x86)
-  return (__u32)BPF_CORE_READ(regs, r8);
+  return (__u32)REGISTER(regs, r8);
 #else
   return (__u32)BPF_CORE_READ(regs, regs[4]);
 #endif
@@ -110,16 +110,16 @@ static __always_inline void library_seen(struct file *file, __u32 slot) {
 
 SEC("tp/syscalls/sys_exit_mmap")
 int library_mapped(struct trace_event_raw_sys_exit *ctx) {
-  __u32 slot = slot_of_current();
-  if (!slot) return 0;
-  long result = ctx->ret;
-  if (result < 0 && result > -4096) return 0;
   struct pt_regs *regs = entry_registers();
   unsigned long args[3];
   syscall_args(regs, args);
   __u32 fd = mapped_fd(regs);
   if (!(args[2] & PROT_EXEC) || (__s32)fd < 0) return 0;
-  struct file *file = file_of((void *)bpf_get_current_task(), fd);
+  long result = ctx->ret;
+  if (result < 0 && result > -4096) return 0;
+  __u32 slot = slot_of_current();
+  if (!slot) return 0;
+  struct file *file = file_of_current(fd);
   if (file) library_seen(file, slot);
   return 0;
 }

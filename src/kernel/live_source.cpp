@@ -31,15 +31,13 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-// A busy consumer looks this often; in between only a ring that fills up wakes it.
-constexpr milliseconds kPace{3};
 // The kernel wakes a paced consumer when a ring is filled to one part in kWakeFraction.
 constexpr std::size_t kWakeFraction = 4;
 
-constexpr std::size_t kControlBytesPerCpu = std::size_t{1} << 20;
+constexpr std::size_t kControlBytesPerCpu = std::size_t{2} << 20;
 constexpr std::size_t kBulkBytesPerCpu = std::size_t{4} << 20;
 constexpr std::size_t kSmallestRing = std::size_t{256} << 10;
-constexpr std::size_t kLargestControl = std::size_t{16} << 20;
+constexpr std::size_t kLargestControl = std::size_t{32} << 20;
 constexpr std::size_t kLargestBulk = std::size_t{64} << 20;
 constexpr std::size_t kMemoryFraction = 128;  // a ring takes at most this part of the memory
 
@@ -94,12 +92,13 @@ class SharedMemory {
 class KernelSource final : public LiveSource {
  public:
   KernelSource(std::unique_ptr<HookSet> hooks, RingConsumer rings, SharedMemory shared,
-               bool tls_capture)
+               const LiveOptions& options)
       : hooks_(std::move(hooks)),
         programs_(hooks_->programs()),
         rings_(std::move(rings)),
         shared_(std::move(shared)),
-        prober_(programs_, tls_capture) {}
+        prober_(programs_, options.tls_capture),
+        pace_(options.pace) {}
   ~KernelSource() override = default;
 
   Result<> watch_rings();
@@ -135,6 +134,7 @@ class KernelSource final : public LiveSource {
   LibraryProber prober_;  // after programs_, which it uses
   std::bitset<CICD_SLOTS_MAX> used_slots_;
   bool job_hooks_ = false;
+  const milliseconds pace_;
   ClockInfo clock_{now_ns(CLOCK_REALTIME) - now_ns(CLOCK_BOOTTIME)};
   steady_clock::time_point last_drain_{};
 };
@@ -217,8 +217,8 @@ Result<std::size_t> KernelSource::poll(milliseconds max_wait, SampleSink out) {
   };
   const steady_clock::time_point begin = steady_clock::now();
   const auto since_last = std::chrono::duration_cast<milliseconds>(begin - last_drain_);
-  if (max_wait.count() > 0 && since_last < kPace) {
-    sleep(CICD_CONSUMER_PACED, std::min(kPace - since_last, max_wait));
+  if (max_wait.count() > 0 && since_last < pace_) {
+    sleep(CICD_CONSUMER_PACED, std::min(pace_ - since_last, max_wait));
   }
   std::size_t count = rings_.drain(sink);
   if (count == 0) {
@@ -282,7 +282,7 @@ Result<std::unique_ptr<LiveSource>> LiveSource::open(const LiveOptions& options)
 
   auto source = std::make_unique<KernelSource>(std::move(*hooks),
                                                RingConsumer(std::move(*control), std::move(*bulk)),
-                                               std::move(*shared), options.tls_capture);
+                                               std::move(*shared), options);
   source->set_wake_thresholds(control_bytes, bulk_bytes);
   if (Result<> remembered = options.dedup ? source->remember_opens() : Result<>(); !remembered) {
     return std::unexpected(std::move(remembered).error());

@@ -169,6 +169,22 @@ struct ProgramSet::Loader {
     }
   }
 
+  void refuse_split_functions() const {
+    std::set<std::string_view> functions;
+    for (const HookInfo& hook : hooks()) {
+      if (hook.attach != AttachKind::kTrampoline) continue;
+      functions.insert(hook.functions.begin(), hook.functions.end());
+    }
+    const auto split = split_functions(functions);
+    for (const HookInfo& hook : hooks()) {
+      if (hook.attach != AttachKind::kTrampoline) continue;
+      for (const std::string_view function : hook.functions) {
+        if (!split.contains(function)) continue;
+        set.refuse(hook.program, "the compiler has split " + std::string(function));
+      }
+    }
+  }
+
   // Functions are those of the running kernel; a BTF file that was named need not have them.
   void find_functions(const btf* types) const {
     if (options.trampolines) {
@@ -178,8 +194,10 @@ struct ProgramSet::Loader {
       if (!probed) set.trampoline_error_ = probed.error().text;
     }
     const bool none = !options.trampolines || !set.trampoline_error_.empty();
+    if (!none) refuse_split_functions();
     for (const HookInfo& hook : hooks()) {
       if (hook.functions.empty() || set.is_absent(hook.program)) continue;
+      if (set.errors_.contains(hook.program)) continue;
       if (hook.attach == AttachKind::kTrampoline && none) {
         set.refuse(hook.program, set.trampoline_error_);
       } else if (types != nullptr) {

@@ -6,6 +6,7 @@
 #include <linux/bpf.h>
 
 #include <cerrno>
+#include <fstream>
 
 #include "kernel/attach.h"
 
@@ -35,6 +36,27 @@ Result<> probe_trampolines(const btf* kernel_types) {
   const Result<UniqueFd> link = attach_tracing(program.get());
   if (!link) return fail_errno(link.error().sys_errno, "this kernel attaches no trampolines");
   return {};
+}
+
+std::set<std::string, std::less<>> split_functions(const std::set<std::string_view>& functions,
+                                                   const char* symbols) {
+  std::set<std::string, std::less<>> found;
+  std::ifstream file(symbols, std::ios::binary);
+  // "ffffffff81000000 t vfs_rmdir.part.0"
+  for (std::string line; std::getline(file, line);) {
+    const std::size_t dot = line.find('.');
+    if (dot == std::string::npos) continue;
+    const std::string_view suffix = std::string_view(line).substr(dot);
+    if (!suffix.starts_with(".part.") && !suffix.starts_with(".isra.") &&
+        !suffix.starts_with(".constprop.")) {
+      continue;
+    }
+    const std::size_t begin = line.rfind(' ', dot);
+    if (begin == std::string::npos) continue;
+    const std::string_view name = std::string_view(line).substr(begin + 1, dot - begin - 1);
+    if (functions.contains(name)) found.emplace(name);
+  }
+  return found;
 }
 
 }  // namespace cicd
