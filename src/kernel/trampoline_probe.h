@@ -4,6 +4,10 @@
 // two instructions finds out, so that nothing else is loaded in vain. Threads: any.
 #pragma once
 
+#include <set>
+#include <string>
+#include <string_view>
+
 #include "base/result.h"
 
 struct btf;
