@@ -21,9 +21,9 @@ constexpr FlagSpec kOutput = {
     "output", "DIR", "./cicd-sensor-out",
     "Where the output files go; made when missing. Files of an earlier run there are replaced."};
 constexpr FlagSpec kReport = {
-    "report", "LIST", "terminal,json",
+    "report", "LIST", "terminal,json,html",
     "Reports to make at the end, joined by commas: `terminal` prints one to standard error, `json` "
-    "writes `summary.json`."};
+    "writes `summary.json`, `html` writes `report.html`."};
 constexpr FlagSpec kFailOn = {
     "fail-on", "WHAT", "never",
     "Exit with 90 when a rule with this action fired: `detect` counts detect and terminate, "
