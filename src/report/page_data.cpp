@@ -39,7 +39,7 @@ void write_images(PageWriter& out, const ReportModel& model) {
   };
   out.key("images").raw("{");
   column("path", &ReportImage::path);
-  column("argv", &ReportImage::argv);
+  column("args", &ReportImage::arguments);
   column("cwd", &ReportImage::cwd);
   column("script", &ReportImage::script);
   out.raw("}").key("past").raw("{");

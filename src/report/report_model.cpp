@@ -28,11 +28,11 @@ static_assert((std::uint32_t{kMarkUnreachablePath} << kFirstMarkBit) < (1u << 16
 std::uint64_t mix(std::uint64_t a, std::uint64_t b) { return (a ^ (b * 0x9E3779B97F4A7C15u)) + b; }
 
 std::uint64_t hash_image(const ReportImage& image) {
-  return mix(mix(image.path, image.argv), mix(image.cwd, image.script));
+  return mix(mix(image.path, image.arguments), mix(image.cwd, image.script));
 }
 
 bool is_same(const ReportImage& a, const ReportImage& b) {
-  return a.path == b.path && a.argv == b.argv && a.cwd == b.cwd && a.script == b.script;
+  return a.path == b.path && a.arguments == b.arguments && a.cwd == b.cwd && a.script == b.script;
 }
 
 void append_number(std::string& out, std::int64_t number) {
@@ -307,16 +307,20 @@ std::uint32_t ReportModel::image_of(const ExecImage& image) {
   made.script = strings_.intern_path(image.script_path);
   made.cwd = strings_.intern_path(image.cwd);
   scratch_.clear();
+  // The redactor sees them all; shown are the program's own.
   ArgvRedactor redactor;
-  for (const std::string& argument : image.argv) {
+  const std::size_t first = first_argument(image.argv, image.script_path);
+  for (std::size_t i = 0; i < image.argv.size(); ++i) {
     if (scratch_.size() > kMaxArgvBytes) {
       scratch_.append(" ...");
       break;
     }
+    const std::string_view shown = redactor.next(image.argv[i]);
+    if (i < first) continue;
     if (!scratch_.empty()) scratch_.push_back(' ');
-    scratch_.append(redactor.next(argument));
+    scratch_.append(shown);
   }
-  made.argv = strings_.intern(scratch_);
+  made.arguments = strings_.intern(scratch_);
   const std::uint32_t found =
       image_index_.find(hash_image(made), [&](std::uint32_t i) { return is_same(images_[i], made); });
   if (found != IndexTable::kNone) return found;

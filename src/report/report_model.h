@@ -46,7 +46,7 @@ struct ReportEvent {
 
 struct ReportImage {  // one program with its arguments; all four are texts
   std::uint32_t path = 0;
-  std::uint32_t argv = 0;
+  std::uint32_t arguments = 0;  // but for the program's name (and of a script the interpreter's)
   std::uint32_t cwd = 0;
   std::uint32_t script = 0;
 };

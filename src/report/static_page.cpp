@@ -79,7 +79,12 @@ void write_detection(PageWriter& out, const DetectionSummary& detection) {
     out.raw("</code><br><span class=\"by\">by ");
     out.html(process_chain(*alert.process, kChainColumns)).raw("</span></li>");
   }
-  out.raw("</ul><details><summary>Condition</summary><pre>").html(rule.condition.text);
+  out.raw("</ul><details><summary>Condition</summary><pre>");
+  for (std::string_view rest = rule.condition.text; !rest.empty();) {
+    const std::string_view line = rest.substr(0, rest.find('\n'));
+    out.html(line).raw("\n");
+    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+  }
   out.raw("</pre></details></section>");
 }
 

@@ -8,17 +8,11 @@ function chainList(process, from = 0) {
   const list = el('ol.chain');
   chain.slice(from).forEach((link, i) => {
     const entry = el('li', button('link', () => openTree(link), programName(link)),
-      el('code', commandTail(P.image[link])), el('span.note', ` pid ${P.pid[link]}`));
+      el('code', args(P.image[link])), el('span.note', ` pid ${P.pid[link]}`));
     entry.style.setProperty('--level', Math.min(i, 12));
     list.append(entry);
   });
   return list;
-}
-
-function commandTail(image) {
-  const words = command(image);
-  const space = words.indexOf(' ');
-  return space < 0 ? '' : words.slice(space);
 }
 
 // "bash → pip → sh → curl" in one line.
@@ -35,7 +29,8 @@ const TOKENS = /"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[A-Za-z_][\w.]*|[^\w"']+|./g
 // The text of a condition; what the event has a value for stands out.
 function conditionCode(text, known) {
   const code = el('pre.condition');
-  for (const [token] of text.trim().matchAll(TOKENS)) {
+  const lines = text.replaceAll('\uE000\\n\uE001', '\n');
+  for (const [token] of lines.trim().matchAll(TOKENS)) {
     const name = known.find(field => token === field || token.startsWith(field + '.'));
     if (name) code.append(put(el('b.field'), token));
     else if (/^["']/.test(token)) code.append(put(el('span.literal'), token));
@@ -51,7 +46,7 @@ function valuesOf(event) {
   const image = typeName(event) === 'process_exec' ? E.text[event] : P.image[process];
   const ancestors = chainOf(process).slice(0, -1).reverse();
   fields.push(['process.exec_path', string(D.images.path[image])]);
-  fields.push(['process.argv', string(D.images.argv[image])]);
+  fields.push(['process.argv', lastPart(string(D.images.path[image])) + args(image)]);
   if (ancestors.length) {
     fields.push(['process.ancestors', ancestors.map(link => string(D.images.path[P.image[link]])).join('  ←  ')]);
   }
@@ -83,7 +78,7 @@ function ruleWhy(event, rule) {
   const looked = isCounting ? rows : rows.filter(([field]) =>
     new RegExp(`(^|[^\\w.])${field.replace('.', '\\.')}\\b`).test(rule.condition));
   const others = isCounting ? values : rows.filter(row => !looked.includes(row));
-  const node = el('section.why', el('h4', rule.name || rule.id), el('p.about', rule.about),
+  const node = el('section.why', el('h4', rule.name || rule.id), el('p.about', rule.about.replaceAll('\uE000\\n\uE001', ' ')),
     el('p.note', `${rule.action} · `, el('code', rule.id), ` · ${rule.set} · ${plural(rule.hits, 'hit')}`,
       rule.tags.map(tag => el('span.tag', tag))),
     el('h5', isCounting ? 'It fires when these counts' : 'It fires when'),
@@ -164,7 +159,7 @@ function openProcess(process) {
   const image = P.image[process];
   const life = P.end[process] < 0 ? '' : `, ${duration(Math.max(0, P.end[process] - P.start[process]))}`;
   openDrawer(programName(process),
-    el('p.big', el('code', string(D.images.path[image]) + commandTail(image))),
+    el('p.big', el('code', execWords(image))),
     factList([
       ['Process', `pid ${P.pid[process]}, user ${P.uid[process]}`],
       ['Life', `${offset(P.start[process] + D.shift)}${life}, ${statusWords(process)}`],

@@ -33,7 +33,7 @@ function eventsSection() {
     open: index => openEvent(events.shown[index]),
   });
   const left = Object.entries(D.leftOut);
-  node.append(el('div.bar', events.search, kinds, check('at which a rule fired', 'onlyRules'), check('failed', 'onlyFailed')),
+  add(node, el('div.bar', events.search, kinds, check('at which a rule fired', 'onlyRules'), check('failed', 'onlyFailed')),
     el('div.bar', events.note, events.ofProcess),
     left.length ? el('p.warn-note', `There was no room in this page for ${left.map(([type, count]) => `${number(count)} ${type}`).join(', ')}. They are in events.jsonl, and counted in the timeline.`) : null,
     events.list.scroller);
@@ -52,7 +52,7 @@ function wordMatches(words) {
     if (!folders.has(folder)) folders.set(folder, plain(string(folder)).toLowerCase() + '/');
     texts[i] = (folders.get(folder) + plain(S.text[i]).toLowerCase()).includes(words) ? 1 : 0;
   }
-  const images = D.images.path.map((path, i) => texts[path] | texts[D.images.argv[i]] | texts[D.images.script[i]]);
+  const images = D.images.path.map((path, i) => texts[path] | texts[D.images.args[i]] | texts[D.images.script[i]]);
   return {texts, images};
 }
 

@@ -43,7 +43,7 @@ function printedTree() {
   const list = el('ul.printed-tree');
   const walk = (process, level) => {
     if (!A.below[process] || list.childElementCount > 400) return;
-    const entry = el('li', el('b', programName(process)), el('code', commandTail(P.image[process])),
+    const entry = el('li', el('b', programName(process)), el('code', args(P.image[process])),
       el('span.note', ` pid ${P.pid[process]}${A.own[process] ? `, ${plural(A.own[process], 'detection')}` : ''}`));
     entry.style.setProperty('--level', Math.min(level, 24));
     list.append(entry);

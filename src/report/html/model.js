@@ -103,14 +103,9 @@ const typeName = event => D.types[E.type[event]].name;
 const timeOf = event => E.time[event] + D.shift;
 
 const imagePath = image => string(D.images.script[image] || D.images.path[image]);
+const args = image => D.images.args[image] ? ' ' + string(D.images.args[image]) : '';
 // "cc1 -quiet main.c": the program by its name, then its arguments.
-function command(image) {
-  if (!image) return 'a process that is not listed';
-  const argv = string(D.images.argv[image]);
-  const name = lastPart(string(D.images.path[image])) || '(unknown)';
-  const space = argv.indexOf(' ');
-  return space < 0 ? name : name + argv.slice(space);
-}
+const command = image => image ? (lastPart(imagePath(image)) || '(unknown)') + args(image) : 'a process that is not listed';
 function programName(process) {
   const image = P.image[process];
   return image ? lastPart(imagePath(image)) || '(unknown)' : 'a process that is not listed';
@@ -159,12 +154,8 @@ function describe(event) {
   }
 }
 function execWords(image) {
-  const script = D.images.script[image];
-  const path = string(D.images.path[image]);
-  const argv = string(D.images.argv[image]);
-  const space = argv.indexOf(' ');
-  const rest = space < 0 ? '' : argv.slice(space);
-  return script ? `${string(script)} (${lastPart(path)}${rest})` : path + rest;
+  const interpreter = D.images.script[image] ? ` (by ${lastPart(string(D.images.path[image]))})` : '';
+  return imagePath(image) + args(image) + interpreter;
 }
 
 const marksOf = event => MARKS.filter((_, i) => E.flags[event] >> 3 & 1 << i);

@@ -93,7 +93,7 @@ function placeNode(place) {
   const node = el('div.place' + (isAlarming(place) ? '.alarming' : ''),
     el('div.place-head', isAlarming(place) ? icon('alert') : icon('net'),
       attributes(button('thing', () => openEvent(place.first), place.name), {title: plain(place.name)}),
-      el('span.note', counts.join(', '))), place.users.node());
+      el('span.note', counts.join(', '))), el('div', el('span.note', 'by '), place.users.node()));
   if (addresses.length) {
     node.append(el('div.addresses', addresses.slice(0, 4).map(([address]) => el('code', address)),
       addresses.length > 4 && el('span.note', `and ${addresses.length - 4} more addresses`)));
@@ -150,7 +150,7 @@ function gatherChanges() {
 function touchedRow(entry, kind) {
   return el('div.touched', icon(kind ? 'key' : 'file'),
     attributes(button('thing', () => openEvent(entry.first), entry.path), {title: plain(entry.path)}),
-    el('span.note', kind ? `${kind}, ${entry.words}` : [...entry.how].join(', ')), entry.users.node());
+    el('div', el('span.note', kind ? `${kind}, ${entry.words} by ` : `${[...entry.how].join(', ')} by `), entry.users.node()));
 }
 
 // Where each sensitive file was first opened, and by whom.

@@ -26,6 +26,7 @@ function verdict() {
   let said = serious.length ? `${plural(serious.length, 'rule')} fired, ${plural(hits, 'hit')}.`
     : D.ruleSets.length ? 'No rule fired.' : 'No rules were given.';
   if (D.termination) said += ` The job was ended by ${D.termination.rule || 'a rule'}.`;
+  const behind = whoIsBehind();
   const lost = D.losses.reduce((sum, loss) => sum + loss.count, 0);
   const blind = D.coverage.filter(entry => !entry.available).length;
   const mark = {passed: 'ok', detected: 'alert', terminated: 'stop'}[D.result];
@@ -39,12 +40,23 @@ function verdict() {
     fact('Watched', D.coverage.length ? `${D.coverage.length - blind} of ${D.coverage.length}` : '-', 'kinds of events',
       blind ? 'warn' : 'good'));
   const node = el('section.verdict.' + D.result,
-    el('div.verdict-line', el('span.mark', icon(mark)), el('div', el('h1', words[D.result]), el('p.said', said)),
+    el('div.verdict-line', el('span.mark', icon(mark)), el('div', el('h1', words[D.result]), el('p.said', said, behind)),
       el('div.which', el('b', D.name), el('code', D.command.join(' ')))), facts);
   const problems = [...D.problems];
   if (D.restarts) problems.push(`The sensor was restarted ${plural(D.restarts, 'time')} while the job ran.`);
   if (problems.length) node.append(el('ul.problems', problems.map(text => el('li', text))));
   return node;
+}
+
+const alarmingEvents = () => [...A.rulesOf.keys()].sort((a, b) => a - b).filter(event => isSerious(A.rulesOf.get(event)));
+
+// The chain that all detections have in common, in a few words.
+function whoIsBehind() {
+  const branches = branchesOf(stepsOf(alarmingEvents()));
+  if (!branches.length) return null;
+  if (branches.length > 1) return ` In ${branches.length} branches of the job.`;
+  const common = commonChain(branches[0]);
+  return common.length ? [' Behind it: ', chainLine(common[common.length - 1])] : null;
 }
 
 // Steps: what was seen, with all rules that fired at it; the same thing done again joins the first.
@@ -112,16 +124,18 @@ function countedLinks(process, from) {
 
 function branchNode(steps) {
   const common = commonChain(steps);
-  const who = el('ol.crumbs', common.map(process => el('li',
-    attributes(button('link', () => openProcess(process), command(P.image[process])), {title: plain(command(P.image[process]))}))));
+  const who = el('ol.crumbs', common.map((process, i) => {
+    const link = el('li', button('link', () => openProcess(process), el('b', programName(process)), el('span', args(P.image[process]))));
+    link.style.setProperty('--level', Math.min(i, 6));
+    return link;
+  }));
   const head = el('header', el('span.label', 'Who'), who);
   return el('article.branch', head, el('ol.steps', steps.map(step => stepNode(step, common.length))));
 }
 
 function whatHappened() {
-  const events = [...A.rulesOf.keys()].sort((a, b) => a - b);
-  const serious = events.filter(event => isSerious(A.rulesOf.get(event)));
-  const collected = events.filter(event => !isSerious(A.rulesOf.get(event)));
+  const serious = alarmingEvents();
+  const collected = [...A.rulesOf.keys()].sort((a, b) => a - b).filter(event => !isSerious(A.rulesOf.get(event)));
   const node = el('section.card.happened', el('h2', 'What happened'));
   node.id = 'happened';
   if (!serious.length) {

@@ -2,7 +2,8 @@
 // Elements and texts. Whatever a job controls reaches the page through put(), which makes text nodes
 // only: nothing in this report is ever parsed as markup.
 
-const ESCAPES = /\uE000([^\uE001]*)\uE001/g;
+// And arguments that were cut for what they may hold.
+const ESCAPES = /\uE000([^\uE001]*)\uE001|<truncated, (\d+) bytes>|<redacted>/g;
 
 // Text with what was spelled out (controls, invisible characters, bytes that are no text) marked.
 function put(node, text) {
@@ -10,8 +11,9 @@ function put(node, text) {
   for (const match of text.matchAll(ESCAPES)) {
     if (match.index > at) node.append(text.slice(at, match.index));
     const escape = document.createElement('i');
-    escape.className = 'esc';
-    escape.textContent = match[1];
+    escape.className = match[1] === undefined ? 'cut' : 'esc';
+    escape.textContent = match[1] ?? (match[2] ? '…' : 'redacted');
+    if (match[2]) escape.title = `cut off after 12 of ${match[2]} bytes`;
     node.append(escape);
     at = match.index + match[0].length;
   }

@@ -72,7 +72,7 @@ function treeRow(row, index) {
     ? attributes(button('twist', () => toggleProcess(process), tree.open[process] ? '▾' : '▸'), {tabindex: '-1', 'aria-hidden': 'true'})
     : el('span.twist');
   const image = P.image[process];
-  const name = el('span.name', el('b', programName(process)), el('span.args', commandTail(image)));
+  const name = el('span.name', el('b', programName(process)), el('span.args', args(image)));
   name.title = plain(command(image));
   row.append(twist, name);
   const badge = (count, kind, title) => count && row.append(attributes(el('span.badge.' + kind, number(count)), {title}));
@@ -112,7 +112,7 @@ function searchTree() {
   tree.matches.textContent = '';
   if (wanted) {
     const isMatch = D.images.path.map((_, image) => image > 0 &&
-      plain(`${string(D.images.path[image])} ${string(D.images.argv[image])} ${string(D.images.script[image])}`).toLowerCase().includes(wanted));
+      plain(`${string(D.images.path[image])} ${string(D.images.args[image])} ${string(D.images.script[image])}`).toLowerCase().includes(wanted));
     tree.found = new Set();
     for (let i = 1; i < P.count; i++) {
       if (isMatch[P.image[i]] || String(P.pid[i]) === wanted) tree.found.add(i);
