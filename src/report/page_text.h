@@ -11,6 +11,7 @@
 // Threads: pure functions. Allocate only what `out` needs to grow.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -23,5 +24,16 @@ void append_page_html(std::string& out, std::string_view text, bool marked = tru
 
 // Whether append_page_json would write `text` as it is.
 bool is_plain_page_json(std::string_view text);
+
+// How many characters a number takes.
+constexpr std::size_t decimal_length(std::int64_t number) {
+  std::size_t length = number < 0 ? 2 : 1;
+  for (auto rest = number < 0 ? 0 - static_cast<std::uint64_t>(number)
+                              : static_cast<std::uint64_t>(number);
+       rest >= 10; rest /= 10) {
+    ++length;
+  }
+  return length;
+}
 
 }  // namespace cicd

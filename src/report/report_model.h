@@ -89,8 +89,9 @@ struct ReportValues {
 
 class ReportModel {
  public:
-  // What the data may take on the page, about. The page itself and the summary come on top.
-  static constexpr std::size_t kMaxPageBytes = 9'000'000;
+  // What the data may take on the page. The page itself and the summary come on top, so that all
+  // stays below 10 MiB.
+  static constexpr std::size_t kMaxPageBytes = 9'700'000;
 
   explicit ReportModel(std::size_t max_page_bytes = kMaxPageBytes);
 
@@ -123,6 +124,7 @@ class ReportModel {
 
   std::size_t limit_of(const EventRecord& record) const;
   void append(const EventRecord& record, std::uint32_t process, std::uint32_t image);
+  std::size_t page_bytes_of(const ReportEvent& event) const;
   void fill_texts(const EventRecord& record, ReportEvent& event);
   void append_values(const EventRecord& record);
   CachedProcess process_of(const Process& process, std::uint64_t boot_epoch_ns);

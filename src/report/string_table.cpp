@@ -10,8 +10,6 @@ namespace cicd {
 
 namespace {
 
-// Quotes, comma, and the number of the folder with its comma.
-constexpr std::size_t kBytesAroundText = 8;
 // U+E000, the cut, U+E001: it shows like an escape, so no name can pretend to be cut.
 constexpr std::string_view kCutMark = "\xEE\x80\x80...\xEE\x80\x81";
 
@@ -54,10 +52,12 @@ std::uint32_t StringTable::intern_below(std::string_view text, std::uint32_t fol
       });
   if (found != IndexTable::kNone) return found;
   const std::string_view stored = arena_.store(json);
+  // Quotes and a comma, and the folder as the difference to the one before with a comma.
+  const auto difference = std::int64_t{folder} - std::int64_t{entries_.back().folder};
+  page_bytes_ += json.size() + 4 + decimal_length(difference);
   const auto added = static_cast<std::uint32_t>(entries_.size());
   entries_.push_back({stored.data(), static_cast<std::uint32_t>(stored.size()), folder});
   index_.insert(added, [this](std::uint32_t index) { return hash_of(index); });
-  page_bytes_ += json.size() + kBytesAroundText;
   return added;
 }
 

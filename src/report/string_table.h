@@ -34,7 +34,7 @@ class StringTable {
   std::string_view json_of(std::uint32_t index) const {
     return {entries_[index].text, entries_[index].bytes};
   }
-  // How long all of it is on the page, about.
+  // How long all of it is on the page.
   std::size_t page_bytes() const { return page_bytes_; }
 
  private:

@@ -114,7 +114,7 @@ function drawAxis(g, colour, height) {
   for (let us = 0; us <= D.lengthUs; us += step) {
     const x = Math.min(toX(us), timeline.width - 1);
     g.fillRect(x, height - AXIS_HEIGHT, 1, 5);
-    const text = us === 0 ? '0' : duration(us).replace(/\.0+ /, ' ');
+    const text = us === 0 ? '0' : duration(us).replace(/(\.\d*?)0+ /, '$1 ').replace('. ', ' ');
     g.textAlign = x > timeline.width - 30 ? 'right' : x < 12 ? 'left' : 'center';
     g.fillText(text, x, height - AXIS_HEIGHT / 2 + 3);
   }
