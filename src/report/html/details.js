@@ -15,9 +15,10 @@ function chainList(process, from = 0) {
   return list;
 }
 
-// "bash → pip → sh → curl" in one line.
+// "bash → pip → sh → curl" in one line; `from` leaves out the programs before it.
 function chainLine(process, from = 0) {
   const words = chainWords(process).slice(from);
+  if (!words.length) words.push(programName(process));
   const line = el('span.chainline');
   words.forEach((word, i) => add(line, i > 0 && el('span.arrow', ' → '),
     el(i === words.length - 1 ? 'b' : 'span', word)));
@@ -81,7 +82,7 @@ function ruleWhy(event, rule) {
   const node = el('section.why', el('h4', rule.name || rule.id), el('p.about', rule.about.replaceAll('\uE000\\n\uE001', ' ')),
     el('p.note', `${rule.action} · `, el('code', rule.id), ` · ${rule.set} · ${plural(rule.hits, 'hit')}`,
       rule.tags.map(tag => el('span.tag', tag))),
-    el('h5', isCounting ? 'It fires when these counts' : 'It fires when'),
+    el('h5', 'It fires when'),
     conditionCode(rule.condition, names));
   for (const exception of rule.exceptions) {
     node.append(el('h5', 'but not when'), conditionCode(exception, names));

@@ -29,7 +29,7 @@ function eventsSection() {
   events.note = attributes(el('span.note'), {'aria-live': 'polite'});
   events.ofProcess = el('span.of-process');
   events.list = new VirtualList({
-    role: 'listbox', rowRole: 'option', label: 'Events', rowHeight: 26, render: eventRow,
+    role: 'listbox', rowRole: 'option', label: 'Events', rowHeight: 26, reuses: true, render: eventRow,
     open: index => openEvent(events.shown[index]),
   });
   const left = Object.entries(D.leftOut);
@@ -96,18 +96,25 @@ function processesBelow(process) {
   return within;
 }
 
+// Scrolling fills the same elements with other words.
 function eventRow(row, index) {
+  if (!row.parts) {
+    row.parts = ['when', 'dot', 'who', 'verb', 'words', 'rule'].map(name => el('span.' + name));
+    row.append(...row.parts);
+  }
+  const [when, dot, who, verb, words, rule] = row.parts;
   const event = events.shown[index];
   const rules = A.rulesOf.get(event);
-  const {verb, what} = describe(event);
-  row.classList.add('event-row');
-  if (rules) row.classList.add(severity(rules));
-  if (E.flags[event] & FAILED) row.classList.add('failed');
-  const words = el('span.words', what);
-  words.title = plain(what);
-  row.append(el('span.when', offset(timeOf(event))), el('span.dot.lane' + E.lane[event]),
-    el('span.who', programName(E.process[event])), el('span.verb', verb), words);
-  if (rules) row.append(el('span.rule', rules.map(rule => D.rules[rule].name || D.rules[rule].id).join(' · ')));
+  const act = describe(event);
+  row.className = `row event-row${rules ? ' ' + severity(rules) : ''}${E.flags[event] & FAILED ? ' failed' : ''}`;
+  when.textContent = offset(timeOf(event));
+  dot.className = 'dot lane' + E.lane[event];
+  fill(who, programName(E.process[event]));
+  verb.textContent = act.verb;
+  fill(words, act.what);
+  words.title = plain(act.what);
+  rule.hidden = !rules;
+  if (rules) fill(rule, rules.map(index => D.rules[index].name || D.rules[index].id).join(' · '));
 }
 
 function showEventsOf(process) {

@@ -3,8 +3,8 @@
 // recycled, so scrolling makes no elements. With the keyboard: arrows, page keys, Home, End, Enter.
 
 class VirtualList {
-  // options: role, rowRole, label, rowHeight, render(row element, index), open(index),
-  // key(event, index): true when it was used.
+  // options: role, rowRole, label, rowHeight, render(row element, index), reuses (render() fills what
+  // it made before), open(index), key(event, index): true when it was used.
   constructor(options) {
     this.options = options;
     this.count = 0;
@@ -64,8 +64,10 @@ class VirtualList {
       row.dataset.index = String(index);
       row.id = `${this.options.label.replace(/\W/g, '')}-${index}`;
       row.style.transform = `translateY(${index * this.options.rowHeight}px)`;
-      row.replaceChildren();
-      row.className = 'row';
+      if (!this.options.reuses) {
+        row.replaceChildren();
+        row.className = 'row';
+      }
       this.options.render(row, index);
     }
     const isCurrent = index === this.current;

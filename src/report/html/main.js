@@ -26,7 +26,7 @@ function bindPrinting() {
   let opened = [];
   addEventListener('beforeprint', () => {
     closeDrawer();
-    opened = [...document.querySelectorAll('#parts details:not([open]):not(.noted)')];
+    opened = [...document.querySelectorAll('#parts details:not([open]):not(.noted):not(.again)')];
     for (const node of opened) node.open = true;
     drawTimeline();
   });

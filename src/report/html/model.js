@@ -117,11 +117,9 @@ function chainOf(process) {
   for (let at = process; at; at = P.parent[at]) chain.push(at);
   return chain.reverse();
 }
-// The same in words; forks of one program count once.
-function chainWords(process) {
-  const names = chainOf(process).map(programName);
-  return names.filter((name, i) => i === 0 || name !== names[i - 1]);
-}
+// The same without those that only forked: they are what their parent is.
+const programsOf = process => chainOf(process).filter(link => P.image[link] !== P.image[P.parent[link]]);
+const chainWords = process => programsOf(process).map(programName);
 
 const isAnswer = event => string(E.detail[event]).includes(' = ');
 

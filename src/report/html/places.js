@@ -92,8 +92,8 @@ function placeNode(place) {
   const addresses = [...place.addresses].sort((a, b) => b[1] - a[1]);
   const node = el('div.place' + (isAlarming(place) ? '.alarming' : ''),
     el('div.place-head', isAlarming(place) ? icon('alert') : icon('net'),
-      attributes(button('thing', () => openEvent(place.first), place.name), {title: plain(place.name)}),
-      el('span.note', counts.join(', '))), el('div', el('span.note', 'by '), place.users.node()));
+      el('div', attributes(button('thing', () => openEvent(place.first), place.name), {title: plain(place.name)}), ' ',
+        el('span.note', counts.join(', ')))), el('div', el('span.note', 'by '), place.users.node()));
   if (addresses.length) {
     node.append(el('div.addresses', addresses.slice(0, 4).map(([address]) => el('code', address)),
       addresses.length > 4 && el('span.note', `and ${addresses.length - 4} more addresses`)));

@@ -64,7 +64,7 @@ function stepsOf(events) {
   const steps = new Map();
   for (const event of events) {
     const rules = A.rulesOf.get(event);
-    const key = `${E.process[event]} ${E.type[event]} ${rules.join(' ')}`;
+    const key = `${programsOf(E.process[event]).join('>')} ${E.type[event]} ${rules.join(' ')}`;
     if (steps.has(key)) steps.get(key).again.push(event);
     else steps.set(key, {event, rules, again: []});
   }
@@ -75,7 +75,7 @@ function stepsOf(events) {
 function branchesOf(steps) {
   const branches = new Map();
   for (const step of steps) {
-    const chain = chainOf(E.process[step.event]);
+    const chain = programsOf(E.process[step.event]);
     const key = chain[Math.min(1, chain.length - 1)] || 0;
     if (!branches.has(key)) branches.set(key, []);
     branches.get(key).push(step);
@@ -84,9 +84,9 @@ function branchesOf(steps) {
 }
 
 function commonChain(steps) {
-  let common = chainOf(E.process[steps[0].event]);
+  let common = programsOf(E.process[steps[0].event]);
   for (const {event} of steps) {
-    const chain = chainOf(E.process[event]);
+    const chain = programsOf(E.process[event]);
     let length = 0;
     while (length < common.length && common[length] === chain[length]) length++;
     common = common.slice(0, length);
@@ -96,8 +96,7 @@ function commonChain(steps) {
 
 function stepNode(step, from) {
   const {verb, what} = describe(step.event);
-  const process = E.process[step.event];
-  const who = chainOf(process).length > from ? chainLine(process, countedLinks(process, from)) : el('b', programName(process));
+  const who = chainLine(E.process[step.event], from);
   const why = el('div.why-box');
   why.hidden = true;
   const chips = step.rules.map(rule => el('li.chip.' + D.rules[rule].action, D.rules[rule].name || D.rules[rule].id));
@@ -107,19 +106,17 @@ function stepNode(step, from) {
     toggle.setAttribute('aria-expanded', String(!why.hidden));
   }, 'Why');
   toggle.setAttribute('aria-expanded', 'false');
-  const again = step.again.length ? el('span.note', ` and ${plural(step.again.length, 'time')} more`) : null;
+  const again = step.again.length ? againNode(step.again) : null;
   return el('li.step.' + severity(step.rules),
     el('div.when', offset(timeOf(step.event))),
-    el('div.act', el('div.what', who, ` ${verb} `, attributes(button('thing', () => openEvent(step.event), what), {title: plain(what)}), again),
+    el('div.act', el('div.what', who, ` ${verb} `, attributes(button('thing', () => openEvent(step.event), what), {title: plain(what)})), again,
       el('ul.chips', chips, el('li', toggle)), why));
 }
 
-// Links of a chain line that the first `from` processes make: forks of one program count once.
-function countedLinks(process, from) {
-  const chain = chainOf(process);
-  const names = chain.slice(0, from).map(programName).filter((name, i, all) => i === 0 || name !== all[i - 1]);
-  const isSame = from > 0 && from < chain.length && programName(chain[from]) === programName(chain[from - 1]);
-  return isSame ? names.length - 1 : names.length;
+// The same done again, with other things: folded.
+function againNode(events) {
+  return el('details.again', el('summary', `and ${number(events.length)} more like this`),
+    shortList(events, 20, event => button('thing', () => openEvent(event), describe(event).what), 'of them'));
 }
 
 function branchNode(steps) {

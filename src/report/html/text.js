@@ -21,6 +21,16 @@ function put(node, text) {
   return node;
 }
 
+// The same in place of what is there; most texts are one node.
+function fill(node, text) {
+  if (/[\uE000<]/.test(text)) {
+    node.textContent = '';
+    put(node, text);
+  } else {
+    node.textContent = text;
+  }
+}
+
 // For titles, labels and searches, where nothing can be marked.
 const plain = text => text.replace(/[\uE000\uE001]/g, '');
 

@@ -238,7 +238,7 @@ def test_timeline_picks_a_stretch():
 def test_without_javascript_a_summary_shows():
     page = opened(scripts=False)
     text = page.evaluate("document.body.innerText")
-    for words in ("detected", "What happened", "hostile_file", "Where it went", "127.0.0.1:9/udp",
+    for words in ("Detected", "What happened", "hostile_file", "Where it went", "127.0.0.1:9/udp",
                   "Sensitive files", ".aws/credentials"):
         assert words in text, f"no '{words}' in {text[:600]}"
     is_quiet(page)
