@@ -4,7 +4,7 @@
  * The entry stays after the return, marked as done, so that two things can be told apart: a probe
  * that fires twice for one call (a file attached to by two names) and a return whose call was not
  * seen (counted). The map is LRU: a thread that dies in the middle of a call leaves nothing.
- * One map an object; a call inside of a call of the same object displaces the outer one.
+ * One map a file; a call inside of a call of the same file displaces the outer one.
  */
 #ifndef CICD_CALL_ARGS_H
 #define CICD_CALL_ARGS_H
@@ -26,6 +26,8 @@ struct call_args {
   __u32 is_done;
   __u32 pad0;
 };
+
+#define calls CICD_OWN(calls)
 
 struct {
   __uint(type, BPF_MAP_TYPE_LRU_HASH);

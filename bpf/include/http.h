@@ -54,6 +54,11 @@ struct http_scratch {
   char strings[CICD_HTTP_METHOD_BYTES + CICD_HTTP_PREFIX + CICD_NAME_MAX];
 };
 
+#define http_scratches CICD_OWN(http_scratches)
+#define http_chunk CICD_OWN(http_chunk)
+#define http_parse CICD_OWN(http_parse)
+#define http_build CICD_OWN(http_build)
+
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
   __uint(max_entries, CICD_HTTP_SCRATCHES);

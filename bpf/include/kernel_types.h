@@ -7,6 +7,15 @@
 #ifndef CICD_KERNEL_TYPES_H
 #define CICD_KERNEL_TYPES_H
 
+/*
+ * All files are linked into one object (cmake/CicdBpf.cmake). A map or global function that stands
+ * in a header and that each file is to have for itself gets the file's name behind its own:
+ *     #define walk_path CICD_OWN(walk_path)
+ */
+#define CICD_JOIN_EXPANDED(name, file) name##_##file
+#define CICD_JOIN(name, file) CICD_JOIN_EXPANDED(name, file)
+#define CICD_OWN(name) CICD_JOIN(name, CICD_FILE)
+
 #include <linux/bpf.h>
 #include <linux/types.h>
 #include <stdbool.h>
@@ -16,6 +25,7 @@ typedef int pid_t;
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 struct qstr {
+  __u64 hash_len;
   const unsigned char *name;
 };
 struct hlist_bl_node {

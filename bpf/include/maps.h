@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Every map that more than one object uses. programs/maps.bpf.c makes them; the loader hands their
- * descriptors to the other objects (bpf_map__reuse_fd), so that an object that fails takes nothing
- * with it. Maps of one program only (scratch, sk_storage) stand in its own file.
+ * Every map that more than one file of programs uses. They are weak: each file defines them, and
+ * the linker makes one of each. Maps of one file only (scratch, sk_storage) stand in that file;
+ * those in a header that each file is to have for itself are named with CICD_OWN.
  *
  *   control_ring     samples of processes, cgroups, network     W kernel        R consumer
  *   bulk_ring        samples of opens                           W kernel        R consumer
@@ -37,40 +37,40 @@
 struct {
   __uint(type, BPF_MAP_TYPE_RINGBUF);
   __uint(max_entries, 1 << 20);
-} control_ring SEC(".maps");
+} control_ring SEC(".maps") __weak;
 
 struct {
   __uint(type, BPF_MAP_TYPE_RINGBUF);
   __uint(max_entries, 1 << 20);
-} bulk_ring SEC(".maps");
+} bulk_ring SEC(".maps") __weak;
 
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
   __uint(max_entries, CICD_TRACKED_MAX);
   __type(key, __u64);
   __type(value, __u32);
-} tracked_cgroups SEC(".maps");
+} tracked_cgroups SEC(".maps") __weak;
 
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
   __uint(max_entries, CICD_MEMBERS_MAX);
   __type(key, __u32);
   __type(value, struct cicd_member);
-} members SEC(".maps");
+} members SEC(".maps") __weak;
 
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
   __uint(max_entries, CICD_ESCAPED_MAX);
   __type(key, __u32);
   __type(value, __u32);
-} escaped SEC(".maps");
+} escaped SEC(".maps") __weak;
 
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
   __uint(max_entries, CICD_SLOTS_MAX *CICD_LOSS_STRIDE);
   __type(key, __u32);
   __type(value, __u64);
-} loss SEC(".maps");
+} loss SEC(".maps") __weak;
 
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
@@ -78,7 +78,7 @@ struct {
   __uint(max_entries, 1);
   __type(key, __u32);
   __type(value, struct cicd_shared);
-} shared SEC(".maps");
+} shared SEC(".maps") __weak;
 
 struct cicd_socket_owner {
   __u64 start_time_ns;
@@ -94,7 +94,7 @@ struct {
   __uint(map_flags, BPF_F_NO_PREALLOC);
   __type(key, int);
   __type(value, struct cicd_socket_owner);
-} socket_owners SEC(".maps");
+} socket_owners SEC(".maps") __weak;
 
 static __always_inline struct cicd_shared *shared_memory(void) {
   __u32 zero = 0;

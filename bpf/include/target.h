@@ -38,6 +38,8 @@ struct act_key {
 #define EEXIST 17
 
 /* Acts that were reported. One that is pushed out is reported again. */
+#define reported_acts CICD_OWN(reported_acts)
+
 struct {
   __uint(type, BPF_MAP_TYPE_LRU_HASH);
   __uint(max_entries, CICD_REPEATS_MAX);

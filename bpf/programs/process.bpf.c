@@ -12,8 +12,11 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* Since 6.16 the tracepoint says itself whether this is the last thread (set by the loader). */
-const volatile bool exit_has_group_dead = false;
+/*
+ * Since 6.16 the tracepoint says itself whether this is the last thread. Set by the loader, which
+ * finds it by its section.
+ */
+SEC(".rodata.process") const volatile bool exit_has_group_dead = false;
 
 #define SIGNAL_GROUP_EXIT 0x00000004
 

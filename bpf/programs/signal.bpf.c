@@ -23,7 +23,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 static __always_inline bool on_stack_of(struct task_struct *task, const void *arguments) {
   unsigned long at = (unsigned long)arguments;
   unsigned long low = (unsigned long)BPF_CORE_READ(task, stack);
-  unsigned long high = low + kernel_stack_bytes;
+  unsigned long high = low + CICD_KERNEL_STACK_BYTES;
   /* The verifier takes comparisons of a pointer, but no difference of it. */
   asm volatile("" : "+r"(at), "+r"(low), "+r"(high));
   if (at < low) return false;

@@ -2,6 +2,7 @@
 // Connects of Unix sockets and datagrams on unconnected ones, from the hooks in the kernel's own
 // sockets (6.7 and later): whatever leads there, 32-bit calls and io_uring too. Attached once at
 // the root of the v2 hierarchy; the verdict is always "allow".
+#define CICD_NO_TYPED_TASK
 #include "kernel_types.h"
 
 #include <bpf/bpf_core_read.h>

@@ -12,7 +12,8 @@
 
 namespace cicd {
 
-// One compiled object per family; a family that fails to load costs only itself.
+// One file of bpf/programs per family. All are loaded together; when that fails, family by family,
+// and then program by program, so that one that fails costs only itself.
 enum class HookFamily : std::uint8_t {
   kProcess,
   kCgroup,

@@ -3,6 +3,7 @@
 
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
@@ -36,15 +37,13 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-// A busy consumer looks this often; in between only a ring that fills up wakes it.
-constexpr milliseconds kPace{3};
 // The kernel wakes a paced consumer when a ring is filled to one part in kWakeFraction.
 constexpr std::size_t kWakeFraction = 4;
 
-constexpr std::size_t kControlBytesPerCpu = std::size_t{1} << 20;
+constexpr std::size_t kControlBytesPerCpu = std::size_t{2} << 20;
 constexpr std::size_t kBulkBytesPerCpu = std::size_t{4} << 20;
 constexpr std::size_t kSmallestRing = std::size_t{256} << 10;
-constexpr std::size_t kLargestControl = std::size_t{16} << 20;
+constexpr std::size_t kLargestControl = std::size_t{32} << 20;
 constexpr std::size_t kLargestBulk = std::size_t{64} << 20;
 constexpr std::size_t kMemoryFraction = 128;  // a ring takes at most this part of the memory
 
@@ -111,7 +110,8 @@ class KernelSource final : public LiveSource {
         cgroup_root_(std::move(cgroup_root)),
         prober_(programs_, options.tls_capture),
         tls_capture_(options.tls_capture),
-        strict_(options.strict) {}
+        strict_(options.strict),
+        pace_(options.pace) {}
   ~KernelSource() override = default;
 
   Result<> watch_rings();
@@ -119,6 +119,7 @@ class KernelSource final : public LiveSource {
   // Before the job hooks, after the others.
   void choose_backends(const std::map<std::string, std::string>& wanted);
   void set_wake_thresholds(std::size_t control_bytes, std::size_t bulk_bytes);
+  Result<> remember_opens();
 
   Result<std::size_t> poll(milliseconds max_wait, SampleSink sink) override;
   void commit() override { rings_.commit(); }
@@ -163,6 +164,7 @@ class KernelSource final : public LiveSource {
   std::bitset<CICD_SLOTS_MAX> used_slots_;
   bool job_hooks_ = false;
   const bool strict_;
+  const milliseconds pace_;
   ClockInfo clock_{now_ns(CLOCK_REALTIME) - now_ns(CLOCK_BOOTTIME)};
   steady_clock::time_point last_drain_{};
 };
@@ -184,6 +186,15 @@ Result<> KernelSource::watch_rings() {
 void KernelSource::set_wake_thresholds(std::size_t control_bytes, std::size_t bulk_bytes) {
   shared_.get()->control_wake_bytes = control_bytes / kWakeFraction;
   shared_.get()->bulk_wake_bytes = bulk_bytes / kWakeFraction;
+}
+
+Result<> KernelSource::remember_opens() {
+  std::uint64_t secret = 0;
+  if (::getrandom(&secret, sizeof(secret), 0) != sizeof(secret)) {
+    return fail_errno(errno, "getrandom");
+  }
+  shared_.get()->open_secret = secret | 1;  // 0 would be: none
+  return {};
 }
 
 Result<> KernelSource::attach(const HookInfo& hook) {
@@ -340,8 +351,8 @@ Result<std::size_t> KernelSource::poll(milliseconds max_wait, SampleSink out) {
   };
   const steady_clock::time_point begin = steady_clock::now();
   const auto since_last = std::chrono::duration_cast<milliseconds>(begin - last_drain_);
-  if (max_wait.count() > 0 && since_last < kPace) {
-    sleep(CICD_CONSUMER_PACED, std::min(kPace - since_last, max_wait));
+  if (max_wait.count() > 0 && since_last < pace_) {
+    sleep(CICD_CONSUMER_PACED, std::min(pace_ - since_last, max_wait));
   }
   std::size_t count = rings_.drain(sink);
   if (count == 0) {
@@ -489,6 +500,9 @@ Result<std::unique_ptr<LiveSource>> LiveSource::open(const LiveOptions& options)
                                                RingConsumer(std::move(*control), std::move(*bulk)),
                                                std::move(*shared), std::move(*root), options);
   source->set_wake_thresholds(control_bytes, bulk_bytes);
+  if (Result<> remembered = options.dedup ? source->remember_opens() : Result<>(); !remembered) {
+    return std::unexpected(std::move(remembered).error());
+  }
   if (Result<> watched = source->watch_rings(); !watched) {
     return std::unexpected(std::move(watched).error());
   }

@@ -6,36 +6,17 @@
 #include <bpf/libbpf.h>
 #include <fcntl.h>
 
-#include <array>
+#include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <memory>
+#include <optional>
 #include <set>
 
-#include "cgroup.skel.h"
-#include "dns.skel.h"
-#include "exec_memory.skel.h"
-#include "file_change.skel.h"
-#include "file_open.skel.h"
-#include "http.skel.h"
-#include "io_uring.skel.h"
+#include "hooks.skel.h"
 #include "kernel/hook_catalogue.h"
 #include "kernel/kernel_release.h"
 #include "kernel/libbpf_log.h"
-#include "kernel_use.skel.h"
-#include "library.skel.h"
-#include "maps.skel.h"
-#include "mount.skel.h"
-#include "namespace.skel.h"
-#include "network.skel.h"
-#include "privilege.skel.h"
-#include "process.skel.h"
-#include "resolver.skel.h"
-#include "signal.skel.h"
-#include "strict.skel.h"
-#include "target.skel.h"
-#include "tls.skel.h"
-#include "unix_cgroup.skel.h"
-#include "unix_syscall.skel.h"
 
 namespace cicd {
 
@@ -45,36 +26,6 @@ struct ObjectCloser {
   void operator()(bpf_object* object) const { ::bpf_object__close(object); }
 };
 using BpfObject = std::unique_ptr<bpf_object, ObjectCloser>;
-
-// The skeletons serve as carriers of the compiled objects only.
-struct ObjectBytes {
-  const char* name;
-  const void* (*bytes)(std::size_t* size);
-};
-constexpr ObjectBytes kMaps = {"maps", maps_bpf__elf_bytes};
-constexpr std::array<ObjectBytes, kHookFamilyCount> kFamilies = {{
-    {"process", process_bpf__elf_bytes},
-    {"cgroup", cgroup_bpf__elf_bytes},
-    {"network", network_bpf__elf_bytes},
-    {"file_open", file_open_bpf__elf_bytes},
-    {"target", target_bpf__elf_bytes},
-    {"signal", signal_bpf__elf_bytes},
-    {"exec_memory", exec_memory_bpf__elf_bytes},
-    {"privilege", privilege_bpf__elf_bytes},
-    {"namespace", namespace_bpf__elf_bytes},
-    {"kernel_use", kernel_use_bpf__elf_bytes},
-    {"io_uring", io_uring_bpf__elf_bytes},
-    {"strict", strict_bpf__elf_bytes},
-    {"dns", dns_bpf__elf_bytes},
-    {"file_change", file_change_bpf__elf_bytes},
-    {"mount", mount_bpf__elf_bytes},
-    {"unix_cgroup", unix_cgroup_bpf__elf_bytes},
-    {"unix_syscall", unix_syscall_bpf__elf_bytes},
-    {"http", http_bpf__elf_bytes},
-    {"library", library_bpf__elf_bytes},
-    {"resolver", resolver_bpf__elf_bytes},
-    {"tls", tls_bpf__elf_bytes},
-}};
 
 // sched_process_exit says since this release whether the last thread has gone.
 constexpr KernelRelease kGroupDeadSince{6, 16};
@@ -90,94 +41,94 @@ void name_cgroup_hook(bpf_program* program) {
     ::bpf_program__set_expected_attach_type(program, type);
   }
 }
-// The one map of a single object that user space has business with.
-constexpr const char* kKnownLibraries = "known_libraries";
+
+// Maps that user space has business with; the others live as long as the programs that use them.
+constexpr std::string_view kOurMaps[] = {"control_ring", "bulk_ring", "escaped", "known_libraries",
+                                         "loss",         "members",   "shared",  "tracked_cgroups"};
+// process.bpf.c has its one constant in there.
+constexpr std::string_view kExitConstants = ".rodata.process";
 
 UniqueFd duplicate(int fd) { return UniqueFd(::fcntl(fd, F_DUPFD_CLOEXEC, 3)); }
 
 }  // namespace
 
 struct ProgramSet::Loader {
+  using Names = std::set<std::string, std::less<>>;
+
   const ProgramSetOptions& options;
   ProgramSet& set;
 
-  Result<BpfObject> open(const ObjectBytes& source) const {
+  Result<BpfObject> open() const {
     std::size_t size = 0;
-    const void* bytes = source.bytes(&size);
+    const void* bytes = hooks_bpf__elf_bytes(&size);
     bpf_object_open_opts opts{};
     opts.sz = sizeof(opts);
-    opts.object_name = source.name;
+    opts.object_name = "cicd";
     if (!options.btf_path.empty()) opts.btf_custom_path = options.btf_path.c_str();
     bpf_object* object = ::bpf_object__open_mem(bytes, size, &opts);
-    if (object == nullptr) return fail_errno(errno, std::string("open object ") + source.name);
+    if (object == nullptr) return fail_errno(errno, "open the object with the kernel programs");
     return BpfObject(object);
   }
 
-  Result<> load_maps() const {
-    LibbpfLog log;
-    Result<BpfObject> object = open(kMaps);
-    if (!object) return std::unexpected(std::move(object).error());
-    const auto set_size = [&](const char* name, std::size_t bytes) {
-      bpf_map* map = ::bpf_object__find_map_by_name(object->get(), name);
-      ::bpf_map__set_max_entries(map, static_cast<std::uint32_t>(bytes));
-    };
-    set_size("control_ring", options.control_ring_bytes);
-    set_size("bulk_ring", options.bulk_ring_bytes);
-    const int error = ::bpf_object__load(object->get());
-    if (error != 0) return fail_errno(-error, "make the BPF maps" + log.last_lines());
-    bpf_map* map = nullptr;
-    bpf_object__for_each_map(map, object->get()) {
-      UniqueFd fd = duplicate(::bpf_map__fd(map));
-      if (!fd) return fail_errno(errno, "keep a BPF map");
-      set.maps_[::bpf_map__name(map)] = std::move(fd);
-    }
-    return {};
-  }
-
-  Result<> prepare(bpf_object* object, bool group_dead) const {
+  // Sizes and constants; maps that an earlier object made serve this one too.
+  Result<> prepare(bpf_object* object) const {
     bpf_map* map = nullptr;
     bpf_object__for_each_map(map, object) {
       const std::string name = ::bpf_map__name(map);  // reuse_fd lets the map's own go
-      const int shared = set.map_fd(name);
-      if (shared >= 0) {
-        const int error = ::bpf_map__reuse_fd(map, shared);
+      if (const int made = set.map_fd(name); made >= 0) {
+        const int error = ::bpf_map__reuse_fd(map, made);
         if (error != 0) return fail_errno(-error, "share map " + name);
       }
-      if (group_dead && name.ends_with(".rodata")) {
+      if (name == kExitConstants) {
         std::size_t size = 0;
         void* value = const_cast<void*>(::bpf_map__initial_value(map, &size));
-        // process.bpf.c has this one constant.
-        if (value != nullptr && size >= 1) *static_cast<bool*>(value) = true;
+        if (value == nullptr || size < 1) return fail(ErrorCode::kInternal, "no constants");
+        *static_cast<bool*>(value) = running_kernel() >= kGroupDeadSince;
       }
+    }
+    const auto set_size = [&](const char* name, std::size_t bytes) {
+      if (set.map_fd(name) >= 0) return;
+      ::bpf_map__set_max_entries(::bpf_object__find_map_by_name(object, name),
+                                 static_cast<std::uint32_t>(bytes));
+    };
+    set_size("control_ring", options.control_ring_bytes);
+    set_size("bulk_ring", options.bulk_ring_bytes);
+    return {};
+  }
+
+  Result<> keep(bpf_object* object) const {
+    bpf_program* program = nullptr;
+    bpf_object__for_each_program(program, object) {
+      const int fd = ::bpf_program__fd(program);
+      if (fd < 0) continue;
+      UniqueFd kept = duplicate(fd);
+      if (!kept) return fail_errno(errno, "keep a BPF program");
+      set.programs_[::bpf_program__name(program)] = std::move(kept);
+    }
+    bpf_map* map = nullptr;
+    bpf_object__for_each_map(map, object) {
+      if (::bpf_map__is_internal(map) || set.map_fd(::bpf_map__name(map)) >= 0) continue;
+      UniqueFd kept = duplicate(::bpf_map__fd(map));
+      if (!kept) return fail_errno(errno, "keep a BPF map");
+      set.maps_[::bpf_map__name(map)] = std::move(kept);
     }
     return {};
   }
 
-  // Loads the programs of `wanted` (all when empty). The error ends in the verifier's last lines.
-  Result<> load(const ObjectBytes& source, const std::set<std::string>& wanted,
-                bool group_dead) const {
+  // Loads these programs, all or none. The error ends in the verifier's last lines.
+  Result<> load(const Names& wanted) const {
     LibbpfLog log;
-    Result<BpfObject> object = open(source);
+    Result<BpfObject> object = open();
     if (!object) return std::unexpected(std::move(object).error());
-    if (Result<> prepared = prepare(object->get(), group_dead); !prepared) return prepared;
+    if (Result<> prepared = prepare(object->get()); !prepared) return prepared;
     bpf_program* program = nullptr;
     bpf_object__for_each_program(program, object->get()) {
-      const char* name = ::bpf_program__name(program);
-      const bool load = wanted.empty() || wanted.contains(name);
-      ::bpf_program__set_autoload(program, load && !set.is_absent(name));
+      ::bpf_program__set_autoload(program, wanted.contains(::bpf_program__name(program)));
       name_cgroup_hook(program);
     }
     const int error = ::bpf_object__load(object->get());
-    if (error != 0)
-      return fail_errno(-error, std::string("load ") + source.name + log.last_lines());
-    bpf_object__for_each_program(program, object->get()) {
-      const int fd = ::bpf_program__fd(program);
-      if (fd >= 0) set.programs_[::bpf_program__name(program)] = duplicate(fd);
-    }
-    if (bpf_map* map = ::bpf_object__find_map_by_name(object->get(), kKnownLibraries)) {
-      set.maps_[kKnownLibraries] = duplicate(::bpf_map__fd(map));
-    }
-    return {};
+    if (error != 0) return fail_errno(-error, "load the kernel programs" + log.last_lines());
+    return keep(object->get());
   }
 
   // Without type information nothing is absent: what does not load is an error then.
@@ -195,17 +146,23 @@ struct ProgramSet::Loader {
     ::btf__free(types);
   }
 
-  // All together; when that fails, each by itself, so that one costs only itself.
-  void load_family(HookFamily family) const {
-    const ObjectBytes& source = kFamilies[static_cast<std::size_t>(family)];
-    const bool group_dead = family == HookFamily::kProcess && running_kernel() >= kGroupDeadSince;
-    if (load(source, {}, group_dead)) return;
+  Names wanted(std::optional<HookFamily> family) const {
+    Names names;
     for (const HookInfo& hook : hooks()) {
-      if (hook.family != family || set.is_absent(hook.program)) continue;
-      const std::string name(hook.program);
-      if (Result<> loaded = load(source, {name}, false); !loaded) {
-        set.errors_[name] = std::move(loaded).error();
-      }
+      const bool is_wanted = (hook.family != HookFamily::kStrict || options.strict) &&
+                             (hook.family != HookFamily::kTls || options.tls_capture) &&
+                             (!family || hook.family == *family);
+      if (is_wanted && !set.is_absent(hook.program)) names.emplace(hook.program);
+    }
+    return names;
+  }
+
+  // When a family fails, each of its programs by itself, so that one costs only itself.
+  void load_family(HookFamily family) const {
+    const Names names = wanted(family);
+    if (names.empty() || load(names)) return;
+    for (const std::string& name : names) {
+      if (Result<> loaded = load({name}); !loaded) set.errors_[name] = std::move(loaded).error();
     }
   }
 };
@@ -213,17 +170,19 @@ struct ProgramSet::Loader {
 Result<ProgramSet> ProgramSet::load(const ProgramSetOptions& options) {
   ProgramSet set;
   const Loader loader{options, set};
-  if (Result<> maps = loader.load_maps(); !maps) return std::unexpected(std::move(maps).error());
   loader.find_absent();
-  for (std::size_t i = 0; i < kHookFamilyCount; ++i) {
-    const auto family = static_cast<HookFamily>(i);
-    const bool is_wanted = (family != HookFamily::kStrict || options.strict) &&
-                           (family != HookFamily::kTls || options.tls_capture);
-    if (is_wanted) loader.load_family(family);
+  // All at once: each time libbpf reads the types of the whole kernel anew.
+  if (!loader.load(loader.wanted({}))) {
+    for (std::size_t i = 0; i < kHookFamilyCount; ++i) {
+      loader.load_family(static_cast<HookFamily>(i));
+    }
   }
   if (set.programs_.empty()) {
     return std::unexpected(set.explain_nothing_loaded(options.btf_path).error());
   }
+  std::erase_if(set.maps_, [](const auto& map) {
+    return std::ranges::find(kOurMaps, map.first) == std::end(kOurMaps);
+  });
   return set;
 }
 

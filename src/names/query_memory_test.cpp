@@ -54,5 +54,37 @@ TEST(PendingQueries, OnlyWhatWasAsked) {
   }
 }
 
+// A and AAAA go out together: neither may displace the other, whatever their numbers are.
+TEST(PendingQueries, QuestionsThatAreOpenTogetherDoNotDisplaceEachOther) {
+  PendingQueries pending;
+  for (std::uint16_t id = 0; id < 60'000; id += 8) {
+    OpenQuestion open[8];
+    for (std::uint16_t i = 0; i < 8; ++i) {
+      open[i] = {id, ip("192.0.2.53"), static_cast<std::uint16_t>(id + i), kDnsA, "a.test"};
+      pending.add(open[i]);
+    }
+    for (const OpenQuestion& each : open) ASSERT_TRUE(pending.has(each)) << each.id;
+  }
+}
+
+TEST(PendingQueries, RetriesTakeNoRoom) {
+  PendingQueries pending;
+  const OpenQuestion first{7, ip("192.0.2.53"), 1, kDnsA, "a.test"};
+  const OpenQuestion second{7, ip("192.0.2.53"), 2, kDnsA, "b.test"};
+  pending.add(first);
+  for (int i = 0; i < 10'000; ++i) pending.add(second);
+  EXPECT_TRUE(pending.has(first));
+}
+
+TEST(PendingQueries, MemoryIsBounded) {
+  PendingQueries pending;
+  const OpenQuestion first{7, ip("192.0.2.53"), 1, kDnsA, "a.test"};
+  pending.add(first);
+  for (std::uint64_t cookie = 100; cookie < 100'000; ++cookie) {
+    pending.add({cookie, ip("192.0.2.53"), 1, kDnsA, "a.test"});
+  }
+  EXPECT_FALSE(pending.has(first));
+}
+
 }  // namespace
 }  // namespace cicd
