@@ -30,9 +30,9 @@ struct Job {
     for (std::size_t i = 0; i < kEvents; ++i) {
       const std::uint64_t id = i / 100 + 2;
       if (!process || process->id != id) {
-        process = support::make_process(id, "/usr/lib/gcc/x86_64-linux-gnu/12/cc1",
-                                        {"cc1", "-quiet", "-O2", "main" + std::to_string(id) + ".c"},
-                                        make);
+        process = support::make_process(
+            id, "/usr/lib/gcc/x86_64-linux-gnu/12/cc1",
+            {"cc1", "-quiet", "-O2", "main" + std::to_string(id) + ".c"}, make);
       }
       records.push_back(support::make_open(process, paths[i * 7919 % distinct], i % 50 == 0));
       records.back().time_ns += i * 50'000;

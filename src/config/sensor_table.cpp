@@ -163,7 +163,8 @@ constexpr NamedDoc kFiles[] = {
     {"DIR/detections.jsonl", "One row for each hit of a rule, up to its `max_alerts`."},
     {"DIR/summary.json", "The whole job: result, detections, destinations, losses, coverage."},
     {"DIR/report.html",
-     "The same for people, with timeline and process tree: one page for any browser, which needs no "
+     "The same for people, with timeline and process tree: one page for any browser, which needs "
+     "no "
      "network."},
     {"DIR/.cicd-sensor-ID.journal",
      "The raw samples while the job runs, so that a sensor that is killed is continued without a "

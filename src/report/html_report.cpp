@@ -2,8 +2,10 @@
 #include "report/html_report.h"
 
 #include <string>
+#include <vector>
 
 #include "base/utf8.h"
+#include "event/redact.h"
 #include "report/page_data.h"
 #include "report/page_writer.h"
 #include "report/report_assets.h"
@@ -38,7 +40,12 @@ void write_title(PageWriter& out, const JobSummary& summary) {
 
 }  // namespace
 
-void write_html_report(const ReportModel& model, const JobSummary& summary, PageOutput output) {
+void write_html_report(const ReportModel& model, const JobSummary& summary, PageOutput output,
+                       bool redact_command) {
+  std::vector<std::string> command =
+      redact_command ? redact_argv(summary.command) : summary.command;
+  // Which program it was is no secret.
+  if (!command.empty()) command.front() = summary.command.front();
   PageWriter out(output);
   for (std::string_view rest = report_template(); !rest.empty();) {
     const std::size_t open = rest.find("{{");
@@ -51,8 +58,8 @@ void write_html_report(const ReportModel& model, const JobSummary& summary, Page
     if (place == "title") write_title(out, summary);
     if (place == "style") out.raw(report_style());
     if (place == "script") out.raw(report_script());
-    if (place == "static") write_static_page(out, summary);
-    if (place == "data") write_page_data(out, model, summary);
+    if (place == "static") write_static_page(out, summary, command);
+    if (place == "data") write_page_data(out, model, summary, command);
   }
   out.flush();
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The HTML report: one page that needs nothing but itself. Style and script are in the page and
-// named by their hashes in its Content-Security-Policy, which allows nothing else; the data are JSON
-// in a script element that is not run. Without JavaScript a static summary shows.
+// named by their hashes in its Content-Security-Policy, which allows nothing else; the data are
+// JSON in a script element that is not run. Without JavaScript a static summary shows.
 //
 // Thread: any; model and summary must not change meanwhile. The page is handed out in pieces, so
 // that a large one does not stand in memory.
@@ -17,6 +17,8 @@ namespace cicd {
 
 using PageOutput = FunctionRef<void(std::string_view piece)>;
 
-void write_html_report(const ReportModel& model, const JobSummary& summary, PageOutput output);
+// `redact_command` false: the summary's command comes from a file where that was done.
+void write_html_report(const ReportModel& model, const JobSummary& summary, PageOutput output,
+                       bool redact_command = true);
 
 }  // namespace cicd

@@ -16,11 +16,11 @@
 namespace cicd {
 namespace {
 
+using support::kNoonNs;
 using support::make_connect;
 using support::make_exec;
 using support::make_open;
 using support::make_process;
-using support::kNoonNs;
 
 constexpr std::string_view kHostile =
     "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&\xE2\x80\xAE\x1b[2J\xFF";
@@ -103,7 +103,8 @@ TEST(HtmlReport, HostileTextStaysText) {
   EXPECT_EQ(page.find("\xE2\x80\xAE"), std::string::npos);
   EXPECT_EQ(page.find('\xFF'), std::string::npos);
   const std::string static_part = inside(page, "<noscript>", "</noscript>");
-  for (const char* part : {"What happened", "Where it went", "Sensitive files", "Lost", "Coverage"}) {
+  for (const char* part :
+       {"What happened", "Where it went", "Sensitive files", "Lost", "Coverage"}) {
     EXPECT_NE(static_part.find(part), std::string::npos) << part;
   }
   // What the job wrote about itself may not close the element the data are in.
@@ -123,8 +124,9 @@ TEST(HtmlReport, ThePolicyNamesWhatIsInThePage) {
 
 TEST(HtmlReport, ThePageAsksForNothing) {
   const std::string page = page_of(ReportModel(), JobSummary());
-  const std::regex address("(src|href)=|url\\(|@import|fetch\\(|XMLHttpRequest|innerHTML|outerHTML|"
-                           "insertAdjacentHTML|document\\.write|eval\\(| style=");
+  const std::regex address(
+      "(src|href)=|url\\(|@import|fetch\\(|XMLHttpRequest|innerHTML|outerHTML|"
+      "insertAdjacentHTML|document\\.write|eval\\(| style=");
   std::smatch found;
   EXPECT_FALSE(std::regex_search(page, found, address)) << found.str();
   EXPECT_EQ(report_script().find("</script"), std::string_view::npos);
@@ -143,8 +145,8 @@ TEST(HtmlReport, StaysBelowTenMebibytesWhateverTheJobDoes) {
   ProcessRef process;
   for (std::uint64_t i = 0; i < 300'000; ++i) {
     if (i % 10 == 0) process = make_process(i + 2, "/bin/cc" + std::to_string(i), {"cc"}, parent);
-    const std::string path = "/some/folder" + std::to_string(i % 5'000) + "/with a \x1b name" +
-                             std::to_string(i) + ".h";
+    const std::string path =
+        "/some/folder" + std::to_string(i % 5'000) + "/with a \x1b name" + std::to_string(i) + ".h";
     EventRecord record = make_open(process, path, i % 3 == 0);
     record.time_ns += i * 977'123;
     model.add_event(record);

@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "base/version.h"
-#include "event/redact.h"
 
 namespace cicd {
 
@@ -66,9 +65,8 @@ void write_processes(PageWriter& out, const ReportModel& model) {
     return p.has_ended ? static_cast<std::int64_t>(p.end_us) : -1;
   });
   // A signal as a negative number.
-  column("status", [](const ReportProcess& p) {
-    return p.signal != 0 ? -int{p.signal} : int{p.exit_code};
-  });
+  column("status",
+         [](const ReportProcess& p) { return p.signal != 0 ? -int{p.signal} : int{p.exit_code}; });
   column("events", [](const ReportProcess& p) { return p.events; });
   out.raw("}");
 }
@@ -106,7 +104,8 @@ void write_rule(PageWriter& out, const DetectionSummary& detection) {
   out.member("name", rule.rule.rule_name);
   out.member("about", rule.rule.description);
   out.member("action", name_of(rule.rule.action));
-  out.member("looksAt", rule.rule.is_correlation ? "correlation" : info_of(rule.rule.event_type).name);
+  out.member("looksAt",
+             rule.rule.is_correlation ? "correlation" : info_of(rule.rule.event_type).name);
   out.member("condition", rule.rule.condition.text);
   std::vector<std::string_view> exceptions;
   if (rule.rule.exceptions) exceptions.push_back(rule.rule.exceptions->text);
@@ -199,6 +198,7 @@ void write_evidence(PageWriter& out, const JobSummary& summary) {
     out.member("what", entry.what).member("reason", entry.reason);
     out.member_number("count", entry.count);
   });
+  out.member_number("repeatedOpens", summary.losses.repeated_opens);
   out.member_number("repeatedActs", summary.losses.repeated_acts);
   out.member_number("repeatedSendmsg", summary.losses.repeated_sendmsg);
   out.objects("coverage", summary.coverage, [&](const Coverage& coverage) {
@@ -235,9 +235,8 @@ void write_termination(PageWriter& out, const TerminationSummary& ended) {
   out.raw("}");
 }
 
-void write_summary(PageWriter& out, const JobSummary& summary) {
-  std::vector<std::string> command = redact_argv(summary.command);
-  if (!command.empty()) command.front() = summary.command.front();
+void write_summary(PageWriter& out, const JobSummary& summary,
+                   const std::vector<std::string>& command) {
   out.member("version", version());
   out.member("result", name_of(summary.result));
   out.member("name", summary.identity.project_path);
@@ -258,11 +257,12 @@ void write_summary(PageWriter& out, const JobSummary& summary) {
 
 }  // namespace
 
-void write_page_data(PageWriter& out, const ReportModel& model, const JobSummary& summary) {
+void write_page_data(PageWriter& out, const ReportModel& model, const JobSummary& summary,
+                     const std::vector<std::string>& command) {
   out.raw("{");
   out.member_number("format", 1);
   out.member_number("firstUs", model.start_ns() / 1'000);
-  write_summary(out, summary);
+  write_summary(out, summary, command);
   write_types(out);
   write_alerts(out, model, summary);
   write_histogram(out, model.histogram());

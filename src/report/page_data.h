@@ -3,12 +3,17 @@
 // Threads: as html_report.h.
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "job/summary.h"
 #include "report/page_writer.h"
 #include "report/report_model.h"
 
 namespace cicd {
 
-void write_page_data(PageWriter& out, const ReportModel& model, const JobSummary& summary);
+// `command`: as it is to be shown.
+void write_page_data(PageWriter& out, const ReportModel& model, const JobSummary& summary,
+                     const std::vector<std::string>& command);
 
 }  // namespace cicd

@@ -113,7 +113,8 @@ void append_text(std::string& out, std::string_view text, std::string_view open,
   int marks = kMaxMarks;  // a mark at the head has no character to stand on
   while (!text.empty()) {
     const std::size_t plain = static_cast<std::size_t>(
-        std::ranges::find_if_not(text, [](char c) { return kPlain[static_cast<unsigned char>(c)]; }) -
+        std::ranges::find_if_not(text,
+                                 [](char c) { return kPlain[static_cast<unsigned char>(c)]; }) -
         text.begin());
     if (plain > 0) {
       out.append(text, 0, plain);
@@ -143,6 +144,8 @@ void append_page_html(std::string& out, std::string_view text, bool marked) {
   append_text(out, text, marked ? "<i class=\"esc\">" : "", marked ? "</i>" : "", append_html_byte);
 }
 
-bool is_plain_page_json(std::string_view text) { return std::ranges::all_of(text, is_plain_in_json); }
+bool is_plain_page_json(std::string_view text) {
+  return std::ranges::all_of(text, is_plain_in_json);
+}
 
 }  // namespace cicd

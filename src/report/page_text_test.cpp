@@ -62,8 +62,18 @@ TEST(PageText, MarksPileUpToTwo) {
 
 TEST(PageText, AnyBytesAreJsonAndShowNothingUnsafe) {
   std::mt19937 random(7);
-  const std::string_view nasty[] = {"<", "\"", "\\", "\xE2\x80\xAE", "\xF3\xA0\x81\x81", "\xC2\x85",
-                                    "\xED\xA0\x80", "\xEE\x80\x80", "e", "\xCC\x81", "&", "\0"};
+  const std::string_view nasty[] = {"<",
+                                    "\"",
+                                    "\\",
+                                    "\xE2\x80\xAE",
+                                    "\xF3\xA0\x81\x81",
+                                    "\xC2\x85",
+                                    "\xED\xA0\x80",
+                                    "\xEE\x80\x80",
+                                    "e",
+                                    "\xCC\x81",
+                                    "&",
+                                    "\0"};
   for (int round = 0; round < 2'000; ++round) {
     std::string text;
     for (int i = 0; i < 12; ++i) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// PageWriter: a buffer of a page that is handed on whenever it has grown, and the few forms in which
-// the page's JSON is written. Belongs to one thread.
+// PageWriter: a buffer of a page that is handed on whenever it has grown, and the few forms in
+// which the page's JSON is written. Belongs to one thread.
 #pragma once
 
 #include <charconv>

@@ -64,8 +64,8 @@ std::string_view error_of(const EventRecord& record) {
 
 }  // namespace
 
-ReportModel::ReportModel(std::size_t max_page_bytes)
-    : max_page_bytes_(max_page_bytes), cache_(kCacheEntries) {
+ReportModel::ReportModel(std::size_t max_page_bytes, bool redact_arguments)
+    : max_page_bytes_(max_page_bytes), redact_arguments_(redact_arguments), cache_(kCacheEntries) {
   images_.emplace_back();
   past_images_.emplace_back();
   processes_.emplace_back();
@@ -181,7 +181,8 @@ void ReportModel::fill_texts(const EventRecord& record, ReportEvent& event) {
       scratch_.append(record.text(f::kQueryType));
       if (!record.text(f::kResult).empty()) {
         scratch_.append(" = ").append(record.text(f::kResult));
-        if (!record.text(f::kAnswers).empty()) scratch_.append(" ").append(record.text(f::kAnswers));
+        if (!record.text(f::kAnswers).empty())
+          scratch_.append(" ").append(record.text(f::kAnswers));
       }
       event.detail = strings_.intern(scratch_);
       return;
@@ -267,8 +268,8 @@ ReportModel::CachedProcess ReportModel::process_of(const Process& process,
 std::uint32_t ReportModel::find_or_add_process(const Process& process,
                                                std::uint64_t boot_epoch_ns) {
   const auto hash_of = [](std::uint64_t start_ns, std::uint32_t pid) { return mix(start_ns, pid); };
-  const std::uint32_t found = process_index_.find(
-      hash_of(process.start_time_ns, process.pid), [&](std::uint32_t index) {
+  const std::uint32_t found =
+      process_index_.find(hash_of(process.start_time_ns, process.pid), [&](std::uint32_t index) {
         const ReportProcess& other = processes_[index];
         return other.pid == process.pid && other.start_ns == process.start_time_ns;
       });
@@ -289,9 +290,8 @@ std::uint32_t ReportModel::find_or_add_process(const Process& process,
   }
   const auto index = static_cast<std::uint32_t>(processes_.size());
   processes_.push_back(added);
-  process_index_.insert(index, [&](std::uint32_t i) {
-    return hash_of(processes_[i].start_ns, processes_[i].pid);
-  });
+  process_index_.insert(
+      index, [&](std::uint32_t i) { return hash_of(processes_[i].start_ns, processes_[i].pid); });
   page_bytes_ += kProcessBytes;
   return index;
 }
@@ -318,7 +318,7 @@ std::uint32_t ReportModel::image_of(const ExecImage& image) {
   made.cwd = strings_.intern_path(image.cwd);
   scratch_.clear();
   // The redactor sees them all; shown are the program's own.
-  ArgvRedactor redactor;
+  ArgvRedactor redactor(redact_arguments_);
   const std::size_t first = first_argument(image.argv, image.script_path);
   for (std::size_t i = 0; i < image.argv.size(); ++i) {
     if (scratch_.size() > kMaxArgvBytes) {
@@ -331,8 +331,8 @@ std::uint32_t ReportModel::image_of(const ExecImage& image) {
     scratch_.append(shown);
   }
   made.arguments = strings_.intern(scratch_);
-  const std::uint32_t found =
-      image_index_.find(hash_image(made), [&](std::uint32_t i) { return is_same(images_[i], made); });
+  const std::uint32_t found = image_index_.find(
+      hash_image(made), [&](std::uint32_t i) { return is_same(images_[i], made); });
   if (found != IndexTable::kNone) return found;
   const auto index = static_cast<std::uint32_t>(images_.size());
   images_.push_back(made);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// ReportModel: what the HTML report needs of a job's events, gathered as they go by, so that nothing
-// is read again at the end: one small record an event, processes and programs once, texts once.
+// ReportModel: what the HTML report needs of a job's events, gathered as they go by, so that
+// nothing is read again at the end: one small record an event, processes and programs once, texts
+// once.
 //
 // Bounded: it counts what its data will take on the page. Near the limit files that were only read
 // are let go first, then other changes of files, then the rest; events of alerts last. What was let
@@ -35,7 +36,7 @@ inline constexpr int kFirstMarkBit = 3;
 struct ReportEvent {
   std::uint32_t time_us_low = 0;  // since ReportModel::start_ns(), 40 bits
   std::uint32_t process = 0;
-  std::uint32_t text = 0;    // StringTable; of process_exec the image, of process_exit the exit code
+  std::uint32_t text = 0;  // StringTable; of process_exec the image, of process_exit the exit code
   std::uint32_t detail = 0;  // StringTable; of process_exit the signal
   std::uint16_t flags = 0;
   std::uint8_t time_us_high = 0;
@@ -93,7 +94,8 @@ class ReportModel {
   // stays below 10 MiB.
   static constexpr std::size_t kMaxPageBytes = 9'700'000;
 
-  explicit ReportModel(std::size_t max_page_bytes = kMaxPageBytes);
+  // `redact_arguments` false: they come from rows, where that was done.
+  explicit ReportModel(std::size_t max_page_bytes = kMaxPageBytes, bool redact_arguments = true);
 
   void add_event(const EventRecord& record);
   // Of the record that add_event() was given last.
@@ -135,6 +137,7 @@ class ReportModel {
   std::uint64_t since_start_us(std::uint64_t time_ns) const;
 
   std::size_t max_page_bytes_;
+  bool redact_arguments_;
   std::size_t page_bytes_ = 0;  // but for the strings
   std::uint64_t start_ns_ = 0;
   StringTable strings_;
@@ -150,9 +153,9 @@ class ReportModel {
   TimeHistogram histogram_;
   IndexTable process_index_;
   IndexTable image_index_;
-  std::vector<CachedProcess> cache_;  // by Process::id, direct mapped
+  std::vector<CachedProcess> cache_;                // by Process::id, direct mapped
   std::vector<const CompiledRule*> rule_pointers_;  // as rules_; only compared
-  bool has_last_event_ = false;       // the record given last is events_.back()
+  bool has_last_event_ = false;                     // the record given last is events_.back()
   std::string scratch_;
 };
 

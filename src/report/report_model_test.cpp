@@ -84,7 +84,8 @@ TEST(ReportModel, AnEventThatFailedSaysSo) {
   record.marks = kMarkUnreachablePath | kMarkTruncatedPath;
   model.add_event(record);
   const ReportEvent& event = model.events()[0];
-  EXPECT_EQ(event.flags, kFlagRead | kFlagFailed | (1 << kFirstMarkBit) | (1 << (kFirstMarkBit + 12)));
+  EXPECT_EQ(event.flags,
+            kFlagRead | kFlagFailed | (1 << kFirstMarkBit) | (1 << (kFirstMarkBit + 12)));
   EXPECT_EQ(text_of(model, event.detail), "EACCES");
 }
 
@@ -145,7 +146,8 @@ TEST(ReportModel, StaysWithinItsLimitWhateverComes) {
   ReportModel model(kLimit);
   const CompiledRule rule = rule_named("r");
   std::vector<std::string> paths;
-  for (int i = 0; i < 3'000; ++i) paths.push_back("/" + std::to_string(i) + std::string(900, '\x01'));
+  for (int i = 0; i < 3'000; ++i)
+    paths.push_back("/" + std::to_string(i) + std::string(900, '\x01'));
   for (std::uint64_t i = 0; i < paths.size(); ++i) {
     const auto process = make_process(i + 1, paths[i], {paths[i], paths[i]});
     const EventRecord record = make_connect(process, paths[i], 1);

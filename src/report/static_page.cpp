@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "base/time_format.h"
-#include "event/redact.h"
 #include "report/domain_groups.h"
 #include "report/process_chain.h"
 #include "report/terminal_text.h"
@@ -44,12 +43,11 @@ void write_names(PageWriter& out, const std::vector<std::string>& exec_paths,
   out.raw(overflow > 0 ? ", ...</span>" : "</span>");
 }
 
-void write_head(PageWriter& out, const JobSummary& summary) {
+void write_head(PageWriter& out, const JobSummary& summary,
+                const std::vector<std::string>& command) {
   out.raw("<section class=\"verdict ").raw(name_of(summary.result)).raw("\"><div><h1>");
   out.raw(name_of(summary.result)).raw("</h1><p>");
   out.html(summary.identity.project_path).raw("</p></div><p><code>");
-  std::vector<std::string> command = redact_argv(summary.command);
-  if (!command.empty()) command.front() = summary.command.front();
   for (const std::string& word : command) out.html(word).raw(" ");
   out.raw("</code></p><p>");
   if (summary.command_known) {
@@ -67,7 +65,8 @@ void write_head(PageWriter& out, const JobSummary& summary) {
 
 void write_detection(PageWriter& out, const DetectionSummary& detection) {
   const Rule& rule = detection.rule.rule;
-  out.raw("<section class=\"card\"><h3>").html(rule.rule_name.empty() ? rule.rule_id : rule.rule_name);
+  out.raw("<section class=\"card\"><h3>")
+      .html(rule.rule_name.empty() ? rule.rule_id : rule.rule_name);
   out.raw("</h3><p><b>").raw(name_of(rule.action)).raw("</b> <code>").html(rule.rule_id);
   out.raw("</code>, hits: ").raw(with_separators(detection.count)).raw("</p><ul class=\"plain\">");
   const std::size_t shown = std::min(detection.alerts.size(), kMaxAlertsPerRule);
@@ -105,9 +104,10 @@ void write_sensitive(PageWriter& out, const SensitiveFileUse& use) {
 
 }  // namespace
 
-void write_static_page(PageWriter& out, const JobSummary& summary) {
+void write_static_page(PageWriter& out, const JobSummary& summary,
+                       const std::vector<std::string>& command) {
   out.raw("<main class=\"static\">");
-  write_head(out, summary);
+  write_head(out, summary, command);
   out.raw("<p class=\"note\">Timeline, process tree and search need JavaScript, which is off.</p>");
   write_rows(out, "Problems of the monitoring", summary.problems,
              [&](const std::string& problem) { out.html(problem); });

@@ -3,11 +3,16 @@
 // sensitive files, losses, coverage. Threads: as html_report.h.
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "job/summary.h"
 #include "report/page_writer.h"
 
 namespace cicd {
 
-void write_static_page(PageWriter& out, const JobSummary& summary);
+// `command`: as it is to be shown.
+void write_static_page(PageWriter& out, const JobSummary& summary,
+                       const std::vector<std::string>& command);
 
 }  // namespace cicd

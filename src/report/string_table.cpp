@@ -46,10 +46,9 @@ std::uint32_t StringTable::intern_below(std::string_view text, std::uint32_t fol
     if (is_cut) scratch_.append(kCutMark);
     json = scratch_;
   }
-  const std::uint32_t found =
-      index_.find(hash_text(json, folder), [&](std::uint32_t index) {
-        return entries_[index].folder == folder && json_of(index) == json;
-      });
+  const std::uint32_t found = index_.find(hash_text(json, folder), [&](std::uint32_t index) {
+    return entries_[index].folder == folder && json_of(index) == json;
+  });
   if (found != IndexTable::kNone) return found;
   const std::string_view stored = arena_.store(json);
   // Quotes and a comma, and the folder as the difference to the one before with a comma.

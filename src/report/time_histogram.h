@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // TimeHistogram: how many events of each lane fell into each slice of a job whose length nobody
-// knows: slices start short and are joined in pairs whenever time outgrows them, so their number and
-// memory stay. Threads: belongs to one thread. Allocates nothing after it was made.
+// knows: slices start short and are joined in pairs whenever time outgrows them, so their number
+// and memory stay. Threads: belongs to one thread. Allocates nothing after it was made.
 #pragma once
 
 #include <array>

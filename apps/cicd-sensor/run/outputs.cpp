@@ -106,9 +106,8 @@ std::vector<std::string> Outputs::files_written(bool has_summary, bool has_html)
 
 Result<void> Outputs::write_html(const JobSummary& summary) const {
   CICD_ASSIGN(const OutputDirectory directory, open_output_directory(files_));
-  return directory.replace(kHtmlFile, [&](OutputDirectory::Write write) {
-    write_html_report(*model_, summary, write);
-  });
+  return directory.replace(
+      kHtmlFile, [&](OutputDirectory::Write write) { write_html_report(*model_, summary, write); });
 }
 
 void Outputs::write(const JobSummary& summary) const {

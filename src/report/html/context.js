@@ -10,8 +10,9 @@ function dropsSection() {
   table.append(body);
   if (D.losses.length) node.append(el('h3', 'Lost on the way'), table);
   else node.append(el('p.good-note', icon('ok'), 'Nothing was lost: each event that the hooks saw is counted.'));
-  if (D.repeatedActs || D.repeatedSendmsg) {
-    node.append(el('p.note', `Left out as repeats of what is there: ${plural(D.repeatedActs, 'act')}, ${plural(D.repeatedSendmsg, 'datagram')}.`));
+  const repeats = [[D.repeatedOpens, 'open'], [D.repeatedActs, 'act'], [D.repeatedSendmsg, 'datagram']].filter(([count]) => count);
+  if (repeats.length) {
+    node.append(el('p.note', `Counted but not listed, as they say nothing new: ${repeats.map(([count, what]) => plural(count, 'repeated ' + what)).join(', ')}.`));
   }
   const left = Object.values(D.leftOut).reduce((sum, count) => sum + count, 0);
   if (left || D.alertsLeftOut) {

@@ -80,7 +80,7 @@ function ruleWhy(event, rule) {
     new RegExp(`(^|[^\\w.])${field.replace('.', '\\.')}\\b`).test(rule.condition));
   const others = isCounting ? values : rows.filter(row => !looked.includes(row));
   const node = el('section.why', el('h4', rule.name || rule.id), el('p.about', rule.about.replaceAll('\uE000\\n\uE001', ' ')),
-    el('p.note', `${rule.action} · `, el('code', rule.id), ` · ${rule.set} · ${plural(rule.hits, 'hit')}`,
+    el('p.note.tags', el('span', `${rule.action}, ${plural(rule.hits, 'hit')}`), el('code', rule.id), el('span', rule.set),
       rule.tags.map(tag => el('span.tag', tag))),
     el('h5', 'It fires when'),
     conditionCode(rule.condition, names));

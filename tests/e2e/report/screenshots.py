@@ -5,6 +5,7 @@ a real browser. Needs root, chromium, pdftoppm and pngquant: tests/e2e/report/sc
 """
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -14,6 +15,7 @@ from browser import Browser  # noqa: E402
 from sensor import SENSOR, SOURCE  # noqa: E402
 
 DEMO = SOURCE / "examples" / "demo-job"
+WORKSPACE = pathlib.Path("/srv/demo")  # made and removed; its name is in the pictures
 IMAGES = SOURCE / "docs" / "images"
 
 WHY = """(() => { const step = [...document.querySelectorAll('.step')].find(s => s.textContent.includes('Registry token'));
@@ -36,13 +38,15 @@ PICTURES = [
 
 
 def watch_demo(folder):
+    shutil.copytree(DEMO, WORKSPACE / "examples" / "demo-job")
     with subprocess.Popen(["/usr/bin/python3", DEMO / "server.py"], stdin=subprocess.PIPE,
                           stdout=subprocess.PIPE, text=True) as server:
         port = int(server.stdout.readline())
         subprocess.run([str(SENSOR), "run", "--quiet", "--name", "demo", "--output", folder, "--",
-                        "examples/demo-job/run.sh"], check=True, cwd=SOURCE, stdout=subprocess.DEVNULL,
+                        "examples/demo-job/run.sh"], check=True, cwd=WORKSPACE, stdout=subprocess.DEVNULL,
                        env={**os.environ, "DEMO_SERVER": f"http://127.0.0.1:{port}", "TMPDIR": "/tmp"})
         server.stdin.close()
+    shutil.rmtree(WORKSPACE)
 
 
 def shrink(path):
