@@ -18,6 +18,7 @@
 #include <set>
 
 #include "kernel/attach.h"
+#include "kernel/btf_file.h"
 #include "kernel/hook_catalogue.h"
 #include "kernel/job_map.h"
 #include "kernel/kernel_losses.h"
@@ -466,7 +467,28 @@ Result<> check_backends(const std::map<std::string, std::string>& wanted) {
 
 }  // namespace
 
+namespace {
+
+Result<std::unique_ptr<LiveSource>> open_with_btf_file(const LiveOptions& options) {
+  if (Result<> host = check_preconditions(options.btf_path); !host) {
+    return std::unexpected(std::move(host).error());
+  }
+  LiveOptions with_own = options;
+  with_own.btf_path.clear();
+  Result<std::unique_ptr<LiveSource>> source;
+  const Result<> placed =
+      with_btf_file(options.btf_path, [&] { source = LiveSource::open(with_own); });
+  if (!placed) return std::unexpected(placed.error());
+  if (source) return source;
+  Error error = std::move(source).error().with_context("with the BTF of " + options.btf_path);
+  error.hint = "check that this is the BTF file of the running kernel, or leave the option out";
+  return std::unexpected(std::move(error));
+}
+
+}  // namespace
+
 Result<std::unique_ptr<LiveSource>> LiveSource::open(const LiveOptions& options) {
+  if (!options.btf_path.empty()) return open_with_btf_file(options);
   if (Result<> size = check_ring_size(options.control_ring_bytes, "control"); !size) {
     return std::unexpected(std::move(size).error());
   }
