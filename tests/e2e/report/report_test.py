@@ -393,6 +393,37 @@ def test_ctl_leaves_out_damaged_rows_and_says_so():
 def test_no_page_when_it_is_not_wanted():
     with Run(["/bin/true"], flags=["--report", "json"]) as run:
         assert "report.html" not in run.files, run.files
+        output = run.events_path.parent
+        (output / "report.html").write_text("of an earlier run")
+        subprocess.run([str(SENSOR), "run", "--quiet", "--report", "json", "--output", str(output), "--",
+                        "/bin/true"], check=True, timeout=60)
+        assert not (output / "report.html").exists(), "the page of an earlier run is still there"
+
+
+DEEP = """
+import os
+for level in range(400):
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+        os._exit(0)
+for name in range(300):
+    os.close(os.open(f"/dev/shm/cicd-owned-{os.getpid()}-{name}", os.O_WRONLY | os.O_CREAT))
+    os.unlink(f"/dev/shm/cicd-owned-{os.getpid()}-{name}")
+os.execv("/bin/ls", ["ls", "/"])
+"""
+
+
+def test_a_deep_chain_does_not_flood_the_page():
+    with Run(["/usr/bin/python3", "-c", DEEP], flags=["--rules", str(RULES_FILE)]) as run:
+        page = opened(run.events_path.parent / "report.html")
+        is_quiet(page)
+        assert page.evaluate("document.getElementById('tree').querySelector('.count').textContent") == "401"
+        elements = page.evaluate("document.querySelectorAll('#app *').length")
+        assert elements < 5000, f"{elements} elements"
+        page.evaluate("document.querySelector('.touched .thing').click()")
+        links = page.evaluate("document.querySelectorAll('.drawer .chain li').length")
+        assert links == 25, f"{links} links of the chain"
 
 
 try:
