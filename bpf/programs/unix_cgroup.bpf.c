@@ -22,8 +22,9 @@ struct bpf_sock_addr_kern {
 };
 #pragma clang attribute pop
 
-/* The hook's own context has no room for the address. */
-extern void *bpf_cast_to_kern_ctx(void *context) __ksym;
+/* The hook's own context has no room for the address. Weak: a kernel without it (before 6.2) is to
+ * refuse these two programs, not the object. */
+extern void *bpf_cast_to_kern_ctx(void *context) __ksym __weak;
 
 struct {
   __uint(type, BPF_MAP_TYPE_SK_STORAGE);

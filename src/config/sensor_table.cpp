@@ -21,9 +21,9 @@ constexpr FlagSpec kOutput = {
     "output", "DIR", "./cicd-sensor-out",
     "Where the output files go; made when missing. Files of an earlier run there are replaced."};
 constexpr FlagSpec kReport = {
-    "report", "LIST", "terminal,json",
+    "report", "LIST", "terminal,json,html",
     "Reports to make at the end, joined by commas: `terminal` prints one to standard error, `json` "
-    "writes `summary.json`."};
+    "writes `summary.json`, `html` writes `report.html`."};
 constexpr FlagSpec kFailOn = {
     "fail-on", "WHAT", "never",
     "Exit with 90 when a rule with this action fired: `detect` counts detect and terminate, "
@@ -162,6 +162,10 @@ constexpr NamedDoc kFiles[] = {
     {"DIR/events.jsonl", "One event in a row. DIR is what `--output` names."},
     {"DIR/detections.jsonl", "One row for each hit of a rule, up to its `max_alerts`."},
     {"DIR/summary.json", "The whole job: result, detections, destinations, losses, coverage."},
+    {"DIR/report.html",
+     "The same for people, with timeline and process tree: one page for any browser, which needs "
+     "no "
+     "network."},
     {"DIR/.cicd-sensor-ID.journal",
      "The raw samples while the job runs, so that a sensor that is killed is continued without a "
      "loss. Removed at the end."},

@@ -22,6 +22,7 @@ struct RunOptions {
   std::string output_dir;
   bool wants_terminal_report = true;
   bool wants_summary_file = true;
+  bool wants_html_report = true;
   std::string name;
   FailOn fail_on = FailOn::kNever;
   bool is_monitor_mode = false;  // `terminate` only detects
