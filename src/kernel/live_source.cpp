@@ -122,6 +122,7 @@ class KernelSource final : public LiveSource {
   void set_wake_thresholds(std::size_t control_bytes, std::size_t bulk_bytes);
   Result<> remember_opens();
 
+  Result<void> wake_also(int fd) override;
   Result<std::size_t> poll(milliseconds max_wait, SampleSink sink) override;
   void commit() override { rings_.commit(); }
   bool at_end() const override { return false; }
@@ -182,6 +183,14 @@ Result<> KernelSource::watch_rings() {
     }
   }
   return {};
+}
+
+// Edge-triggered: what is not read, and a peer that has gone, end one wait and not all of them.
+Result<void> KernelSource::wake_also(int fd) {
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLET;
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0) return {};
+  return fail_errno(errno, "watch another descriptor");
 }
 
 void KernelSource::set_wake_thresholds(std::size_t control_bytes, std::size_t bulk_bytes) {
@@ -337,10 +346,10 @@ Result<void> KernelSource::self_check(const std::string& cgroup_dir) {
 void KernelSource::sleep(cicd_consumer_state state, milliseconds time) {
   std::uint32_t* consumer = &shared_.get()->consumer;
   __atomic_store_n(consumer, state, __ATOMIC_SEQ_CST);
-  epoll_event events[2];
+  epoll_event events[3];
   // A sample that came between the last look and the store above came without a wake-up.
   if (state != CICD_CONSUMER_IDLE || !rings_.has_data()) {
-    ::epoll_wait(epoll_.get(), events, 2, static_cast<int>(time.count()));
+    ::epoll_wait(epoll_.get(), events, 3, static_cast<int>(time.count()));
   }
   __atomic_store_n(consumer, CICD_CONSUMER_AWAKE, __ATOMIC_SEQ_CST);
 }
