@@ -36,6 +36,12 @@ constexpr FlagSpec kBtf = {"btf", "FILE", "",
                            "A copy of the running kernel's type information, where "
                            "`/sys/kernel/btf/vmlinux` is hidden, as "
                            "in some containers."};
+constexpr FlagSpec kBackend = {
+    "backend", "KIND", "best",
+    "How acts are seen that can be seen in several ways: `trampoline` at the kernel's own "
+    "functions, "
+    "`syscall` at system calls. `best` takes for each type of event what this kernel lets it have.",
+    "best|syscall|trampoline"};
 
 constexpr FlagSpec kRunFlags[] = {
     kRules,
@@ -63,6 +69,7 @@ constexpr FlagSpec kRunFlags[] = {
      "Also see files that are opened, removed, moved or linked by 32-bit system calls. Every "
      "system "
      "call of the machine then passes a kernel program while the command runs."},
+    kBackend,
     {"tls-capture", "", "",
      "Look at HTTP requests before OpenSSL and GnuTLS encrypt them: method, host and path only, "
      "never the query, headers or body."},
