@@ -64,11 +64,14 @@ static __always_inline void emit_control(void *sample, __u64 size, __u32 slot, _
   if (bpf_ringbuf_output(&control_ring, sample, size, flags)) count_loss(slot, type);
 }
 
-static __always_inline void emit_bulk(void *sample, __u64 size, __u32 slot, __u32 type) {
+/* False: there was no room, which is counted. */
+static __always_inline bool emit_bulk(void *sample, __u64 size, __u32 slot, __u32 type) {
   struct cicd_shared *memory = shared_memory();
   __u64 flags = BPF_RB_NO_WAKEUP;
   if (memory) flags = wake_flags(&bulk_ring, memory->bulk_wake_bytes, memory);
-  if (bpf_ringbuf_output(&bulk_ring, sample, size, flags)) count_loss(slot, type);
+  if (!bpf_ringbuf_output(&bulk_ring, sample, size, flags)) return true;
+  count_loss(slot, type);
+  return false;
 }
 
 #endif

@@ -8,6 +8,7 @@
 #define CICD_FILE_SAMPLE_H
 
 #include "file_of.h"
+#include "repeated_open.h"
 #include "request_path.h"
 #include "track.h"
 
@@ -44,15 +45,16 @@ struct names {
   const void *other;
 };
 
-static __always_inline void emit_scratch(struct cicd_scratch *scratch,
+/* False: it is lost, which is counted. */
+static __always_inline bool emit_scratch(struct cicd_scratch *scratch,
                                          struct cicd_sample_header *header) {
   __u32 size = scratch->position;
   if (size > CICD_SCRATCH_BYTES) {
     count_loss(header->slot, CICD_LOSS_SCRATCH);
-    return;
+    return false;
   }
   header->size = size;
-  emit_bulk(header, size, header->slot, header->type);
+  return emit_bulk(header, size, header->slot, header->type);
 }
 
 static __always_inline void describe_file(struct cicd_scratch *scratch,
@@ -77,6 +79,18 @@ static __always_inline void flags_from_request(struct cicd_sample_open *sample) 
   if (access == O_WRONLY || access == O_RDWR) sample->header.flags |= CICD_OPEN_WRITE;
 }
 
+/* An open of a file, unless it says nothing new. */
+static __always_inline void emit_new_open(struct cicd_scratch *scratch,
+                                          struct cicd_sample_open *sample) {
+  __u64 signature = signature_of_open(sample);
+  __u64 *place = place_of_open(signature);
+  if (place && *(volatile __u64 *)place == signature) {
+    count_loss(sample->header.slot, CICD_LOSS_REPEATED_OPEN);
+    return;
+  }
+  if (emit_scratch(scratch, &sample->header) && place) *(volatile __u64 *)place = signature;
+}
+
 /* Returns the file that came out, or null: it failed, or another thread took the descriptor. */
 static __always_inline struct file *emit_open(struct cicd_scratch *scratch,
                                               const struct open_request *request, long result,
@@ -92,6 +106,7 @@ static __always_inline struct file *emit_open(struct cicd_scratch *scratch,
   struct file *file = result >= 0 ? file_of(task, result) : 0;
   if (file) {
     describe_file(scratch, sample, file, task);
+    emit_new_open(scratch, sample);
   } else {
     if (result < 0) {
       /* A call that a signal broke off, before it is restarted or given up. */
@@ -102,8 +117,8 @@ static __always_inline struct file *emit_open(struct cicd_scratch *scratch,
     flags_from_request(sample);
     append_request_path(scratch, task, request->directory, request->path, &sample->path,
                         &sample->base);
+    emit_scratch(scratch, &sample->header);
   }
-  emit_scratch(scratch, &sample->header);
   return file;
 }
 

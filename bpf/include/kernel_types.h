@@ -25,6 +25,7 @@ typedef int pid_t;
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 struct qstr {
+  __u64 hash_len;
   const unsigned char *name;
 };
 struct hlist_bl_node {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Every map that more than one file of programs uses. They are weak: each file defines them, and the
- * linker makes one of each. Maps of one file only (scratch, sk_storage) stand in that file; those in
- * a header that each file is to have for itself are named with CICD_OWN.
+ * Every map that more than one file of programs uses. They are weak: each file defines them, and
+ * the linker makes one of each. Maps of one file only (scratch, sk_storage) stand in that file;
+ * those in a header that each file is to have for itself are named with CICD_OWN.
  *
  *   control_ring     samples of processes, cgroups, network     W kernel        R consumer
  *   bulk_ring        samples of opens                           W kernel        R consumer

@@ -68,6 +68,26 @@ static __always_inline void release_scratch(struct cicd_scratch *scratch) {
   __sync_val_compare_and_swap(&scratch->busy, 1, 0);
 }
 
+/* The neighbours d_parent and d_name of a dentry, in one read where they are neighbours. */
+struct walked_name {
+  struct dentry *parent;
+  __u64 hash_and_length; /* lies between the two */
+  const unsigned char *name;
+};
+
+static __always_inline void read_name(struct dentry *dentry, struct walked_name *out) {
+  if (bpf_core_field_offset(struct dentry, d_name.hash_len) ==
+          bpf_core_field_offset(struct dentry, d_parent) + 8 &&
+      bpf_core_field_offset(struct dentry, d_name.name) ==
+          bpf_core_field_offset(struct dentry, d_parent) + 16) {
+    bpf_probe_read_kernel(out, sizeof(*out),
+                          (void *)dentry + bpf_core_field_offset(struct dentry, d_parent));
+    return;
+  }
+  out->parent = BPF_CORE_READ(dentry, d_parent);
+  out->name = BPF_CORE_READ(dentry, d_name.name);
+}
+
 /* One round; returns true when the walk is at its end. */
 static __always_inline bool walk_round(struct cicd_scratch *scratch) {
   struct dentry *dentry = scratch->dentry;
@@ -86,7 +106,9 @@ static __always_inline bool walk_round(struct cicd_scratch *scratch) {
     scratch->mount_root = BPF_CORE_READ(mount, mnt_root);
     return false;
   }
-  struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
+  struct walked_name name = {};
+  read_name(dentry, &name);
+  struct dentry *parent = name.parent;
   if (!parent || parent == dentry) {
     scratch->flags |= CICD_STRING_UNREACHABLE;
     return true;
@@ -96,8 +118,7 @@ static __always_inline bool walk_round(struct cicd_scratch *scratch) {
     scratch->flags |= CICD_STRING_TRUNCATED;
     return true;
   }
-  long length = bpf_probe_read_kernel_str(scratch->data + position, CICD_NAME_BYTES,
-                                          BPF_CORE_READ(dentry, d_name.name));
+  long length = bpf_probe_read_kernel_str(scratch->data + position, CICD_NAME_BYTES, name.name);
   if (length <= 0) {
     scratch->flags |= CICD_STRING_FAULT;
     return true;

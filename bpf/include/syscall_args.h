@@ -43,7 +43,7 @@ struct pt_regs {
 /* Helpers younger than the kernel floor are asked for by number; the values are the kernel's. */
 enum bpf_func_id___probe { BPF_FUNC_task_pt_regs___probe = 175 };
 
-/* Size of a kernel stack with pages of 4 KiB, for kernels without bpf_task_pt_regs (before 5.15). */
+/* Size of a kernel stack (pages of 4 KiB), for kernels without bpf_task_pt_regs (before 5.15). */
 #define CICD_KERNEL_STACK_BYTES 16384
 
 static __always_inline struct pt_regs *entry_registers(void) {

@@ -22,6 +22,8 @@ enum cicd_loss_reason {
   CICD_LOSS_REPEATED_SENDMSG = 48,
   /* Not a loss: acts that were reported before, of the same process on the same target. */
   CICD_LOSS_REPEATED_ACT = 49,
+  /* Not a loss: opens of a file that the same program had opened in the same way before. */
+  CICD_LOSS_REPEATED_OPEN = 50,
 };
 
 #endif

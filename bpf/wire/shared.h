@@ -20,10 +20,12 @@ struct cicd_shared {
   __u64 members_missing;    /* kernel: processes that map `members` had no room for, ever */
   __u64 control_wake_bytes; /* user, before attaching: fill at which a paced consumer is woken */
   __u64 bulk_wake_bytes;
+  /* user, before attaching: secret of the signatures of opens (repeated_open.h); 0: report all */
+  __u64 open_secret;
   __u32 consumer; /* both: enum cicd_consumer_state */
   __u32 pad0;
 };
-CICD_STATIC_ASSERT(sizeof(struct cicd_shared) == 40, "wire: shared");
+CICD_STATIC_ASSERT(sizeof(struct cicd_shared) == 48, "wire: shared");
 
 /* Value of map `members`. */
 struct cicd_member {

@@ -51,6 +51,9 @@ constexpr FlagSpec kRunFlags[] = {
     {"record", "FILE", "",
      "Keep the raw samples in this file, for `cicd-sensor replay`. It can be large and holds "
      "arguments without redaction."},
+    {"no-dedup", "", "",
+     "Report every open of a file. Without it an open that repeats an earlier one (same program of "
+     "the same process, same path, same way) is counted and not reported."},
     {"strict", "", "",
      "Also see files that are opened, removed, moved or linked by 32-bit system calls. Every "
      "system "

@@ -113,6 +113,7 @@ void append_losses(JsonWriter& json, const JobSummary& summary) {
   json.end_array();
   json.member_number("repeated_sendmsg", summary.losses.repeated_sendmsg);
   json.member_number("repeated_acts", summary.losses.repeated_acts);
+  json.member_number("repeated_opens", summary.losses.repeated_opens);
 }
 
 void append_coverage(JsonWriter& json, const JobSummary& summary) {

@@ -29,6 +29,7 @@ int severity(RuleAction action) {
 void merge_losses(LossReport& losses, const LossReport& more) {
   losses.repeated_sendmsg += more.repeated_sendmsg;
   losses.repeated_acts += more.repeated_acts;
+  losses.repeated_opens += more.repeated_opens;
   for (const LossEntry& entry : more.entries) {
     if (entry.count == 0) continue;
     const auto same = std::ranges::find_if(losses.entries, [&](const LossEntry& other) {

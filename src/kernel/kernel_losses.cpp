@@ -99,12 +99,15 @@ Result<LossReport> read_kernel_losses(const ProgramSet& programs, std::uint32_t 
       return std::unexpected(std::move(done).error());
     }
   }
-  Result<std::uint64_t> repeated = map.read(slot, CICD_LOSS_REPEATED_SENDMSG);
-  if (!repeated) return std::unexpected(std::move(repeated).error());
-  report.repeated_sendmsg = *repeated;
-  Result<std::uint64_t> acts = map.read(slot, CICD_LOSS_REPEATED_ACT);
-  if (!acts) return std::unexpected(std::move(acts).error());
-  report.repeated_acts = *acts;
+  const std::pair<std::uint32_t, std::uint64_t*> repeats[] = {
+      {CICD_LOSS_REPEATED_SENDMSG, &report.repeated_sendmsg},
+      {CICD_LOSS_REPEATED_ACT, &report.repeated_acts},
+      {CICD_LOSS_REPEATED_OPEN, &report.repeated_opens}};
+  for (const auto& [reason, count] : repeats) {
+    Result<std::uint64_t> counted = map.read(slot, reason);
+    if (!counted) return std::unexpected(std::move(counted).error());
+    *count = *counted;
+  }
   for (const HookInfo& hook : hooks()) {
     const int fd = programs.program_fd(hook.program);
     if (fd >= 0) add(report, hook.loss_name, "recursion", recursion_misses(fd));

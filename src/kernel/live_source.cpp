@@ -3,6 +3,7 @@
 
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
@@ -119,6 +120,7 @@ class KernelSource final : public LiveSource {
   // Before the job hooks, after the others.
   void choose_backends(const std::map<std::string, std::string>& wanted);
   void set_wake_thresholds(std::size_t control_bytes, std::size_t bulk_bytes);
+  Result<> remember_opens();
 
   Result<std::size_t> poll(milliseconds max_wait, SampleSink sink) override;
   void commit() override { rings_.commit(); }
@@ -184,6 +186,15 @@ Result<> KernelSource::watch_rings() {
 void KernelSource::set_wake_thresholds(std::size_t control_bytes, std::size_t bulk_bytes) {
   shared_.get()->control_wake_bytes = control_bytes / kWakeFraction;
   shared_.get()->bulk_wake_bytes = bulk_bytes / kWakeFraction;
+}
+
+Result<> KernelSource::remember_opens() {
+  std::uint64_t secret = 0;
+  if (::getrandom(&secret, sizeof(secret), 0) != sizeof(secret)) {
+    return fail_errno(errno, "getrandom");
+  }
+  shared_.get()->open_secret = secret | 1;  // 0 would be: none
+  return {};
 }
 
 Result<> KernelSource::attach(const HookInfo& hook) {
@@ -489,6 +500,9 @@ Result<std::unique_ptr<LiveSource>> LiveSource::open(const LiveOptions& options)
                                                RingConsumer(std::move(*control), std::move(*bulk)),
                                                std::move(*shared), std::move(*root), options);
   source->set_wake_thresholds(control_bytes, bulk_bytes);
+  if (Result<> remembered = options.dedup ? source->remember_opens() : Result<>(); !remembered) {
+    return std::unexpected(std::move(remembered).error());
+  }
   if (Result<> watched = source->watch_rings(); !watched) {
     return std::unexpected(std::move(watched).error());
   }

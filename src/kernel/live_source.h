@@ -29,6 +29,8 @@ struct LiveOptions {
   std::string btf_path;  // empty: /sys/kernel/btf/vmlinux
   // Also 32-bit system calls: a program at every system call of the machine while a job runs.
   bool strict = false;
+  // Opens that repeat one of the same program in the same way are counted, not reported.
+  bool dedup = true;
   // Event type -> backend that is to serve it, instead of the best one that attaches.
   std::map<std::string, std::string> backends = {};
   bool tls_capture = false;  // look at what is given to TLS libraries to send

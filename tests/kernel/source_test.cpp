@@ -36,7 +36,14 @@ int open_often(int count, const char* path) {
   return 0;
 }
 
-class LiveSourceTest : public HookTest {};
+class LiveSourceTest : public HookTest {
+ protected:
+  LiveOptions options() const override {
+    LiveOptions options;
+    options.dedup = false;
+    return options;
+  }
+};
 
 TEST_F(LiveSourceTest, EveryEventTypeIsCovered) {
   const std::vector<Coverage> coverage = source().coverage();
@@ -123,6 +130,7 @@ TEST_F(LiveSourceTest, SamplesComeInOrderOfTime) {
 
 TEST_F(LiveSourceTest, AFullRingIsCountedToTheLast) {
   LiveOptions options;
+  options.dedup = false;
   options.bulk_ring_bytes = 16384;
   options.control_ring_bytes = 4096;
   auto small = LiveSource::open(options);

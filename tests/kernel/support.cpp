@@ -194,6 +194,7 @@ void HookTest::SetUp() {
   const LiveOptions wanted = options();
   std::string kind;
   for (const auto& [type, backend] : wanted.backends) kind += type + "=" + backend + " ";
+  if (!wanted.dedup) kind += "all opens";
   std::unique_ptr<LiveSource>& shared = sources_[kind];
   if (!shared) {
     Result<std::unique_ptr<LiveSource>> opened = LiveSource::open(wanted);

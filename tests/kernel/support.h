@@ -172,7 +172,7 @@ class HookTest : public ::testing::Test {
   const std::string& scratch() const { return scratch_; }  // an empty directory
 
  private:
-  static std::map<std::string, std::unique_ptr<LiveSource>> sources_;  // by their backends
+  static std::map<std::string, std::unique_ptr<LiveSource>> sources_;  // by what their options say
 
   LiveSource* source_ = nullptr;
   std::unique_ptr<Cgroup> job_;

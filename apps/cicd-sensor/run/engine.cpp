@@ -26,6 +26,7 @@ constexpr milliseconds kLongestWorkerWait{2000};
 void add_losses(LossReport& to, const LossReport& from) {
   to.repeated_sendmsg += from.repeated_sendmsg;
   to.repeated_acts += from.repeated_acts;
+  to.repeated_opens += from.repeated_opens;
   to.entries.insert(to.entries.end(), from.entries.begin(), from.entries.end());
 }
 

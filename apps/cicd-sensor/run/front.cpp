@@ -149,6 +149,7 @@ Result<void> Front::prepare() {
   }
   LiveOptions live;
   live.strict = plan_.options.is_strict;
+  live.dedup = !plan_.options.reports_repeats;
   live.tls_capture = plan_.options.captures_tls;
   CICD_ASSIGN(source_, LiveSource::open(live));
   CICD_TRY(source_->start_job_hooks());

@@ -49,6 +49,7 @@ Result<RunOptions> read_run_options(const CommandLine& line) {
   options.record_path = line.value("record");
   options.user = line.value("user");
   options.is_strict = line.has("strict");
+  options.reports_repeats = line.has("no-dedup");
   options.captures_tls = line.has("tls-capture");
   options.command = line.command_to_run;
   return options;

@@ -29,6 +29,7 @@ struct RunOptions {
   std::string record_path;  // empty: no recording is kept
   std::string user;         // empty: the invoking user
   bool is_quiet = false;
+  bool reports_repeats = false;  // of opens
   bool is_strict = false;  // 32-bit system calls too
   bool captures_tls = false;
   std::vector<std::string> command;

@@ -35,15 +35,17 @@ TEST(RunOptions, Defaults) {
   EXPECT_FALSE(options->is_quiet);
   EXPECT_FALSE(options->is_monitor_mode);
   EXPECT_FALSE(options->is_strict);
+  EXPECT_FALSE(options->reports_repeats);
   EXPECT_THAT(options->command, ElementsAre("make", "test"));
 }
 
 TEST(RunOptions, ReadsEveryFlag) {
-  const auto options = read({"run",       "--rules",        "a",        "b",      "--baseline",
-                             "off",       "--report",       "json",     "--name", "x/y",
-                             "--fail-on", "terminate",      "--grace",  "1m",     "--quiet",
-                             "--user",    "nobody",         "--record", "r",      "--output",
-                             "o",         "--monitor-mode", "--strict", "--",     "true"});
+  const auto options = read({"run",       "--rules",        "a",        "b",          "--baseline",
+                             "off",       "--report",       "json",     "--name",     "x/y",
+                             "--fail-on", "terminate",      "--grace",  "1m",         "--quiet",
+                             "--user",    "nobody",         "--record", "r",          "--output",
+                             "o",         "--monitor-mode", "--strict", "--no-dedup", "--",
+                             "true"});
   ASSERT_TRUE(options) << options.error().text;
   EXPECT_THAT(options->rule_paths, ElementsAre("a", "b"));
   EXPECT_FALSE(options->has_baseline);
@@ -55,6 +57,7 @@ TEST(RunOptions, ReadsEveryFlag) {
   EXPECT_TRUE(options->is_quiet);
   EXPECT_TRUE(options->is_monitor_mode);
   EXPECT_TRUE(options->is_strict);
+  EXPECT_TRUE(options->reports_repeats);
   EXPECT_EQ(options->user, "nobody");
   EXPECT_EQ(options->record_path, "r");
   EXPECT_EQ(options->output_dir, "o");

@@ -44,8 +44,8 @@ class Lacks(Has):
 
 
 class OpensOfRace(Has):
-    """Each open has a row, whatever its descriptor was made by then: the file asked for, the one
-    that was put in its place, or the name as it was asked for."""
+    """Each open has a row or is counted as a repeat, whatever its descriptor was made by then: the
+    file asked for, the one that was put in its place, or the name as it was asked for."""
 
     def __init__(self):
         super().__init__("file_open")
@@ -55,7 +55,8 @@ class OpensOfRace(Has):
         rows = [event for event in events if event["type"] == "file_open"
                 and event["file_open"]["path"] in (f"{folder}/secret", f"{folder}/sub")]
         # The decoy and the counter's file are opened besides.
-        return rows if len(rows) >= outcome.swapped_opens > 0 else []
+        told = len(rows) + outcome.repeated_opens
+        return rows if told >= outcome.swapped_opens > 0 else []
 
 
 @dataclasses.dataclass

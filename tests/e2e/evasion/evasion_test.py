@@ -31,6 +31,7 @@ class Outcome:
                 self.exit_code, self.stderr = run.exit_code, run.stderr
                 self.codes = dict(line.split() for line in run.stdout.splitlines())
                 self.losses = run.losses()
+                self.repeated_opens = int(run.summary["repeated_opens"])
                 self.processes = {}
                 self.events = {case: [] for case in ids}
                 for event in run.events():
