@@ -25,7 +25,7 @@ function(cicd_bpf_library TARGET)
               -Wno-missing-declarations -Wno-unused-parameter -Wno-compare-distinct-pointer-types
               -D__TARGET_ARCH_${arch} -DCICD_FILE=${name} -I${CMAKE_CURRENT_SOURCE_DIR}
               -I${CMAKE_CURRENT_SOURCE_DIR}/include
-              -I/usr/include/${CMAKE_LIBRARY_ARCHITECTURE} -c ${program} -o ${out}/${name}.bpf.o
+              -I${CMAKE_SYSROOT}/usr/include/${CMAKE_LIBRARY_ARCHITECTURE} -c ${program} -o ${out}/${name}.bpf.o
       COMMAND ${CICD_LLVM_STRIP} -g ${out}/${name}.bpf.o
       DEPENDS ${program} ${headers}
       COMMENT "BPF ${name}"
