@@ -7,6 +7,7 @@
 #ifndef CICD_FILE_SAMPLE_H
 #define CICD_FILE_SAMPLE_H
 
+#include "file_facts.h"
 #include "file_of.h"
 #include "repeated_open.h"
 #include "request_path.h"
@@ -58,19 +59,15 @@ static __always_inline bool emit_scratch(struct cicd_scratch *scratch,
 }
 
 static __always_inline void describe_file(struct cicd_scratch *scratch,
-                                          struct cicd_sample_open *sample, struct file *file,
+                                          struct cicd_sample_open *sample,
+                                          const struct file_facts *file,
                                           struct task_struct *task) {
-  __u32 mode = BPF_CORE_READ(file, f_mode);
-  struct inode *inode = BPF_CORE_READ(file, f_inode);
-  if (mode & FMODE_READ) sample->header.flags |= CICD_OPEN_READ;
-  if (mode & FMODE_WRITE) sample->header.flags |= CICD_OPEN_WRITE;
-  if ((BPF_CORE_READ(inode, i_mode) & S_IFMT) == S_IFDIR) {
-    sample->header.flags |= CICD_OPEN_DIRECTORY;
-  }
-  sample->inode = BPF_CORE_READ(inode, i_ino);
-  sample->device = BPF_CORE_READ(inode, i_sb, s_dev);
-  append_path(scratch, BPF_CORE_READ(file, f_path.mnt), BPF_CORE_READ(file, f_path.dentry),
-              BPF_CORE_READ(task, fs), &sample->path);
+  if (file->mode & FMODE_READ) sample->header.flags |= CICD_OPEN_READ;
+  if (file->mode & FMODE_WRITE) sample->header.flags |= CICD_OPEN_WRITE;
+  if ((file->inode_mode & S_IFMT) == S_IFDIR) sample->header.flags |= CICD_OPEN_DIRECTORY;
+  sample->inode = file->inode_number;
+  sample->device = file->device;
+  append_path(scratch, file->mount, file->dentry, OF_CURRENT(task, fs), &sample->path);
 }
 
 static __always_inline void flags_from_request(struct cicd_sample_open *sample) {
@@ -91,10 +88,10 @@ static __always_inline void emit_new_open(struct cicd_scratch *scratch,
   if (emit_scratch(scratch, &sample->header) && place) *(volatile __u64 *)place = signature;
 }
 
-/* Returns the file that came out, or null: it failed, or another thread took the descriptor. */
-static __always_inline struct file *emit_open(struct cicd_scratch *scratch,
-                                              const struct open_request *request, long result,
-                                              __u32 slot) {
+/* False: no file came out, or another thread took its descriptor. */
+static __always_inline bool emit_open(struct cicd_scratch *scratch,
+                                      const struct open_request *request, long result, __u32 slot,
+                                      struct file_facts *facts) {
   struct task_struct *task = (void *)bpf_get_current_task();
   struct cicd_sample_open *sample = (void *)scratch->data;
   __builtin_memset(sample, 0, sizeof(*sample));
@@ -103,9 +100,11 @@ static __always_inline struct file *emit_open(struct cicd_scratch *scratch,
   sample->call = request->call;
   scratch->position = sizeof(*sample);
 
-  struct file *file = result >= 0 ? file_of(task, result) : 0;
+  struct file *file = result >= 0 ? file_of_current(result) : 0;
   if (file) {
-    describe_file(scratch, sample, file, task);
+    read_file(file, facts);
+    read_inode(facts);
+    describe_file(scratch, sample, facts, task);
     emit_new_open(scratch, sample);
   } else {
     if (result < 0) {
@@ -119,7 +118,7 @@ static __always_inline struct file *emit_open(struct cicd_scratch *scratch,
                         &sample->base);
     emit_scratch(scratch, &sample->header);
   }
-  return file;
+  return file != 0;
 }
 
 static __always_inline void emit_names(struct cicd_scratch *scratch, const struct names *names,

@@ -22,6 +22,8 @@
 #define CICD_HTTP_SCRATCHES 4
 #define CICD_HTTP_SHORTEST 8 /* no shorter request is possible */
 
+_Static_assert((CICD_HTTP_PREFIX & (CICD_HTTP_PREFIX - 1)) == 0, "it serves as a mask");
+
 enum http_state {
   HTTP_AUTHORITY = 1, /* of an absolute target, or of CONNECT */
   HTTP_PATH,
@@ -238,6 +240,9 @@ static __always_inline __u32 http_begin(struct http_scratch *scratch) {
 __noinline int http_chunk(__u32 index, __u32 base) {
   struct http_scratch *scratch = bpf_map_lookup_elem(&http_scratches, &index);
   if (!scratch || base > CICD_HTTP_PREFIX - CICD_HTTP_CHUNK) return 1;
+  /* The same once more as a mask: kernels before 6.8 forget what a copy was compared with. */
+  asm volatile("" : "+r"(base));
+  base &= CICD_HTTP_PREFIX - 1;
   for (__u32 k = 0; k < CICD_HTTP_CHUNK; k++) {
     __u32 i = base + k;
     if (i < scratch->begin) continue;

@@ -31,14 +31,12 @@ static __always_inline __u64 memory_method(struct dentry *dentry) {
 }
 
 /* Whatever path led there: a file of procfs knows its process. */
-static __always_inline void memory_opened(struct file *file, __u32 slot) {
-  struct inode *inode = BPF_CORE_READ(file, f_inode);
-  if (BPF_CORE_READ(inode, i_sb, s_magic) != CICD_MAGIC_PROC) return;
-  if (!(BPF_CORE_READ(file, f_mode) & (FMODE_READ | FMODE_WRITE))) return;
-  struct pid *pid = pid_of_proc_inode(inode);
+static __always_inline void memory_opened(const struct file_facts *file, __u32 slot) {
+  if (file->magic != CICD_MAGIC_PROC) return;
+  if (!(file->mode & (FMODE_READ | FMODE_WRITE))) return;
+  struct pid *pid = pid_of_proc_inode(file->inode);
   if (!pid) return;
-  struct act act = {.type = CICD_SAMPLE_MEMORY,
-                    .value = memory_method(BPF_CORE_READ(file, f_path.dentry))};
+  struct act act = {.type = CICD_SAMPLE_MEMORY, .value = memory_method(file->dentry)};
   if (!act.value) return;
   act.target = task_of_pid(pid);
   emit_act(&act, slot);

@@ -113,6 +113,8 @@ static __always_inline bool walk_round(struct cicd_scratch *scratch) {
     scratch->flags |= CICD_STRING_UNREACHABLE;
     return true;
   }
+  /* No call between the check and the use: a register that was put aside before the check comes
+   * back without its bounds on kernels before 6.8. */
   __u32 position = scratch->position;
   if (position > CICD_SCRATCH_BYTES - CICD_NAME_BYTES) {
     scratch->flags |= CICD_STRING_TRUNCATED;
@@ -189,30 +191,32 @@ static __always_inline void append_user_string(struct cicd_scratch *scratch, con
   finish_string(scratch, string);
 }
 
-/* Since 5.17; asked for by number, the value is the kernel's. */
-enum bpf_func_id___walk { BPF_FUNC_loop___walk = 181 };
-
+#ifndef CICD_NO_BPF_LOOP
 static long walk_step(__u32 index, void *context) {
   struct cicd_scratch *scratch = scratch_memory();
   return !scratch || walk_round(scratch);
 }
+#endif
 
 /*
  * The whole walk. A global function: the verifier checks it once, not once for every path of a
  * program; with bpf_loop it looks at one round instead of all of them, which makes a program load
- * in a tenth of the time. Returns 0 at the end of the path, 1 when the rounds did not suffice.
+ * in a tenth of the time. That is there since 5.17, and a kernel before 5.13 refuses a program with
+ * the address of a function in it, reached or not: for them all is compiled a second time.
+ * Returns 0 at the end of the path, 1 when the rounds did not suffice.
  */
 __noinline int walk_path(void) {
   struct cicd_scratch *scratch = scratch_memory();
   if (!scratch) return 1;
-  if (bpf_core_enum_value_exists(enum bpf_func_id___walk, BPF_FUNC_loop___walk)) {
-    /* It gives the number of rounds, the one that found the end included. */
-    return bpf_loop(CICD_WALK_ROUNDS + 1, walk_step, 0, 0) > CICD_WALK_ROUNDS;
-  }
+#ifndef CICD_NO_BPF_LOOP
+  /* It gives the number of rounds, the one that found the end included. */
+  return bpf_loop(CICD_WALK_ROUNDS + 1, walk_step, 0, 0) > CICD_WALK_ROUNDS;
+#else
   for (int i = 0; i < CICD_WALK_ROUNDS; i++) {
     if (walk_round(scratch)) return 0;
   }
   return 1;
+#endif
 }
 
 /* The path of (mount, dentry) as a task with this fs_struct sees it. */
@@ -228,8 +232,10 @@ static __always_inline void append_path(struct cicd_scratch *scratch, struct vfs
   scratch->dentry = dentry;
   scratch->mount = mount;
   scratch->mount_root = BPF_CORE_READ(mount, mnt_root);
-  scratch->root_dentry = BPF_CORE_READ(fs, root.dentry);
-  scratch->root_mount = BPF_CORE_READ(fs, root.mnt);
+  struct path root = {}; /* its two members are all there is of it */
+  bpf_core_read(&root, sizeof(root), &fs->root);
+  scratch->root_dentry = root.dentry;
+  scratch->root_mount = root.mnt;
   scratch->start = scratch->position;
   scratch->flags = CICD_STRING_COMPONENTS;
   if (!BPF_CORE_READ(dentry, d_hash.pprev) && BPF_CORE_READ(dentry, d_parent) != dentry) {

@@ -31,7 +31,7 @@ static __always_inline void append_request_path(struct cicd_scratch *scratch,
     mount = BPF_CORE_READ(fs, pwd.mnt);
     dentry = BPF_CORE_READ(fs, pwd.dentry);
   } else {
-    struct file *file = file_of(task, directory);
+    struct file *file = file_of_current(directory);
     if (!file) return;
     mount = BPF_CORE_READ(file, f_path.mnt);
     dentry = BPF_CORE_READ(file, f_path.dentry);

@@ -46,19 +46,25 @@ enum bpf_func_id___probe { BPF_FUNC_task_pt_regs___probe = 175 };
 /* Size of a kernel stack (pages of 4 KiB), for kernels without bpf_task_pt_regs (before 5.15). */
 #define CICD_KERNEL_STACK_BYTES 16384
 
+static __always_inline bool are_registers_typed(void) {
+  return bpf_core_enum_value_exists(enum bpf_func_id___probe, BPF_FUNC_task_pt_regs___probe);
+}
+
 static __always_inline struct pt_regs *entry_registers(void) {
-  if (bpf_core_enum_value_exists(enum bpf_func_id___probe, BPF_FUNC_task_pt_regs___probe)) {
-    return (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
-  }
+  if (are_registers_typed()) return (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
   struct task_struct *task = (void *)bpf_get_current_task();
   return BPF_CORE_READ(task, stack) + CICD_KERNEL_STACK_BYTES - bpf_core_type_size(struct pt_regs);
 }
 
+/* Of entry_registers(): a plain load where the kernel knows what the pointer points to. */
+#define REGISTER(regs, member) \
+  (are_registers_typed() ? (regs)->member : BPF_CORE_READ(regs, member))
+
 static __always_inline void syscall_args(struct pt_regs *regs, unsigned long args[3]) {
 #if defined(__TARGET_ARCH_x86)
-  args[0] = BPF_CORE_READ(regs, di);
-  args[1] = BPF_CORE_READ(regs, si);
-  args[2] = BPF_CORE_READ(regs, dx);
+  args[0] = REGISTER(regs, di);
+  args[1] = REGISTER(regs, si);
+  args[2] = REGISTER(regs, dx);
 #else
   args[0] = BPF_CORE_READ(regs, orig_x0);
   args[1] = BPF_CORE_READ(regs, regs[1]);
@@ -69,7 +75,7 @@ static __always_inline void syscall_args(struct pt_regs *regs, unsigned long arg
 /* Whether current came into the kernel by a system call, not by an interrupt or a fault. */
 static __always_inline bool in_system_call(struct pt_regs *regs) {
 #if defined(__TARGET_ARCH_x86)
-  return (long)BPF_CORE_READ(regs, orig_ax) >= 0;
+  return (long)REGISTER(regs, orig_ax) >= 0;
 #else
   return BPF_CORE_READ(regs, syscallno) >= 0;
 #endif
@@ -78,9 +84,9 @@ static __always_inline bool in_system_call(struct pt_regs *regs) {
 /* The fourth to the sixth. */
 static __always_inline void syscall_late_args(struct pt_regs *regs, unsigned long args[3]) {
 #if defined(__TARGET_ARCH_x86)
-  args[0] = BPF_CORE_READ(regs, r10);
-  args[1] = BPF_CORE_READ(regs, r8);
-  args[2] = BPF_CORE_READ(regs, r9);
+  args[0] = REGISTER(regs, r10);
+  args[1] = REGISTER(regs, r8);
+  args[2] = REGISTER(regs, r9);
 #else
   args[0] = BPF_CORE_READ(regs, regs[3]);
   args[1] = BPF_CORE_READ(regs, regs[4]);

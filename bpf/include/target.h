@@ -65,8 +65,9 @@ static __always_inline bool first_of_its_kind(const struct cicd_sample_target *s
       .error = (__u16)sample->error,
   };
   __u8 one = 1;
-  /* Any other error: it could not be remembered, which is no reason to keep it back. */
-  return bpf_map_update_elem(&reported_acts, &key, &one, BPF_NOEXIST) != -EEXIST;
+  /* Any other error: it could not be remembered, which is no reason to keep it back. An int: before
+   * 6.4 the upper half of the register is not that of a negative number. */
+  return (int)bpf_map_update_elem(&reported_acts, &key, &one, BPF_NOEXIST) != -EEXIST;
 }
 
 /* What is known of the target; its program's path only while it has memory. */

@@ -34,6 +34,8 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define TCP_SYN 0x02
 #define UDP_HEADER 8
 
+_Static_assert((CICD_DNS_PAYLOAD_MAX & (CICD_DNS_PAYLOAD_MAX - 1)) == 0, "it serves as a mask");
+
 struct ip4_header {
   __u8 version_length;
   __u8 tos;
@@ -212,12 +214,12 @@ static __always_inline void emit_dns(struct __sk_buff *skb, const struct packet 
   __u64 bytes = packet->payload_bytes;
   if (bytes > CICD_DNS_PAYLOAD_MAX) bytes = CICD_DNS_PAYLOAD_MAX;
   struct cicd_sample_dns *sample = &scratch->sample;
-  /* The compiler must not see that `bytes` is what it was: the verifier needs the bounds here. */
+  /* There is at least one (read_packet). Told to the verifier by a mask, on one register: a
+   * comparison it forgets on older kernels. The compiler must not see that nothing changes. */
+  bytes -= 1;
   asm volatile("" : "+r"(bytes));
-  bool is_read = false;
-  if (bytes >= 1 && bytes <= CICD_DNS_PAYLOAD_MAX) {
-    is_read = !bpf_skb_load_bytes(skb, packet->payload, scratch->payload, bytes);
-  }
+  bytes = (bytes & (CICD_DNS_PAYLOAD_MAX - 1)) + 1;
+  bool is_read = !bpf_skb_load_bytes(skb, packet->payload, scratch->payload, bytes);
   __u16 flags = packet->is_ingress ? CICD_DNS_INGRESS : 0;
   if (!owner->pid) flags |= CICD_DNS_UNKNOWN_OWNER;
   fill_header_of_owner(&sample->header, CICD_SAMPLE_DNS, flags, sizeof(*sample) + bytes, owner);
@@ -233,7 +235,7 @@ static __always_inline void emit_dns(struct __sk_buff *skb, const struct packet 
   sample->payload.flags = packet->payload_bytes > bytes ? CICD_STRING_TRUNCATED : 0;
   if (!is_read || *(volatile __u32 *)&scratch->taken_by != mark) {
     count_loss(owner->slot, CICD_LOSS_SCRATCH);
-  } else if (bytes <= CICD_DNS_PAYLOAD_MAX) {
+  } else {
     emit_control(sample, sizeof(*sample) + bytes, owner->slot, CICD_SAMPLE_DNS);
   }
   *(volatile __u32 *)&scratch->taken_by = 0;

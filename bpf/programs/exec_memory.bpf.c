@@ -80,8 +80,8 @@ int mprotect_returned(struct trace_event_raw_sys_exit *ctx) {
 /* What mmap was given besides the first three. */
 static __always_inline void mmap_args(struct pt_regs *regs, unsigned long *flags, __u32 *fd) {
 #if defined(__TARGET_ARCH_x86)
-  *flags = BPF_CORE_READ(regs, r10);
-  *fd = (__u32)BPF_CORE_READ(regs, r8);
+  *flags = REGISTER(regs, r10);
+  *fd = (__u32)REGISTER(regs, r8);
 #else
   *flags = BPF_CORE_READ(regs, regs[3]);
   *fd = (__u32)BPF_CORE_READ(regs, regs[4]);
@@ -112,7 +112,7 @@ int mmap_returned(struct trace_event_raw_sys_exit *ctx) {
   mmap_args(regs, &flags, &fd);
   if (!(flags & MAP_ANONYMOUS)) {
     /* No file any more: another thread closed the descriptor. Better one too many. */
-    struct file *file = file_of((void *)bpf_get_current_task(), fd);
+    struct file *file = file_of_current(fd);
     if (file && !lives_in_memory(file)) return 0;
   }
   emit_exec_memory(slot, CICD_EXEC_MEMORY_MMAP, address, args[1], (__u32)args[2]);

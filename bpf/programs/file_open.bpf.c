@@ -58,7 +58,9 @@ int open_returned(struct trace_event_raw_sys_exit *ctx) {
     count_loss(slot, CICD_LOSS_SCRATCH);
     return 0;
   }
-  struct file *file = emit_open(scratch, &request, ctx->ret, slot);
-  if (file) memory_opened(file, slot); /* it builds its sample where the other one was */
+  struct file_facts file = {};
+  if (emit_open(scratch, &request, ctx->ret, slot, &file)) {
+    memory_opened(&file, slot); /* it builds its sample where the other one was */
+  }
   return 0;
 }

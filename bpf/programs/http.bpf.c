@@ -107,11 +107,13 @@ static __always_inline void report(struct __sk_buff *skb, struct bpf_sock *sk,
     count_loss(header->slot, CICD_LOSS_SCRATCH);
     return;
   }
-  __u32 length = segment->payload_bytes;
+  /* There are that many (read_segment). The bounds as a mask, which older kernels understand. */
+  __u64 length = segment->payload_bytes;
   if (length > CICD_HTTP_PREFIX) length = CICD_HTTP_PREFIX;
+  length -= CICD_HTTP_SHORTEST;
   asm volatile("" : "+r"(length));
-  if (length >= CICD_HTTP_SHORTEST && length <= CICD_HTTP_PREFIX &&
-      !bpf_skb_load_bytes(skb, segment->payload, scratch->data, length)) {
+  length = (length & (CICD_HTTP_PREFIX - 1)) + CICD_HTTP_SHORTEST;
+  if (!bpf_skb_load_bytes(skb, segment->payload, scratch->data, length)) {
     scratch->length = length;
     if (http_parse(index)) {
       http_build(index);

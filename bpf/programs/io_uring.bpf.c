@@ -73,6 +73,25 @@ struct io_link {
   int new_dfd;
   struct filename *newpath;
 };
+/* Since 7.0 the name lies in a struct of its own. */
+struct delayed_filename___7_0 {
+  struct filename *__incomplete_filename;
+};
+struct io_open___7_0 {
+  struct delayed_filename___7_0 filename;
+};
+struct io_unlink___7_0 {
+  struct delayed_filename___7_0 filename;
+};
+struct io_mkdir___7_0 {
+  struct delayed_filename___7_0 filename;
+};
+struct io_rename___7_0 {
+  struct delayed_filename___7_0 oldpath;
+};
+struct io_link___7_0 {
+  struct delayed_filename___7_0 newpath;
+};
 struct io_connect {
   const void *addr;
 };
@@ -132,38 +151,55 @@ static __always_inline bool first_of_its_kind(const struct cicd_sample_io_uring 
   return true;
 }
 
+/* A name of an operation in whichever form this kernel has it; null when in another. */
+#define NAME_OF(type, request, member)                                          \
+  ({                                                                            \
+    struct type *old_form = (request);                                          \
+    struct type##___7_0 *new_form = (request);                                  \
+    struct filename *found = 0;                                                 \
+    if (bpf_core_field_exists(old_form->member)) {                              \
+      found = BPF_CORE_READ(old_form, member);                                  \
+    } else if (bpf_core_field_exists(new_form->member.__incomplete_filename)) { \
+      found = BPF_CORE_READ(new_form, member.__incomplete_filename);            \
+    }                                                                           \
+    found;                                                                      \
+  })
+
 /* The first name of the operation and the descriptor it starts at. */
 static __always_inline struct filename *name_of(void *request, __u32 opcode, int *directory,
                                                 __u64 *flags) {
-  struct filename *name = 0;
   if (opcode == OP_OPENAT || opcode == OP_OPENAT2) {
     struct io_open *open = request;
-    if (!bpf_core_field_exists(open->filename)) return 0;
+    if (!bpf_core_field_exists(open->dfd)) return 0;
     *directory = BPF_CORE_READ(open, dfd);
     *flags = BPF_CORE_READ(open, how.flags);
-    name = BPF_CORE_READ(open, filename);
-  } else if (opcode == OP_UNLINKAT) {
-    struct io_unlink *unlink = request;
-    if (!bpf_core_field_exists(unlink->filename)) return 0;
-    *directory = BPF_CORE_READ(unlink, dfd);
-    name = BPF_CORE_READ(unlink, filename);
-  } else if (opcode == OP_MKDIRAT) {
-    struct io_mkdir *mkdir = request;
-    if (!bpf_core_field_exists(mkdir->filename)) return 0;
-    *directory = BPF_CORE_READ(mkdir, dfd);
-    name = BPF_CORE_READ(mkdir, filename);
-  } else if (opcode == OP_RENAMEAT) {
-    struct io_rename *rename = request;
-    if (!bpf_core_field_exists(rename->oldpath)) return 0;
-    *directory = BPF_CORE_READ(rename, old_dfd);
-    name = BPF_CORE_READ(rename, oldpath);
-  } else if (opcode == OP_LINKAT || opcode == OP_SYMLINKAT) {
-    struct io_link *link = request;
-    if (!bpf_core_field_exists(link->newpath)) return 0;
-    *directory = BPF_CORE_READ(link, new_dfd);
-    name = BPF_CORE_READ(link, newpath);
+    return NAME_OF(io_open, request, filename);
   }
-  return name;
+  if (opcode == OP_UNLINKAT) {
+    struct io_unlink *unlink = request;
+    if (!bpf_core_field_exists(unlink->dfd)) return 0;
+    *directory = BPF_CORE_READ(unlink, dfd);
+    return NAME_OF(io_unlink, request, filename);
+  }
+  if (opcode == OP_MKDIRAT) {
+    struct io_mkdir *mkdir = request;
+    if (!bpf_core_field_exists(mkdir->dfd)) return 0;
+    *directory = BPF_CORE_READ(mkdir, dfd);
+    return NAME_OF(io_mkdir, request, filename);
+  }
+  if (opcode == OP_RENAMEAT) {
+    struct io_rename *rename = request;
+    if (!bpf_core_field_exists(rename->old_dfd)) return 0;
+    *directory = BPF_CORE_READ(rename, old_dfd);
+    return NAME_OF(io_rename, request, oldpath);
+  }
+  if (opcode == OP_LINKAT || opcode == OP_SYMLINKAT) {
+    struct io_link *link = request;
+    if (!bpf_core_field_exists(link->new_dfd)) return 0;
+    *directory = BPF_CORE_READ(link, new_dfd);
+    return NAME_OF(io_link, request, newpath);
+  }
+  return 0;
 }
 
 static __always_inline void append_name(struct cicd_scratch *scratch,

@@ -39,7 +39,7 @@ struct {
 
 static __always_inline __u32 mapped_fd(struct pt_regs *regs) {
 #if defined(__TARGET_ARCH_x86)
-  return (__u32)BPF_CORE_READ(regs, r8);
+  return (__u32)REGISTER(regs, r8);
 #else
   return (__u32)BPF_CORE_READ(regs, regs[4]);
 #endif
@@ -94,17 +94,17 @@ static __always_inline void report(struct file *file, const struct library *libr
 
 SEC("tp/syscalls/sys_exit_mmap")
 int library_mapped(struct trace_event_raw_sys_exit *ctx) {
-  __u32 slot = slot_of_current();
-  if (!slot) return 0;
-  long result = ctx->ret;
-  if (result < 0 && result > -4096) return 0;
   struct pt_regs *regs = entry_registers();
   unsigned long args[3];
   syscall_args(regs, args);
   __u32 fd = mapped_fd(regs);
   if (!(args[2] & PROT_EXEC) || (__s32)fd < 0) return 0;
+  long result = ctx->ret;
+  if (result < 0 && result > -4096) return 0;
+  __u32 slot = slot_of_current();
+  if (!slot) return 0;
   struct task_struct *task = (void *)bpf_get_current_task();
-  struct file *file = file_of(task, fd);
+  struct file *file = file_of_current(fd);
   if (!file) return 0;
   char name[16] = {};
   bpf_probe_read_kernel_str(name, sizeof(name), BPF_CORE_READ(file, f_path.dentry, d_name.name));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // Connects, and datagrams on unconnected sockets. Attached once at the root of the v2 hierarchy;
 // the verdict is always "allow".
+#define CICD_NO_TYPED_TASK
 #include "kernel_types.h"
 
 #include <bpf/bpf_core_read.h>

@@ -91,7 +91,11 @@ static __always_inline void append_argv(struct cicd_scratch *scratch, struct mm_
     unsigned long part = 4096 - (from & 4095);
     if (part > end - from) part = end - from;
     position = scratch->position;
-    if (position > CICD_SCRATCH_BYTES - 4096 || part == 0 || part > 4096) break;
+    if (position > CICD_SCRATCH_BYTES - 4096 || part == 0) break;
+    /* It is 4096 at most; said as a mask, which older kernels understand. */
+    part -= 1;
+    asm volatile("" : "+r"(part));
+    part = (part & 4095) + 1;
     if (bpf_probe_read_user(scratch->data + position, part, (void *)from)) break;
     scratch->position = position + part;
     from += part;

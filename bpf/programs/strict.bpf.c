@@ -295,8 +295,10 @@ int compat_returned(__u64 *ctx) {
   if (opens) {
     struct open_request open = {};
     read_open(&request, &open);
-    struct file *file = emit_open(scratch, &open, result, slot);
-    if (file) memory_opened(file, slot); /* it builds its sample where the other one was */
+    struct file_facts file = {};
+    if (emit_open(scratch, &open, result, slot, &file)) {
+      memory_opened(&file, slot); /* it builds its sample where the other one was */
+    }
   } else if (request.call == TRUNCATE) {
     emit_truncate(scratch, (const void *)request.args[0], slot);
   } else {

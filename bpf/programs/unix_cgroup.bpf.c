@@ -2,6 +2,7 @@
 // Connects of Unix sockets and datagrams on unconnected ones, from the hooks in the kernel's own
 // sockets (6.7 and later): whatever leads there, 32-bit calls and io_uring too. Attached once at
 // the root of the v2 hierarchy; the verdict is always "allow".
+#define CICD_NO_TYPED_TASK
 #include "kernel_types.h"
 
 #include <bpf/bpf_core_read.h>
@@ -21,8 +22,9 @@ struct bpf_sock_addr_kern {
 };
 #pragma clang attribute pop
 
-/* The hook's own context has no room for the address. */
-extern void *bpf_cast_to_kern_ctx(void *context) __ksym;
+/* The hook's own context has no room for the address. Weak: a kernel without it (before 6.2) is to
+ * refuse these two programs, not the object. */
+extern void *bpf_cast_to_kern_ctx(void *context) __ksym __weak;
 
 struct {
   __uint(type, BPF_MAP_TYPE_SK_STORAGE);

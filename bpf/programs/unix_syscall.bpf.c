@@ -61,6 +61,8 @@ struct unix_call {
   __u16 type;
   __u16 flags; /* enum cicd_unix_flags */
   __u32 pad0;
+  /* Written by is_repeat(); on the stack it would be too much before 6.8. */
+  struct unix_destination to;
 };
 
 struct {
@@ -90,17 +92,15 @@ static __always_inline struct unix_call *unix_call(void) {
   return bpf_map_lookup_elem(&unix_calls, &zero);
 }
 
-static __always_inline bool is_repeat(const struct unix_call *call,
-                                      const struct unix_sample *sample) {
-  struct unix_destination to = {};
-  unix_destination_of(sample, &to);
+static __always_inline bool is_repeat(struct unix_call *call, const struct unix_sample *sample) {
+  unix_destination_of(sample, &call->to);
   struct sender sender = {call->socket, call->inode, call->pid, call->slot};
   struct unix_destination *last = bpf_map_lookup_elem(&last_unix_sent, &sender);
-  if (last && same_unix_destination(last, &to)) {
+  if (last && same_unix_destination(last, &call->to)) {
     count_loss(call->slot, CICD_LOSS_REPEATED_SENDMSG);
     return true;
   }
-  bpf_map_update_elem(&last_unix_sent, &sender, &to, BPF_ANY);
+  bpf_map_update_elem(&last_unix_sent, &sender, &call->to, BPF_ANY);
   return false;
 }
 
@@ -174,7 +174,7 @@ int unix_called(struct trace_event_raw_sys_exit *ctx) {
   struct pt_regs *regs = entry_registers();
   syscall_args(regs, args);
   syscall_late_args(regs, args + 3);
-  __builtin_memset(call, 0, sizeof(*call));
+  __builtin_memset(call, 0, __builtin_offsetof(struct unix_call, to));
   call->slot = slot;
   call->pid = bpf_get_current_pid_tgid() >> 32;
   if (number != NR_CONNECT) call->flags = CICD_UNIX_SENDMSG;

@@ -32,6 +32,11 @@ constexpr FlagSpec kFailOn = {
 constexpr FlagSpec kQuiet = {"quiet", "", "",
                              "No progress line and no terminal report; errors are still printed."};
 
+constexpr FlagSpec kBtf = {"btf", "FILE", "",
+                           "A copy of the running kernel's type information, where "
+                           "`/sys/kernel/btf/vmlinux` is hidden, as "
+                           "in some containers."};
+
 constexpr FlagSpec kRunFlags[] = {
     kRules,
     kBaseline,
@@ -61,6 +66,7 @@ constexpr FlagSpec kRunFlags[] = {
     {"tls-capture", "", "",
      "Look at HTTP requests before OpenSSL and GnuTLS encrypt them: method, host and path only, "
      "never the query, headers or body."},
+    kBtf,
     {"user", "USER", "",
      "User, by name or number, that the command runs as. Without it: the user who called `sudo`, "
      "else the caller."},
@@ -92,6 +98,7 @@ constexpr NamedDoc kReplayExamples[] = {
 
 constexpr FlagSpec kDoctorFlags[] = {
     {"format", "FORMAT", "text", "`text` for people, `json` for programs.", "text|json"},
+    kBtf,
 };
 constexpr NamedDoc kDoctorExamples[] = {
     {"sudo cicd-sensor doctor",

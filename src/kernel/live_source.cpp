@@ -18,6 +18,7 @@
 #include <set>
 
 #include "kernel/attach.h"
+#include "kernel/btf_file.h"
 #include "kernel/hook_catalogue.h"
 #include "kernel/job_map.h"
 #include "kernel/kernel_losses.h"
@@ -37,15 +38,13 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-// A busy consumer looks this often; in between only a ring that fills up wakes it.
-constexpr milliseconds kPace{3};
 // The kernel wakes a paced consumer when a ring is filled to one part in kWakeFraction.
 constexpr std::size_t kWakeFraction = 4;
 
-constexpr std::size_t kControlBytesPerCpu = std::size_t{1} << 20;
+constexpr std::size_t kControlBytesPerCpu = std::size_t{2} << 20;
 constexpr std::size_t kBulkBytesPerCpu = std::size_t{4} << 20;
 constexpr std::size_t kSmallestRing = std::size_t{256} << 10;
-constexpr std::size_t kLargestControl = std::size_t{16} << 20;
+constexpr std::size_t kLargestControl = std::size_t{32} << 20;
 constexpr std::size_t kLargestBulk = std::size_t{64} << 20;
 constexpr std::size_t kMemoryFraction = 128;  // a ring takes at most this part of the memory
 
@@ -112,7 +111,8 @@ class KernelSource final : public LiveSource {
         cgroup_root_(std::move(cgroup_root)),
         prober_(programs_, options.tls_capture),
         tls_capture_(options.tls_capture),
-        strict_(options.strict) {}
+        strict_(options.strict),
+        pace_(options.pace) {}
   ~KernelSource() override = default;
 
   Result<> watch_rings();
@@ -165,6 +165,7 @@ class KernelSource final : public LiveSource {
   std::bitset<CICD_SLOTS_MAX> used_slots_;
   bool job_hooks_ = false;
   const bool strict_;
+  const milliseconds pace_;
   ClockInfo clock_{now_ns(CLOCK_REALTIME) - now_ns(CLOCK_BOOTTIME)};
   steady_clock::time_point last_drain_{};
 };
@@ -351,8 +352,8 @@ Result<std::size_t> KernelSource::poll(milliseconds max_wait, SampleSink out) {
   };
   const steady_clock::time_point begin = steady_clock::now();
   const auto since_last = std::chrono::duration_cast<milliseconds>(begin - last_drain_);
-  if (max_wait.count() > 0 && since_last < kPace) {
-    sleep(CICD_CONSUMER_PACED, std::min(kPace - since_last, max_wait));
+  if (max_wait.count() > 0 && since_last < pace_) {
+    sleep(CICD_CONSUMER_PACED, std::min(pace_ - since_last, max_wait));
   }
   std::size_t count = rings_.drain(sink);
   if (count == 0) {
@@ -466,7 +467,28 @@ Result<> check_backends(const std::map<std::string, std::string>& wanted) {
 
 }  // namespace
 
+namespace {
+
+Result<std::unique_ptr<LiveSource>> open_with_btf_file(const LiveOptions& options) {
+  if (Result<> host = check_preconditions(options.btf_path); !host) {
+    return std::unexpected(std::move(host).error());
+  }
+  LiveOptions with_own = options;
+  with_own.btf_path.clear();
+  Result<std::unique_ptr<LiveSource>> source;
+  const Result<> placed =
+      with_btf_file(options.btf_path, [&] { source = LiveSource::open(with_own); });
+  if (!placed) return std::unexpected(placed.error());
+  if (source) return source;
+  Error error = std::move(source).error().with_context("with the BTF of " + options.btf_path);
+  error.hint = "check that this is the BTF file of the running kernel, or leave the option out";
+  return std::unexpected(std::move(error));
+}
+
+}  // namespace
+
 Result<std::unique_ptr<LiveSource>> LiveSource::open(const LiveOptions& options) {
+  if (!options.btf_path.empty()) return open_with_btf_file(options);
   if (Result<> size = check_ring_size(options.control_ring_bytes, "control"); !size) {
     return std::unexpected(std::move(size).error());
   }

@@ -11,6 +11,7 @@
 // links and ring positions, and exactly one of them may poll (see RingPositions).
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -34,6 +35,8 @@ struct LiveOptions {
   // Event type -> backend that is to serve it, instead of the best one that attaches.
   std::map<std::string, std::string> backends = {};
   bool tls_capture = false;  // look at what is given to TLS libraries to send
+  // A busy consumer looks at the rings this often; in between only one that fills up wakes it.
+  std::chrono::milliseconds pace{3};
 };
 
 class LiveSource : public EventSource {

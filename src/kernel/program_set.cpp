@@ -14,6 +14,7 @@
 #include <set>
 
 #include "hooks.skel.h"
+#include "hooks_old.skel.h"
 #include "kernel/hook_catalogue.h"
 #include "kernel/kernel_release.h"
 #include "kernel/libbpf_log.h"
@@ -48,6 +49,13 @@ constexpr std::string_view kOurMaps[] = {"control_ring", "bulk_ring", "escaped",
 // process.bpf.c has its one constant in there.
 constexpr std::string_view kExitConstants = ".rodata.process";
 
+// Which of the two objects this kernel gets (bpf/include/path.h).
+bool has_bpf_loop() {
+  static const bool has =
+      ::libbpf_probe_bpf_helper(BPF_PROG_TYPE_TRACEPOINT, BPF_FUNC_loop, nullptr) == 1;
+  return has;
+}
+
 UniqueFd duplicate(int fd) { return UniqueFd(::fcntl(fd, F_DUPFD_CLOEXEC, 3)); }
 
 }  // namespace
@@ -60,7 +68,8 @@ struct ProgramSet::Loader {
 
   Result<BpfObject> open() const {
     std::size_t size = 0;
-    const void* bytes = hooks_bpf__elf_bytes(&size);
+    const void* bytes =
+        has_bpf_loop() ? hooks_bpf__elf_bytes(&size) : hooks_old_bpf__elf_bytes(&size);
     bpf_object_open_opts opts{};
     opts.sz = sizeof(opts);
     opts.object_name = "cicd";

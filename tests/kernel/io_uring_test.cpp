@@ -11,11 +11,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <filesystem>
 #include <fstream>
 
 #include "support.h"
+#include "this_kernel.h"
 
 namespace cicd::test {
 
@@ -36,7 +38,24 @@ class Ring {
     entries_ = reinterpret_cast<io_uring_sqe*>(
         map(params_.sq_entries * sizeof(io_uring_sqe), IORING_OFF_SQES));
   }
+  ~Ring() { ::close(fd_); }
+  Ring(const Ring&) = delete;
+  Ring& operator=(const Ring&) = delete;
   bool ok() const { return fd_ >= 0 && rings_ != nullptr && entries_ != nullptr; }
+
+  // Whether the kernel knows these operations (since 5.6 it can be asked).
+  bool knows(std::initializer_list<__u8> opcodes) const {
+    constexpr unsigned kMost = 256;
+    alignas(io_uring_probe) char
+        memory[sizeof(io_uring_probe) + kMost * sizeof(io_uring_probe_op)] = {};
+    auto* probe = reinterpret_cast<io_uring_probe*>(memory);
+    if (::syscall(SYS_io_uring_register, fd_, IORING_REGISTER_PROBE, probe, kMost) != 0) {
+      return false;
+    }
+    return std::ranges::all_of(opcodes, [&](__u8 opcode) {
+      return opcode <= probe->last_op && (probe->ops[opcode].flags & IO_URING_OP_SUPPORTED) != 0;
+    });
+  }
 
   // Submits the request and returns its result; -ETIME when none comes.
   int run(io_uring_sqe entry) {
@@ -108,6 +127,12 @@ class IoUringHooks : public HookTest {
     std::ofstream(scratch() + "/file") << "text";
   }
   std::string file() const { return scratch() + "/file"; }
+  // Before 6.0 an operation has no struct of its own, and only its kind is told; the coverage of
+  // io_uring_op says so among its limits.
+  static bool names_are_told() { return kernel_has_struct("io_cmd_data"); }
+  static std::string no_names() {
+    return std::string(kNotInThisKernel) + "paths and addresses of io_uring requests";
+  }
 
   std::vector<SeenRequest> requests(const Act& act) {
     using T = cicd_sample_io_uring;
@@ -139,19 +164,22 @@ TEST_F(IoUringHooks, Openat) {
   const std::string path = file();
   const auto seen = the_request(open_request(AT_FDCWD, path.c_str(), O_RDWR | O_CLOEXEC));
   EXPECT_EQ(seen.fixed.opcode, static_cast<unsigned>(IORING_OP_OPENAT));
+  EXPECT_EQ(seen.fixed.header.cgroup_id, job().id());
+  if (!names_are_told()) GTEST_SKIP() << no_names();
   EXPECT_EQ(seen.path.bytes, path);
   EXPECT_EQ(seen.base.bytes, "");
   // The kernel adds O_LARGEFILE.
   EXPECT_EQ(seen.fixed.open_flags & (O_ACCMODE | O_CLOEXEC),
             static_cast<unsigned>(O_RDWR | O_CLOEXEC));
   EXPECT_EQ(seen.fixed.family, 0);
-  EXPECT_EQ(seen.fixed.header.cgroup_id, job().id());
 }
 
 TEST_F(IoUringHooks, RelativeToADescriptor) {
   const int directory = ::open(scratch().c_str(), O_PATH | O_CLOEXEC);
   const auto seen = the_request(open_request(directory, "file", O_RDONLY));
   ::close(directory);
+  EXPECT_EQ(seen.fixed.opcode, static_cast<unsigned>(IORING_OP_OPENAT));
+  if (!names_are_told()) GTEST_SKIP() << no_names();
   EXPECT_EQ(seen.path.bytes, "file");
   EXPECT_EQ(seen.base.path(), scratch());
 }
@@ -163,6 +191,7 @@ TEST_F(IoUringHooks, Openat2) {
   const auto seen = the_request(request(IORING_OP_OPENAT2, AT_FDCWD, path.c_str(), sizeof(how),
                                         reinterpret_cast<__u64>(&how)));
   EXPECT_EQ(seen.fixed.opcode, static_cast<unsigned>(IORING_OP_OPENAT2));
+  if (!names_are_told()) GTEST_SKIP() << no_names();
   EXPECT_EQ(seen.path.bytes, path);
   EXPECT_EQ(seen.fixed.open_flags & O_ACCMODE, static_cast<unsigned>(O_WRONLY));
 }
@@ -171,11 +200,16 @@ TEST_F(IoUringHooks, BySubmittingThreadOfTheKernel) {
   const std::string path = file();
   const auto seen =
       the_request(open_request(AT_FDCWD, path.c_str(), O_RDONLY), IORING_SETUP_SQPOLL);
-  EXPECT_EQ(seen.path.bytes, path);
   EXPECT_EQ(seen.fixed.header.pid, static_cast<unsigned>(finished().pid));
+  if (!names_are_told()) GTEST_SKIP() << no_names();
+  EXPECT_EQ(seen.path.bytes, path);
 }
 
 TEST_F(IoUringHooks, NamesOfFiles) {
+  if (!Ring().knows({IORING_OP_RENAMEAT, IORING_OP_LINKAT, IORING_OP_SYMLINKAT, IORING_OP_MKDIRAT,
+                     IORING_OP_UNLINKAT})) {
+    GTEST_SKIP() << kNotInThisKernel << "io_uring operations that change names of files";
+  }
   const std::string at = scratch() + "/";
   const auto seen = requests([&] {
     const std::string one = at + "one", two = at + "two", dir = at + "dir", link = at + "link";
@@ -204,7 +238,9 @@ TEST_F(IoUringHooks, NamesOfFiles) {
   ASSERT_EQ(seen.size(), std::size(wanted));
   for (std::size_t i = 0; i < seen.size(); ++i) {
     EXPECT_EQ(seen[i].fixed.opcode, wanted[i].first);
-    EXPECT_EQ(seen[i].path.bytes, wanted[i].second);
+    if (names_are_told()) {
+      EXPECT_EQ(seen[i].path.bytes, wanted[i].second);
+    }
   }
 }
 
@@ -222,11 +258,12 @@ TEST_F(IoUringHooks, ConnectIsAlsoAConnect) {
   });
   ASSERT_EQ(seen.size(), 1u);
   EXPECT_EQ(seen[0].fixed.opcode, static_cast<unsigned>(IORING_OP_CONNECT));
+  ASSERT_EQ(connects_.size(), 1u) << "network_connect of the cgroup hook";
+  EXPECT_EQ(connects_[0].remote_port, 9);
+  if (!names_are_told()) GTEST_SKIP() << no_names();
   EXPECT_EQ(seen[0].fixed.family, AF_INET);
   EXPECT_EQ(seen[0].fixed.remote_port, 9);
   EXPECT_EQ(std::memcmp(seen[0].fixed.remote_ip, &address.sin_addr, 4), 0);
-  ASSERT_EQ(connects_.size(), 1u) << "network_connect of the cgroup hook";
-  EXPECT_EQ(connects_[0].remote_port, 9);
 }
 
 TEST_F(IoUringHooks, ConnectOfIpv6) {
@@ -242,11 +279,15 @@ TEST_F(IoUringHooks, ConnectOfIpv6) {
     return 0;
   });
   ASSERT_EQ(seen.size(), 1u);
+  if (!names_are_told()) GTEST_SKIP() << no_names();
   EXPECT_EQ(seen[0].fixed.family, AF_INET6);
   EXPECT_EQ(std::memcmp(seen[0].fixed.remote_ip, &address.sin6_addr, 16), 0);
 }
 
 TEST_F(IoUringHooks, SocketsAndTheFirstSendOfEach) {
+  if (!Ring().knows({IORING_OP_SOCKET})) {
+    GTEST_SKIP() << kNotInThisKernel << "the io_uring operation that makes sockets";
+  }
   const auto seen = requests([] {
     Ring ring;
     int pair[2];

@@ -3,12 +3,14 @@
 #include <fcntl.h>
 #include <linux/bpf.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <fstream>
 
 #include "support.h"
+#include "this_kernel.h"
 
 namespace cicd::test {
 
@@ -90,8 +92,6 @@ TEST_F(KernelUseHooks, UnprivilegedTry) {
   EXPECT_EQ(seen[0].error, static_cast<unsigned>(EPERM));
 }
 
-bool kernel_has_modules() { return ::access("/proc/modules", F_OK) == 0; }
-
 const Coverage* coverage_of(const std::vector<Coverage>& all, EventType type) {
   const auto found = std::ranges::find(all, type, &Coverage::type);
   return found == all.end() ? nullptr : &*found;
@@ -104,6 +104,32 @@ TEST_F(KernelUseHooks, ModulesAreServedWhereThereAreAny) {
   ASSERT_NE(modules, nullptr);
   EXPECT_TRUE(modules->available) << modules->reason;
   EXPECT_EQ(modules->backend, kernel_has_modules() ? "tp_btf" : "not in this kernel");
+}
+
+TEST_F(KernelUseHooks, ModuleThatIsLoaded) {
+  if (!kernel_has_modules()) GTEST_SKIP() << kNotInThisKernel << "modules";
+  const std::string modprobe = "/sbin/modprobe";
+  utsname names{};
+  ASSERT_EQ(::uname(&names), 0);
+  const std::string folder = std::string("/lib/modules/") + names.release;
+  if (::access(modprobe.c_str(), X_OK) != 0 || ::access(folder.c_str(), F_OK) != 0) {
+    GTEST_SKIP() << "optional: needs modprobe and the modules of the running kernel";
+  }
+  const auto modprobes = [&](const std::vector<std::string>& words) {
+    std::vector<std::string> argv = {"modprobe"};
+    argv.insert(argv.end(), words.begin(), words.end());
+    return run(nullptr, [&] { return exec(modprobe, argv); }).status;
+  };
+  // A small one that nothing needs and that needs nothing.
+  modprobes({"-r", "dummy"});
+  const auto samples = observe_inside([&] { return exec(modprobe, {"modprobe", "dummy"}); });
+  EXPECT_EQ(finished().status, 0);
+  EXPECT_EQ(modprobes({"-r", "dummy"}), 0);
+  const auto seen = samples.of(CICD_SAMPLE_MODULE, finished().pid);
+  ASSERT_EQ(seen.size(), 1u);
+  using T = cicd_sample_module;
+  EXPECT_EQ(seen[0].strings<T>({&T::name})[0].bytes, "dummy");
+  EXPECT_EQ(seen[0].fixed<T>().error, 0u);
 }
 
 TEST_F(KernelUseHooks, ModuleThatIsRefused) {

@@ -11,6 +11,7 @@
 #include <filesystem>
 
 #include "support.h"
+#include "this_kernel.h"
 
 // <sys/mount.h> and <linux/mount.h> declare the same names in some releases of the C library.
 extern "C" {
@@ -150,6 +151,7 @@ TEST_F(MountHooks, NewApiNewFileSystem) {
 }
 
 TEST_F(MountHooks, NewApiBindAndMove) {
+  if (!kernel_has_call(SYS_mount_setattr)) GTEST_SKIP() << kNotInThisKernel << "mount_setattr";
   const auto seen = mounts([&] {
     const auto tree = static_cast<int>(
         ::syscall(SYS_open_tree, AT_FDCWD, (from() + "/part").c_str(), OPEN_TREE_CLONE));

@@ -274,7 +274,7 @@ TEST_F(LiveSourceTest, KilledHoldersLeaveNothingAndDoNotStall) {
     return 0;
   });
   pollfd wait{ready[0], POLLIN, 0};
-  ASSERT_EQ(::poll(&wait, 1, 10'000), 1);
+  ASSERT_EQ(::poll(&wait, 1, 60'000), 1) << "emulated machines take their time to load";
   ::close(ready[0]);
   ::close(ready[1]);
   std::set<std::uint32_t> programs = programs_of(pid);

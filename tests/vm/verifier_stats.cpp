@@ -1,30 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the verifier of the running kernel says to each kernel program: a line for each with
-// instructions and states, or why it refuses it. With --log PROGRAM, the whole log of that one.
+// What the verifier of the running kernel says to each kernel program of an object: a line for each
+// with instructions and states, or why it is refused. With --log PROGRAM, the whole log of that
+// one.
 //
-// Usage: verifier_stats OBJECT.bpf.o...   |   verifier_stats --log PROGRAM OBJECT.bpf.o
-// Output: object, program, "ok" | "absent" | "refused", instructions, states, peak of states, text.
-// "absent": what the program attaches to is not in this kernel.
+// Usage: verifier_stats HOOKS.o HOOKS_OLD.o      (the one that the sensor takes on this kernel)
+//        verifier_stats --log PROGRAM HOOKS.o
+// Output: program, "ok" | "refused" | "absent" (this kernel has nothing to attach it to),
+// instructions, states, peak of states, text; tabs between.
 //
-// Each program is loaded by itself, with maps of its own; nothing is attached. Threads: one.
+// Nothing is attached. All programs are loaded at once, and again without the one that is refused,
+// until the rest loads: libbpf reads the types of the whole kernel for each load. Threads: one.
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
+#include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace {
 
-constexpr std::size_t kLogBytes = 16u << 20;
+constexpr std::size_t kWholeLogBytes = 16u << 20;
+constexpr std::size_t kLogBytes = 1u << 20;  // of the statistics alone
 constexpr std::uint32_t kRingBytes = 1u << 20;
 constexpr std::uint32_t kStatistics = 4;  // log levels of the verifier
+constexpr std::uint32_t kReason = 1;
 constexpr std::uint32_t kEverything = 2;
 // enum bpf_attach_type of kernels since 6.7; libbpf may be older.
 constexpr int kCgroupUnixConnect = 49;
@@ -71,63 +78,108 @@ std::string last_line(const std::string& text) {
   return line;
 }
 
-Statistics parse(const std::vector<char>& log, int error) {
+Statistics parse(const std::string& log, bool is_loaded) {
   Statistics out;
-  const char* line = std::strstr(log.data(), "processed ");
-  for (const char* next = line; next != nullptr; next = std::strstr(next + 1, "processed ")) {
-    line = next;
+  const std::size_t at = log.rfind("processed ");
+  if (at != std::string::npos) {
+    std::sscanf(log.c_str() + at,
+                "processed %lu insns (limit %*d) max_states_per_insn %*u total_states %lu "
+                "peak_states %lu",
+                &out.instructions, &out.states, &out.peak_states);
   }
-  unsigned per_instruction = 0;
-  const bool is_told =
-      line != nullptr &&
-      std::sscanf(line, "processed %lu insns (limit %*d) max_states_per_insn %u total_states %lu "
-                        "peak_states %lu",
-                  &out.instructions, &per_instruction, &out.states, &out.peak_states) == 4;
-  if (error == 0 && is_told) {
-    out.outcome = "ok";
-    return out;
-  }
-  const bool is_absent = libbpf_text.find("not found in kernel") != std::string::npos ||
-                         libbpf_text.find("failed to find kernel BTF type ID") != std::string::npos;
-  if (is_absent) out.outcome = "absent";
-  std::string kernel_text(log.data(), line != nullptr ? static_cast<std::size_t>(line - log.data())
-                                                      : std::strlen(log.data()));
-  out.text = last_line(kernel_text.empty() || is_absent ? libbpf_text : kernel_text);
+  if (is_loaded && out.instructions > 0) out.outcome = "ok";
   return out;
 }
 
-// Loads `name` alone; `log` is left with what the verifier said.
-Statistics load(const char* path, const std::string& name, std::uint32_t level,
-                std::vector<char>& log) {
+using Logs = std::map<std::string, std::string>;
+
+// Loads those of `names` together. Returns the name of the one that is refused, "" when all went.
+std::string load(const char* path, const std::set<std::string>& names, std::uint32_t level,
+                 Logs& logs) {
   libbpf_text.clear();
-  log.assign(kLogBytes, '\0');
   Object object(::bpf_object__open_file(path, nullptr));
-  if (!object) return {.text = "cannot be opened"};
+  if (!object) return *names.begin();
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, object.get()) {
     if (::bpf_map__type(map) == BPF_MAP_TYPE_RINGBUF) ::bpf_map__set_max_entries(map, kRingBytes);
   }
   bpf_program* program = nullptr;
   bpf_object__for_each_program(program, object.get()) {
-    const bool is_wanted = name == ::bpf_program__name(program);
+    const char* name = ::bpf_program__name(program);
+    const bool is_wanted = names.contains(name);
     ::bpf_program__set_autoload(program, is_wanted);
-    if (!is_wanted) continue;
     name_new_hooks(program);
+    if (!is_wanted) continue;
+    std::string& log = logs[name];
+    log.assign(level == kStatistics ? kLogBytes : kWholeLogBytes, '\0');
     ::bpf_program__set_log_level(program, level);
     ::bpf_program__set_log_buf(program, log.data(), log.size());
   }
-  return parse(log, ::bpf_object__load(object.get()));
+  const int error = ::bpf_object__load(object.get());
+  for (const std::string& name : names) logs[name].resize(std::strlen(logs[name].c_str()));
+  if (error == 0) return {};
+  // "libbpf: prog 'NAME': ..." is the last that it says of the one it stopped at.
+  constexpr std::string_view kMark = "prog '";
+  const std::size_t at = libbpf_text.rfind(kMark);
+  if (at == std::string::npos) return *names.begin();
+  const std::size_t begin = at + kMark.size();
+  const std::string name = libbpf_text.substr(begin, libbpf_text.find('\'', begin) - begin);
+  return names.contains(name) ? name : *names.begin();
 }
 
-std::vector<std::string> programs_of(const char* path) {
-  std::vector<std::string> names;
+// The line before the sums, or what libbpf said when the kernel was not asked.
+Statistics refusal(const char* path, const std::string& name) {
+  Logs logs;
+  load(path, {name}, kReason, logs);
+  std::string log = logs[name];
+  Statistics out = parse(log, false);
+  log.resize(std::min(log.size(), log.rfind("processed ")));
+  if (log.empty()) {
+    // The verifier has not come into it: what the program attaches to is not there.
+    out.outcome = "absent";
+    log = libbpf_text.substr(0, libbpf_text.rfind("libbpf: failed to load object"));
+  }
+  out.text = last_line(log);
+  return out;
+}
+
+std::set<std::string> programs_of(const char* path) {
+  std::set<std::string> names;
   Object object(::bpf_object__open_file(path, nullptr));
   bpf_program* program = nullptr;
-  if (object) {
-    bpf_object__for_each_program(program, object.get())
-        names.emplace_back(::bpf_program__name(program));
-  }
+  if (!object) return names;
+  bpf_object__for_each_program(program, object.get()) names.insert(::bpf_program__name(program));
   return names;
+}
+
+int print_log(const char* path, const std::string& name) {
+  Logs logs;
+  const bool is_loaded = load(path, {name}, kEverything | kStatistics, logs).empty();
+  std::printf("%s%s\n", logs[name].c_str(), libbpf_text.c_str());
+  return is_loaded ? 0 : 1;
+}
+
+int print_statistics(const char* path) {
+  const std::set<std::string> all = programs_of(path);
+  if (all.empty()) {
+    std::fprintf(stderr, "verifier_stats: no programs in %s\n", path);
+    return 1;
+  }
+  std::set<std::string> rest = all;
+  Logs logs;
+  std::map<std::string, Statistics> seen;
+  while (!rest.empty()) {
+    const std::string refused = load(path, rest, kStatistics, logs);
+    if (refused.empty()) break;
+    seen[refused] = refusal(path, refused);
+    rest.erase(refused);
+  }
+  for (const std::string& name : rest) seen[name] = parse(logs[name], true);
+  for (const auto& [name, each] : seen) {
+    std::printf("%s\t%s\t%lu\t%lu\t%lu\t%s\n", name.c_str(), each.outcome.c_str(),
+                each.instructions, each.states, each.peak_states, each.text.c_str());
+  }
+  return 0;
 }
 
 }  // namespace
@@ -136,28 +188,13 @@ int main(int argc, char** argv) {
   const rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
   ::setrlimit(RLIMIT_MEMLOCK, &unlimited);
   ::libbpf_set_print(keep_text);
-  std::vector<char> log;
-  if (argc == 4 && std::string_view(argv[1]) == "--log") {
-    const Statistics seen = load(argv[3], argv[2], kEverything | kStatistics, log);
-    std::printf("%s%s\n%s %s\n", log.data(), libbpf_text.c_str(), seen.outcome.c_str(),
-                seen.text.c_str());
-    return seen.outcome == "ok" ? 0 : 1;
+  if (argc == 4 && std::string_view(argv[1]) == "--log") return print_log(argv[3], argv[2]);
+  if (argc == 3) {
+    const bool has_loop =
+        ::libbpf_probe_bpf_helper(BPF_PROG_TYPE_TRACEPOINT, BPF_FUNC_loop, nullptr) == 1;
+    return print_statistics(argv[has_loop ? 1 : 2]);
   }
-  if (argc < 2) {
-    std::fprintf(stderr, "usage: verifier_stats [--log PROGRAM] OBJECT.bpf.o...\n");
-    return 2;
-  }
-  for (int i = 1; i < argc; ++i) {
-    std::string object(argv[i]);
-    object = object.substr(object.rfind('/') + 1);
-    object = object.substr(0, object.find('.'));
-    for (const std::string& name : programs_of(argv[i])) {
-      const Statistics seen = load(argv[i], name, kStatistics, log);
-      std::printf("%s\t%s\t%s\t%lu\t%lu\t%lu\t%s\n", object.c_str(), name.c_str(),
-                  seen.outcome.c_str(), seen.instructions, seen.states, seen.peak_states,
-                  seen.text.c_str());
-      std::fflush(stdout);
-    }
-  }
-  return 0;
+  std::fprintf(stderr,
+               "usage: verifier_stats HOOKS.o HOOKS_OLD.o | verifier_stats --log PROGRAM HOOKS.o\n");
+  return 2;
 }
