@@ -15,8 +15,6 @@ namespace cicd::test {
 
 namespace {
 
-using std::chrono::milliseconds;
-
 struct SeenPaths {
   cicd_sample_paths fixed;
   SeenString path, base, other, other_base;
@@ -25,39 +23,17 @@ struct SeenPaths {
 class StrictHooks : public HookTest {
  protected:
   void SetUp() override {
+    if (const std::string why = why_no_call32(); !why.empty()) GTEST_SKIP() << why;
     HookTest::SetUp();
     if (IsSkipped() || HasFatalFailure()) return;
-    if (const std::string why = why_no_call32(); !why.empty()) GTEST_SKIP() << why;
     std::ofstream(file()) << "text";
-    LiveOptions options;
-    options.strict = true;
-    auto opened = LiveSource::open(options);
-    ASSERT_TRUE(opened) << opened.error().text;
-    strict_ = std::move(*opened);
-    ASSERT_TRUE(strict_->track_cgroup(job().id(), kSlot));
-    ASSERT_TRUE(strict_->start_job_hooks());
   }
-  void TearDown() override {
-    strict_.reset();
-    HookTest::TearDown();
-  }
+  LiveOptions options() const override { return {.strict = true}; }
   std::string file() const { return scratch() + "/file"; }
 
   Samples seen_of(const Act& act) {
-    run(nullptr, act);  // outside of the job: nothing may come of it
-    const Finished done = run(&job(), act);
-    pid_ = done.pid;
-    EXPECT_EQ(done.status, 0) << "exit " << WEXITSTATUS(done.status);
-    Samples samples;
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);
-    while (samples.of(CICD_SAMPLE_EXIT, pid_).empty() &&
-           std::chrono::steady_clock::now() < deadline) {
-      EXPECT_TRUE(strict_->poll(milliseconds(20), [&](SampleBytes bytes) { samples.add(bytes); }));
-      strict_->commit();
-    }
-    EXPECT_TRUE(strict_->poll(milliseconds(0), [&](SampleBytes bytes) { samples.add(bytes); }));
-    strict_->commit();
-    for (const Seen& seen : samples.all()) EXPECT_EQ(seen.header().slot, kSlot);
+    Samples samples = observe(act);
+    EXPECT_EQ(finished().status, 0) << "exit " << WEXITSTATUS(finished().status);
     return samples;
   }
   std::vector<SeenOpen> compat_opens(const Act& act) {
@@ -76,11 +52,6 @@ class StrictHooks : public HookTest {
     EXPECT_EQ(out.size(), 1u);
     return out.empty() ? SeenPaths{} : out[0];
   }
-  LiveSource& strict() { return *strict_; }
-
- private:
-  std::unique_ptr<LiveSource> strict_;
-  pid_t pid_ = 0;
 };
 
 TEST_F(StrictHooks, OpenIsWalkedLikeANativeOne) {
@@ -230,8 +201,10 @@ TEST_F(StrictHooks, CoverageTells) {
     }
     return std::string();
   };
-  EXPECT_EQ(limits(strict()).find("32-bit"), std::string::npos) << limits(strict());
-  EXPECT_NE(limits(source()).find("32-bit"), std::string::npos);
+  const auto ordinary = LiveSource::open({});
+  ASSERT_TRUE(ordinary) << ordinary.error().text;
+  EXPECT_EQ(limits(source()).find("32-bit"), std::string::npos) << limits(source());
+  EXPECT_NE(limits(**ordinary).find("32-bit"), std::string::npos);
 }
 
 // Without --strict it is not there.

@@ -194,7 +194,8 @@ void HookTest::SetUp() {
   const LiveOptions wanted = options();
   std::string kind;
   for (const auto& [type, backend] : wanted.backends) kind += type + "=" + backend + " ";
-  if (!wanted.dedup) kind += "all opens";
+  if (!wanted.dedup) kind += "all opens ";
+  if (wanted.strict) kind += "strict";
   std::unique_ptr<LiveSource>& shared = sources_[kind];
   if (!shared) {
     Result<std::unique_ptr<LiveSource>> opened = LiveSource::open(wanted);
