@@ -284,7 +284,7 @@ int compat_returned(__u64 *ctx) {
   if (!read_request((void *)ctx[0], &request)) return 0;
   __u32 slot = slot_of_current();
   if (!slot) return 0;
-  /* arm64 kernels before 5.15 leave its upper half zero: an error would not be negative. */
+  /* Some arm64 kernels leave its upper half zero: an error would not be negative. */
   long result = (int)ctx[1];
   bool opens = request.call <= OPEN_BY_HANDLE;
   if (!opens && result < 0) return 0;

@@ -82,7 +82,7 @@ test_may_be_turned_off() {
 
 test_every_line_of_the_list_is_of_a_known_group() {
   local bad
-  bad=$(grep -vE '^(#.*|(build|run|test|lint|container) [a-z0-9.+-]+)$' "$source_root/packages.txt") || true
+  bad=$(grep -vE '^(#.*|(build|run|test|lint|vm|cross|container) [a-z0-9.+-]+)$' "$source_root/packages.txt") || true
   expect_equal "$bad" "" "lines of packages.txt"
 }
 
