@@ -21,9 +21,9 @@ constexpr FlagSpec kOutput = {
     "output", "DIR", "./cicd-sensor-out",
     "Where the output files go; made when missing. Files of an earlier run there are replaced."};
 constexpr FlagSpec kReport = {
-    "report", "LIST", "terminal,json",
+    "report", "LIST", "terminal,json,html",
     "Reports to make at the end, joined by commas: `terminal` prints one to standard error, `json` "
-    "writes `summary.json`."};
+    "writes `summary.json`, `html` writes `report.html`."};
 constexpr FlagSpec kFailOn = {
     "fail-on", "WHAT", "never",
     "Exit with 90 when a rule with this action fired: `detect` counts detect and terminate, "
@@ -32,9 +32,14 @@ constexpr FlagSpec kFailOn = {
 constexpr FlagSpec kQuiet = {"quiet", "", "",
                              "No progress line and no terminal report; errors are still printed."};
 
+constexpr FlagSpec kBtf = {"btf", "FILE", "",
+                           "A copy of the running kernel's type information, where "
+                           "`/sys/kernel/btf/vmlinux` is hidden, as "
+                           "in some containers."};
 constexpr FlagSpec kBackend = {
     "backend", "KIND", "best",
-    "How acts are seen that can be seen in several ways: `trampoline` at the kernel's own functions, "
+    "How acts are seen that can be seen in several ways: `trampoline` at the kernel's own "
+    "functions, "
     "`syscall` at system calls. `best` takes for each type of event what this kernel lets it have.",
     "best|syscall|trampoline"};
 
@@ -68,6 +73,7 @@ constexpr FlagSpec kRunFlags[] = {
     {"tls-capture", "", "",
      "Look at HTTP requests before OpenSSL and GnuTLS encrypt them: method, host and path only, "
      "never the query, headers or body."},
+    kBtf,
     {"user", "USER", "",
      "User, by name or number, that the command runs as. Without it: the user who called `sudo`, "
      "else the caller."},
@@ -99,6 +105,7 @@ constexpr NamedDoc kReplayExamples[] = {
 
 constexpr FlagSpec kDoctorFlags[] = {
     {"format", "FORMAT", "text", "`text` for people, `json` for programs.", "text|json"},
+    kBtf,
 };
 constexpr NamedDoc kDoctorExamples[] = {
     {"sudo cicd-sensor doctor",
@@ -169,6 +176,10 @@ constexpr NamedDoc kFiles[] = {
     {"DIR/events.jsonl", "One event in a row. DIR is what `--output` names."},
     {"DIR/detections.jsonl", "One row for each hit of a rule, up to its `max_alerts`."},
     {"DIR/summary.json", "The whole job: result, detections, destinations, losses, coverage."},
+    {"DIR/report.html",
+     "The same for people, with timeline and process tree: one page for any browser, which needs "
+     "no "
+     "network."},
     {"DIR/.cicd-sensor-ID.journal",
      "The raw samples while the job runs, so that a sensor that is killed is continued without a "
      "loss. Removed at the end."},

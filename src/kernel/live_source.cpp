@@ -14,6 +14,7 @@
 #include <bitset>
 #include <cerrno>
 
+#include "kernel/btf_file.h"
 #include "kernel/hook_set.h"
 #include "kernel/job_map.h"
 #include "kernel/kernel_losses.h"
@@ -105,6 +106,7 @@ class KernelSource final : public LiveSource {
   void set_wake_thresholds(std::size_t control_bytes, std::size_t bulk_bytes);
   Result<> remember_opens();
 
+  Result<void> wake_also(int fd) override;
   Result<std::size_t> poll(milliseconds max_wait, SampleSink sink) override;
   void commit() override { rings_.commit(); }
   bool at_end() const override { return false; }
@@ -151,6 +153,14 @@ Result<> KernelSource::watch_rings() {
     }
   }
   return {};
+}
+
+// Edge-triggered: what is not read, and a peer that has gone, end one wait and not all of them.
+Result<void> KernelSource::wake_also(int fd) {
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLET;
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0) return {};
+  return fail_errno(errno, "watch another descriptor");
 }
 
 void KernelSource::set_wake_thresholds(std::size_t control_bytes, std::size_t bulk_bytes) {
@@ -202,10 +212,10 @@ Result<void> KernelSource::self_check(const std::string& cgroup_dir) {
 void KernelSource::sleep(cicd_consumer_state state, milliseconds time) {
   std::uint32_t* consumer = &shared_.get()->consumer;
   __atomic_store_n(consumer, state, __ATOMIC_SEQ_CST);
-  epoll_event events[2];
+  epoll_event events[3];
   // A sample that came between the last look and the store above came without a wake-up.
   if (state != CICD_CONSUMER_IDLE || !rings_.has_data()) {
-    ::epoll_wait(epoll_.get(), events, 2, static_cast<int>(time.count()));
+    ::epoll_wait(epoll_.get(), events, 3, static_cast<int>(time.count()));
   }
   __atomic_store_n(consumer, CICD_CONSUMER_AWAKE, __ATOMIC_SEQ_CST);
 }
@@ -252,7 +262,28 @@ void KernelSource::untrack_slot(std::uint32_t slot) {
 
 }  // namespace
 
+namespace {
+
+Result<std::unique_ptr<LiveSource>> open_with_btf_file(const LiveOptions& options) {
+  if (Result<> host = check_preconditions(options.btf_path); !host) {
+    return std::unexpected(std::move(host).error());
+  }
+  LiveOptions with_own = options;
+  with_own.btf_path.clear();
+  Result<std::unique_ptr<LiveSource>> source;
+  const Result<> placed =
+      with_btf_file(options.btf_path, [&] { source = LiveSource::open(with_own); });
+  if (!placed) return std::unexpected(placed.error());
+  if (source) return source;
+  Error error = std::move(source).error().with_context("with the BTF of " + options.btf_path);
+  error.hint = "check that this is the BTF file of the running kernel, or leave the option out";
+  return std::unexpected(std::move(error));
+}
+
+}  // namespace
+
 Result<std::unique_ptr<LiveSource>> LiveSource::open(const LiveOptions& options) {
+  if (!options.btf_path.empty()) return open_with_btf_file(options);
   if (Result<> size = check_ring_size(options.control_ring_bytes, "control"); !size) {
     return std::unexpected(std::move(size).error());
   }
@@ -269,8 +300,8 @@ Result<std::unique_ptr<LiveSource>> LiveSource::open(const LiveOptions& options)
       ring_bytes(options.control_ring_bytes, kControlBytesPerCpu, kLargestControl);
   const std::size_t bulk_bytes =
       ring_bytes(options.bulk_ring_bytes, kBulkBytesPerCpu, kLargestBulk);
-  Result<std::unique_ptr<HookSet>> hooks = HookSet::open(
-      options, {control_bytes, bulk_bytes, options.btf_path}, std::move(*root));
+  Result<std::unique_ptr<HookSet>> hooks =
+      HookSet::open(options, {control_bytes, bulk_bytes, options.btf_path}, std::move(*root));
   if (!hooks) return std::unexpected(std::move(hooks).error());
   const ProgramSet& programs = (*hooks)->programs();
   Result<SharedMemory> shared = SharedMemory::map(programs.map_fd("shared"));

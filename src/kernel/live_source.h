@@ -62,6 +62,9 @@ class LiveSource : public EventSource {
   // connect to come through the rings. The error says which did not. Call before any job runs.
   virtual Result<void> self_check(const std::string& cgroup_dir) = 0;
 
+  // Something new to read from `fd` ends a wait in poll(), as a sample does; until it is closed.
+  virtual Result<void> wake_also(int fd) = 0;
+
   virtual RingPositions positions() const = 0;
   virtual void set_positions(const RingPositions& positions) = 0;
 };

@@ -231,10 +231,11 @@ void expect_name(const SeenString& string, const SeenString& base, const Name& n
 void HookTest::SetUp() {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root";
   LiveOptions wanted = options();
-  if (const char* forced = std::getenv("CICD_TEST_BACKEND")) wanted.backend_kind = forced;
+  const char* forced = std::getenv("CICD_TEST_BACKEND");
+  if (forced != nullptr && wanted.backend_kind.empty()) wanted.backend_kind = forced;
   std::string kind = wanted.backend_kind + (wanted.strict ? " strict " : " ");
   for (const auto& [type, backend] : wanted.backends) kind += type + "=" + backend + " ";
-  if (!wanted.dedup) kind += "all opens";
+  if (!wanted.dedup) kind += "all opens ";
   std::unique_ptr<LiveSource>& shared = sources_[kind];
   if (!shared) {
     Result<std::unique_ptr<LiveSource>> opened = LiveSource::open(wanted);

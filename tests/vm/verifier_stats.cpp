@@ -3,7 +3,8 @@
 // with instructions and states, or why it is refused. With --log PROGRAM, the whole log of that
 // one.
 //
-// Usage: verifier_stats [--log PROGRAM] HOOKS.o
+// Usage: verifier_stats HOOKS.o HOOKS_OLD.o      (the one that the sensor takes on this kernel)
+//        verifier_stats --log PROGRAM HOOKS.o
 // Output: program, "ok" | "refused" | "absent" (this kernel has nothing to attach it to),
 // instructions, states, peak of states, text; tabs between.
 //
@@ -188,7 +189,12 @@ int main(int argc, char** argv) {
   ::setrlimit(RLIMIT_MEMLOCK, &unlimited);
   ::libbpf_set_print(keep_text);
   if (argc == 4 && std::string_view(argv[1]) == "--log") return print_log(argv[3], argv[2]);
-  if (argc == 2) return print_statistics(argv[1]);
-  std::fprintf(stderr, "usage: verifier_stats [--log PROGRAM] HOOKS.o\n");
+  if (argc == 3) {
+    const bool has_loop =
+        ::libbpf_probe_bpf_helper(BPF_PROG_TYPE_TRACEPOINT, BPF_FUNC_loop, nullptr) == 1;
+    return print_statistics(argv[has_loop ? 1 : 2]);
+  }
+  std::fprintf(stderr,
+               "usage: verifier_stats HOOKS.o HOOKS_OLD.o | verifier_stats --log PROGRAM HOOKS.o\n");
   return 2;
 }

@@ -149,6 +149,7 @@ Result<void> Front::prepare() {
     print_line(text);
   }
   LiveOptions live;
+  live.btf_path = plan_.options.btf_path;
   live.strict = plan_.options.is_strict;
   live.dedup = !plan_.options.reports_repeats;
   live.tls_capture = plan_.options.captures_tls;
