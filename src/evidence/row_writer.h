@@ -30,7 +30,7 @@ inline constexpr int kMaxAncestorsInRow = 16;
 inline constexpr std::size_t kMaxAncestorArgvBytes = 2'048;
 // The same for the process itself, but in rows of its exec and in detections, which have all of it:
 // a program that was given thousands of files opens thousands of files.
-inline constexpr std::size_t kMaxRepeatedArgvBytes = 2'048;
+inline constexpr std::size_t kMaxRepeatedArgvBytes = 512;
 
 struct RowOptions {
   JobIdentity identity;
