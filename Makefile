@@ -22,10 +22,11 @@ deps: ## Install the Debian packages of packages.txt that are missing (apt-get, 
 	@tools/deps all
 
 configure:
-	@tools/deps --check build
+	@tools/deps --check build $(if $(filter arm64,$(PRESET)),cross)
+	@$(if $(filter arm64,$(PRESET)),tools/sysroot >/dev/null,true)
 	@test -f $(build_dir)/build.ninja || cmake --preset $(PRESET) -Wno-dev >/dev/null
 
-build: configure ## Build everything into build/ (PRESET=debug|asan|tsan; TARGETS=cicd-sensor: only that)
+build: configure ## Build everything into build/ (PRESET=debug|asan|tsan|arm64; TARGETS=cicd-sensor: only that)
 	@cmake --build --preset $(PRESET) $(if $(TARGETS),--target $(TARGETS))
 
 test: ## Run all tests (STAGES="unit kernel": only those); needs root for the kernel's part

@@ -12,6 +12,7 @@
 #include <atomic>
 #include <thread>
 
+#include "this_kernel.h"
 #include "victim.h"
 
 namespace cicd::test {
