@@ -89,6 +89,20 @@ void BM_NetworkConnect(benchmark::State& state) {
 }
 BENCHMARK(BM_NetworkConnect)->Arg(5);
 
+// A name that nothing is known of: the lists of sites are asked for each.
+void BM_Domain(benchmark::State& state) {
+  const auto process = cicd::test::chain(compiler_below(state.range(0)));
+  std::vector<Event> events;
+  for (int i = 0; i < 64; ++i) {
+    Event event(cicd::EventType::kDomain, process);
+    event.text(cicd::field::domain::kDomain, "host" + std::to_string(i) + ".packages.example");
+    event.text(cicd::field::domain::kQueryType, "A");
+    events.push_back(event);
+  }
+  evaluate(state, events);
+}
+BENCHMARK(BM_Domain)->Arg(5);
+
 void BM_CompileBaseline(benchmark::State& state) {
   const auto sets = cicd::baseline_rules().rule_sets;
   for (auto _ : state) benchmark::DoNotOptimize(cicd::compile(sets));

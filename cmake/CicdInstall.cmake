@@ -13,6 +13,7 @@ endforeach()
 install(FILES README.md CHANGELOG.md SECURITY.md LICENSE DESTINATION ${documents})
 install(FILES bpf/LICENSE DESTINATION ${documents} RENAME LICENSE.bpf)
 install(DIRECTORY docs/ DESTINATION ${documents} FILES_MATCHING PATTERN "*.md"
+        PATTERN "*.png"
         PATTERN "adr" EXCLUDE)
 install(DIRECTORY rules/ DESTINATION ${rules} FILES_MATCHING PATTERN "*.yaml"
         PATTERN "*.test.yaml" EXCLUDE)

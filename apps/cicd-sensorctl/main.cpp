@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// cicd-sensorctl: tools for people who write rules. Finds the command and hands over.
+// cicd-sensorctl: tools for people who write rules or read reports. Finds the command and hands
+// over.
 #include <cstdio>
 #include <string>
 #include <vector>
 
+#include "report_html.h"
 #include "rule_docs.h"
 #include "rule_schema.h"
 #include "rule_validate.h"
@@ -17,6 +19,7 @@ Commands:
   rule validate PATH...   Check rule files
   rule docs [PATH...]     Rules as a Markdown table
   rule schema             Event types and their fields, for rules
+  report html DIR         The page of a run from the files it left
 
 Options:
   -h, --help              This help; each command has its own
@@ -43,6 +46,10 @@ int main(int argc, char** argv) {
   if (is_help(words[0]) || rule_help) {
     std::fputs(kHelp, stdout);
     return cicd::ctl::kExitOk;
+  }
+  if (words[0] == "report") {
+    if (words.size() < 2 || words[1] != "html") return usage_error("report needs a command: html");
+    return cicd::ctl::report_html({words.begin() + 2, words.end()});
   }
   if (words[0] != "rule") return usage_error("unknown command " + words[0]);
   if (words.size() < 2) return usage_error("rule needs a command: validate, docs, schema");

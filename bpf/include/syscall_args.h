@@ -15,7 +15,7 @@
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
-  unsigned long r10, r9, r8, dx, si, di, orig_ax;
+  unsigned long r10, r9, r8, bp, bx, cx, dx, si, di, orig_ax;
 };
 #define CICD_NR_OPEN 2
 #define CICD_NR_CREAT 85

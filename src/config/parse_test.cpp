@@ -29,7 +29,7 @@ TEST(ParseCommandLine, GivesDefaults) {
   EXPECT_EQ(line->value("baseline"), "on");
   EXPECT_EQ(line->value("mode"), "observe");
   EXPECT_EQ(line->value("output"), "./cicd-sensor-out");
-  EXPECT_EQ(line->value("report"), "terminal,json");
+  EXPECT_EQ(line->value("report"), "terminal,json,html");
   EXPECT_EQ(line->value("fail-on"), "never");
   EXPECT_EQ(line->value("grace"), "2s");
   EXPECT_FALSE(line->has("quiet"));

@@ -21,9 +21,9 @@ constexpr FlagSpec kOutput = {
     "output", "DIR", "./cicd-sensor-out",
     "Where the output files go; made when missing. Files of an earlier run there are replaced."};
 constexpr FlagSpec kReport = {
-    "report", "LIST", "terminal,json",
+    "report", "LIST", "terminal,json,html",
     "Reports to make at the end, joined by commas: `terminal` prints one to standard error, `json` "
-    "writes `summary.json`."};
+    "writes `summary.json`, `html` writes `report.html`."};
 constexpr FlagSpec kFailOn = {
     "fail-on", "WHAT", "never",
     "Exit with 90 when a rule with this action fired: `detect` counts detect and terminate, "
@@ -36,6 +36,12 @@ constexpr FlagSpec kBtf = {"btf", "FILE", "",
                            "A copy of the running kernel's type information, where "
                            "`/sys/kernel/btf/vmlinux` is hidden, as "
                            "in some containers."};
+constexpr FlagSpec kBackend = {
+    "backend", "KIND", "best",
+    "How acts are seen that can be seen in several ways: `trampoline` at the kernel's own "
+    "functions, "
+    "`syscall` at system calls. `best` takes for each type of event what this kernel lets it have.",
+    "best|syscall|trampoline"};
 
 constexpr FlagSpec kRunFlags[] = {
     kRules,
@@ -63,6 +69,7 @@ constexpr FlagSpec kRunFlags[] = {
      "Also see files that are opened, removed, moved or linked by 32-bit system calls. Every "
      "system "
      "call of the machine then passes a kernel program while the command runs."},
+    kBackend,
     {"tls-capture", "", "",
      "Look at HTTP requests before OpenSSL and GnuTLS encrypt them: method, host and path only, "
      "never the query, headers or body."},
@@ -169,6 +176,10 @@ constexpr NamedDoc kFiles[] = {
     {"DIR/events.jsonl", "One event in a row. DIR is what `--output` names."},
     {"DIR/detections.jsonl", "One row for each hit of a rule, up to its `max_alerts`."},
     {"DIR/summary.json", "The whole job: result, detections, destinations, losses, coverage."},
+    {"DIR/report.html",
+     "The same for people, with timeline and process tree: one page for any browser, which needs "
+     "no "
+     "network."},
     {"DIR/.cicd-sensor-ID.journal",
      "The raw samples while the job runs, so that a sensor that is killed is continued without a "
      "loss. Removed at the end."},

@@ -48,15 +48,14 @@ class FileSink final : public ScopeSink {
   RowFile detections_;
 };
 
-FileOwner owner_of(const FileSinkOptions& options) {
-  return {options.owner_uid, options.owner_gid};
-}
-
 }  // namespace
 
+Result<OutputDirectory> open_output_directory(const FileSinkOptions& options) {
+  return OutputDirectory::open(options.directory, {options.owner_uid, options.owner_gid});
+}
+
 Result<std::unique_ptr<ScopeSink>> make_file_sink(const FileSinkOptions& options) {
-  CICD_ASSIGN(const OutputDirectory directory,
-              OutputDirectory::open(options.directory, owner_of(options)));
+  CICD_ASSIGN(const OutputDirectory directory, open_output_directory(options));
   CICD_ASSIGN(RowFile events, RowFile::create(directory, "events.jsonl"));
   CICD_ASSIGN(RowFile detections, RowFile::create(directory, "detections.jsonl"));
   const RowOptions rows{options.identity, options.metadata, options.scope, options.runner_type,
@@ -65,8 +64,7 @@ Result<std::unique_ptr<ScopeSink>> make_file_sink(const FileSinkOptions& options
 }
 
 Result<void> write_summary(const FileSinkOptions& options, const JobSummary& summary) {
-  CICD_ASSIGN(const OutputDirectory directory,
-              OutputDirectory::open(options.directory, owner_of(options)));
+  CICD_ASSIGN(const OutputDirectory directory, open_output_directory(options));
   return directory.replace("summary.json", render_summary_json(options, summary));
 }
 

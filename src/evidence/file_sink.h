@@ -10,6 +10,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "evidence/output_directory.h"
 #include "job/identity.h"
 #include "job/scope_sink.h"
 #include "job/summary.h"
@@ -30,6 +31,9 @@ struct FileSinkOptions {
 
 // The error tells a directory that is a file, is not writable or has no room apart.
 Result<std::unique_ptr<ScopeSink>> make_file_sink(const FileSinkOptions& options);
+
+// The folder of the files, with the rights that are right for it.
+Result<OutputDirectory> open_output_directory(const FileSinkOptions& options);
 
 // Writes summary.json whole or not at all (temporary file, then rename).
 Result<void> write_summary(const FileSinkOptions& options, const JobSummary& summary);

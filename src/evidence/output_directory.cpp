@@ -183,11 +183,22 @@ Result<UniqueFd> OutputDirectory::create(const std::string& name) const {
 }
 
 Result<void> OutputDirectory::replace(const std::string& name, std::string_view content) const {
+  return replace(name, [&](Write write) { write(content); });
+}
+
+Result<void> OutputDirectory::replace(const std::string& name,
+                                      FunctionRef<void(Write)> make) const {
   const std::string temporary = "." + name + ".tmp";
   CICD_ASSIGN(UniqueFd fd, create(temporary));
   const OwnerRights rights(owner_, with_owner_rights_);
-  std::size_t written = 0;
-  int sys_errno = write_all(fd.get(), content, 0, written);
+  int sys_errno = 0;
+  std::uint64_t end = 0;
+  make([&](std::string_view piece) {
+    if (sys_errno != 0) return;
+    std::size_t written = 0;
+    sys_errno = write_all(fd.get(), piece, end, written);
+    end += written;
+  });
   if (sys_errno == 0 && ::fsync(fd.get()) != 0) sys_errno = errno;
   if (sys_errno == 0 && ::renameat(fd_.get(), temporary.c_str(), fd_.get(), name.c_str()) != 0) {
     sys_errno = errno;

@@ -11,6 +11,7 @@
 
 #include <string>
 
+#include "base/function_ref.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 
@@ -31,6 +32,9 @@ class OutputDirectory {
   Result<UniqueFd> create(const std::string& name) const;
   // Writes a file whole or not at all: temporary file, sync, rename.
   Result<void> replace(const std::string& name, std::string_view content) const;
+  // The same for a file that is made in pieces: `make` hands each to its argument.
+  using Write = FunctionRef<void(std::string_view piece)>;
+  Result<void> replace(const std::string& name, FunctionRef<void(Write)> make) const;
 
   const std::string& path() const { return path_; }
 

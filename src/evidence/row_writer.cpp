@@ -114,6 +114,14 @@ void append_rule(JsonWriter& json, const CompiledRule& rule, bool is_last_alert,
 
 }  // namespace
 
+std::uint32_t mark_of_tag(std::string_view tag) {
+  for (const MarkTag& entry : kMarkTags) {
+    const bool is_mark = entry.mark < kMarkUnreachableExecPath;
+    if (is_mark && entry.tag == tag) return entry.mark;
+  }
+  return 0;
+}
+
 void append_job_members(JsonWriter& json, const JobIdentity& identity,
                         const JobMetadata& metadata) {
   json.member_if("provider", identity.provider);

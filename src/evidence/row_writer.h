@@ -66,6 +66,9 @@ class RowWriter {
   std::string scratch_;
 };
 
+// The EventMark of a tag in a row; 0 for one that stands for none.
+std::uint32_t mark_of_tag(std::string_view tag);
+
 // Members of the job object, without the braces.
 void append_job_members(JsonWriter& json, const JobIdentity& identity, const JobMetadata& metadata);
 

@@ -234,5 +234,12 @@ TEST(RowWriter, RandomBytesEverywhereGiveValidRows) {
   }
 }
 
+TEST(RowWriter, ATagLeadsBackToItsMark) {
+  EXPECT_EQ(mark_of_tag("truncated:path"), kMarkTruncatedPath);
+  EXPECT_EQ(mark_of_tag("unreachable:path"), kMarkUnreachablePath);
+  EXPECT_EQ(mark_of_tag("truncated:exec_path"), 0u) << "it follows from the process";
+  EXPECT_EQ(mark_of_tag("no:such"), 0u);
+}
+
 }  // namespace
 }  // namespace cicd

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "job/sensitive_files.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <vector>
@@ -106,7 +107,7 @@ constexpr SensitivePattern kPatterns[] = {
     {"key4.db", "browser passwords"},
 };
 
-std::string_view base_of(std::string_view path) {
+constexpr std::string_view base_of(std::string_view path) {
   const std::size_t slash = path.rfind('/');
   return slash == std::string_view::npos ? path : path.substr(slash + 1);
 }
@@ -157,28 +158,62 @@ bool matches(std::string_view pattern, std::string_view path) {
   return !tail.empty() && glob_match(pattern, tail);
 }
 
-// Patterns by the first byte of their last component; those that start with `*` are in every
-// list, so that the order of the table holds. Nearly every open is passed by one look here.
+// The component before the last; empty when there is none.
+constexpr std::string_view folder_of(std::string_view path) {
+  const std::size_t slash = path.rfind('/');
+  return slash == std::string_view::npos ? std::string_view{} : base_of(path.substr(0, slash));
+}
+
+// Patterns by the first two bytes of their last component, and those whose last component may be
+// any by the first two of the folder before it. Nearly every open is passed by two looks that find
+// nothing.
 class Index {
  public:
+  static constexpr std::size_t kNone = std::size(kPatterns);
+
   Index() {
-    for (std::size_t i = 0; i < std::size(kPatterns); ++i) {
-      const char first = base_of(kPatterns[i].pattern)[0];
-      for (std::size_t c = 0; c < by_first_.size(); ++c) {
-        if (first == '*' || static_cast<unsigned char>(first) == c) {
-          by_first_[c].push_back(static_cast<std::uint8_t>(i));
-        }
-      }
+    for (std::size_t i = 0; i < kNone; ++i) {
+      const std::string_view pattern = kPatterns[i].pattern;
+      const bool is_any = base_of(pattern)[0] == '*';
+      auto& table = is_any ? by_folder_ : by_base_;
+      table[place_of(is_any ? folder_of(pattern) : base_of(pattern))].push_back(
+          static_cast<std::uint8_t>(i));
     }
   }
-  std::span<const std::uint8_t> of(char first) const {
-    return by_first_[static_cast<unsigned char>(first)];
+  // The first pattern of the table that matches.
+  std::size_t find(std::string_view path) const {
+    return std::min(first_match(by_base_[place_of(base_of(path))], path),
+                    first_match(by_folder_[place_of(folder_of(path))], path));
   }
 
  private:
-  std::array<std::vector<std::uint8_t>, 256> by_first_;
+  using Table = std::array<std::vector<std::uint8_t>, 256>;
+
+  static std::size_t place_of(std::string_view component) {
+    if (component.size() < 2) return 0;
+    return (static_cast<unsigned char>(component[0]) * 7u +
+            static_cast<unsigned char>(component[1])) % 256;
+  }
+  static std::size_t first_match(std::span<const std::uint8_t> patterns, std::string_view path) {
+    for (const std::uint8_t i : patterns) {
+      if (matches(kPatterns[i].pattern, path)) return i;
+    }
+    return kNone;
+  }
+
+  Table by_base_;
+  Table by_folder_;
 };
 static_assert(std::size(kPatterns) < 256);
+
+// What the index relies on: two plain bytes in front of it is looked for by.
+constexpr bool has_plain_start(std::string_view component) {
+  return component.size() >= 2 && component[0] != '*' && component[1] != '*';
+}
+static_assert(std::ranges::all_of(kPatterns, [](const SensitivePattern& entry) {
+  const std::string_view base = base_of(entry.pattern);
+  return has_plain_start(base[0] == '*' ? folder_of(entry.pattern) : base);
+}));
 
 }  // namespace
 
@@ -186,12 +221,9 @@ std::span<const SensitivePattern> sensitive_patterns() { return kPatterns; }
 
 std::string_view sensitive_kind(std::string_view path) {
   static const Index index;
-  const std::string_view base = base_of(path);
-  if (base.empty()) return {};
-  for (std::uint8_t i : index.of(base[0])) {
-    if (matches(kPatterns[i].pattern, path)) return kPatterns[i].kind;
-  }
-  return {};
+  if (path.empty() || path.ends_with('/')) return {};
+  const std::size_t found = index.find(path);
+  return found == Index::kNone ? std::string_view{} : kPatterns[found].kind;
 }
 
 }  // namespace cicd

@@ -38,6 +38,15 @@ TEST(SensitiveFiles, KindsOfWellKnownFiles) {
   for (const auto& [path, kind] : kCases) EXPECT_EQ(sensitive_kind(path), kind) << path;
 }
 
+// The table is looked up by parts of a path; none of its patterns may be out of reach.
+TEST(SensitiveFiles, EveryPatternIsFound) {
+  for (const SensitivePattern& entry : sensitive_patterns()) {
+    std::string path(entry.pattern.starts_with('/') ? "" : "/home/u/");
+    for (const char c : entry.pattern) c == '*' ? path.append("ab") : path.append(1, c);
+    EXPECT_EQ(sensitive_kind(path), entry.kind) << path;
+  }
+}
+
 TEST(SensitiveFiles, LooksAlikeButIsNot) {
   for (const char* path : {
            "",

@@ -13,18 +13,6 @@ namespace {
 
 constexpr std::size_t kMaxSubjectBytes = 1024;
 
-// Where the program's own arguments start. For a script argv holds the interpreter, its argument
-// and the script as it was named, before them.
-std::size_t first_argument(const std::vector<std::string>& argv, std::string_view script) {
-  if (script.empty()) return 1;
-  const std::string_view name = script.substr(script.rfind('/') + 1);
-  for (std::size_t i = 1; i < argv.size() && i <= 2; ++i) {
-    const std::string_view argument = argv[i];
-    if (argument.substr(argument.rfind('/') + 1) == name) return i + 1;
-  }
-  return 1;
-}
-
 std::string command_line_of(const Process& process, std::string_view script) {
   std::string out(script.empty() ? std::string_view(process.exec_path()) : script);
   const std::vector<std::string>& argv = process.image->argv;
@@ -221,6 +209,16 @@ std::string_view error_of(const EventRecord& record) {
 }
 
 }  // namespace
+
+std::size_t first_argument(const std::vector<std::string>& argv, std::string_view script) {
+  if (script.empty()) return 1;
+  const std::string_view name = script.substr(script.rfind('/') + 1);
+  for (std::size_t i = 1; i < argv.size() && i <= 2; ++i) {
+    const std::string_view argument = argv[i];
+    if (argument.substr(argument.rfind('/') + 1) == name) return i + 1;
+  }
+  return 1;
+}
 
 std::string subject_of(const EventRecord& record) {
   std::string out = text_of(record);

@@ -5,11 +5,17 @@
 #pragma once
 
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "event/event_record.h"
 
 namespace cicd {
 
 std::string subject_of(const EventRecord& record);
+
+// Where the program's own arguments start. For a script argv holds the interpreter, its argument
+// and the script as it was named, before them.
+std::size_t first_argument(const std::vector<std::string>& argv, std::string_view script);
 
 }  // namespace cicd

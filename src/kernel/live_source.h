@@ -34,6 +34,8 @@ struct LiveOptions {
   bool dedup = true;
   // Event type -> backend that is to serve it, instead of the best one that attaches.
   std::map<std::string, std::string> backends = {};
+  // "syscall" or "trampoline": that kind for every event type that has one. Empty: the best.
+  std::string backend_kind = {};
   bool tls_capture = false;  // look at what is given to TLS libraries to send
   // A busy consumer looks at the rings this often; in between only one that fills up wakes it.
   std::chrono::milliseconds pace{3};
@@ -59,6 +61,9 @@ class LiveSource : public EventSource {
   // Starts a process of its own in a cgroup below `cgroup_dir` and waits for its exec, open and
   // connect to come through the rings. The error says which did not. Call before any job runs.
   virtual Result<void> self_check(const std::string& cgroup_dir) = 0;
+
+  // Something new to read from `fd` ends a wait in poll(), as a sample does; until it is closed.
+  virtual Result<void> wake_also(int fd) = 0;
 
   virtual RingPositions positions() const = 0;
   virtual void set_positions(const RingPositions& positions) = 0;

@@ -35,13 +35,6 @@ std::string escape_byte(unsigned char byte) {
   }
 }
 
-bool is_printable(char32_t code_point) {
-  if (is_unsafe_to_show(code_point)) return false;
-  const utf8proc_category_t category = utf8proc_category(static_cast<utf8proc_int32_t>(code_point));
-  return category != UTF8PROC_CATEGORY_CN && category != UTF8PROC_CATEGORY_CF &&
-         category != UTF8PROC_CATEGORY_CC;
-}
-
 std::vector<Cell> cells_of(std::string_view text) {
   std::vector<Cell> cells;
   int marks = kMaxMarks;  // a mark at the head has no character to stand on
@@ -61,7 +54,7 @@ std::vector<Cell> cells_of(std::string_view text) {
     const auto code_point = static_cast<utf8proc_int32_t>(c.code_point);
     const int width = utf8proc_charwidth(code_point);
     const bool is_mark = width == 0;
-    if (!is_printable(c.code_point) || (is_mark && marks >= kMaxMarks)) {
+    if (!is_shown_as_is(c.code_point) || (is_mark && marks >= kMaxMarks)) {
       escaped(fmt::format("\\u{{{:x}}}", static_cast<std::uint32_t>(c.code_point)));
     } else if (is_mark) {
       cells.back().text.append(bytes);
@@ -99,6 +92,13 @@ std::string cut_middle(const std::vector<Cell>& cells, int columns) {
 }
 
 }  // namespace
+
+bool is_shown_as_is(char32_t code_point) {
+  if (is_unsafe_to_show(code_point)) return false;
+  const utf8proc_category_t category = utf8proc_category(static_cast<utf8proc_int32_t>(code_point));
+  return category != UTF8PROC_CATEGORY_CN && category != UTF8PROC_CATEGORY_CF &&
+         category != UTF8PROC_CATEGORY_CC;
+}
 
 std::string escape_for_terminal(std::string_view text) {
   std::string out;

@@ -15,6 +15,9 @@ namespace cicd {
 
 std::string escape_for_terminal(std::string_view text);
 
+// Whether a character of valid UTF-8 (no combining mark beyond two) is shown as it is.
+bool is_shown_as_is(char32_t code_point);
+
 // Columns that escaped text takes. Wide characters take two.
 int display_width(std::string_view escaped);
 

@@ -6,6 +6,7 @@
 
 #include "rule/code.h"
 #include "rule/ip_prefix.h"
+#include "rule/list_scan.h"
 #include "rule/normalize.h"
 #include "rule/process_cache.h"
 #include "rule/program.h"
@@ -13,6 +14,9 @@
 namespace cicd {
 
 namespace {
+
+// A shorter list is asked as it is: making it ready takes as long as asking a few of its elements.
+constexpr std::size_t kFewestScanned = 4;
 
 template <typename T>
 bool compare(CompareOp op, const T& left, const T& right) {
@@ -56,6 +60,7 @@ class CodeEvaluator : public Evaluator {
   bool run(std::uint32_t index);
   bool compute(const Instruction& in);
   bool exists(const Instruction& in);
+  bool exists_named(const Instruction& in);
   bool exists_text(const Instruction& in, std::span<const std::string_view> list);
   bool exists_process(const Instruction& in, std::size_t from, std::size_t to);
   bool take_step();
@@ -74,6 +79,7 @@ class CodeEvaluator : public Evaluator {
   const Code& code_;
   ProcessCache cache_;
   Normalizer normalizer_;
+  ListScan scan_;
   std::vector<Kept> kept_;
   std::vector<std::uint32_t> hits_;
   std::uint64_t cuts_ = 0;
@@ -200,8 +206,22 @@ bool CodeEvaluator::exists(const Instruction& in) {
     case Kind::kNamed:
       break;
   }
-  for (const std::string& value : code_.lists[in.list.named]) {
+  return exists_named(in);
+}
+
+// Most lists are asked whether a text is one of them, ends in one, ... : scanned, not interpreted.
+bool CodeEvaluator::exists_named(const Instruction& in) {
+  const std::vector<std::string>& list = code_.lists[in.list.named];
+  const bool is_scan =
+      list.size() >= kFewestScanned && steps_left_ >= static_cast<int>(list.size()) &&
+      scan_.prepare(code_, child(in, 0), in.slot,
+                    [this](const TextSource& source) { return text(source); });
+  for (const std::string& value : list) {
     if (!take_step()) return false;
+    if (is_scan) {
+      if (scan_.matches(value)) return true;
+      continue;
+    }
     slots_[in.slot].text = value;
     if (run(child(in, 0))) return true;
   }

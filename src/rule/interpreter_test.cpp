@@ -19,7 +19,8 @@
 namespace cicd {
 namespace {
 
-const NamedLists kLists = {{"one", {"/a", "B", ""}}, {"none", {}}};
+// Lists are scanned when they are long enough (list_scan.h), and interpreted when not.
+const NamedLists kLists = {{"one", {"/a", "B", ""}}, {"long", {"c", "/a", "", "B", "/b/c"}}, {"none", {}}};
 
 struct Node {  // a process as the language shows it
   std::string exec_path;
@@ -260,7 +261,7 @@ class Maker {
       return leaf();
     }
     const std::string variable = any({"x", "y", "z"}) + std::to_string(depth);
-    std::vector<std::string> lists = {"process.argv", "list.one", "list.none"};
+    std::vector<std::string> lists = {"process.argv", "list.one", "list.long", "list.none"};
     for (const std::string& process : processes_) lists.push_back(process + ".argv");
     std::vector<std::string> chains = {"process.ancestors"};
     for (const std::string& process : processes_) chains.push_back(process + ".descendants");

@@ -29,8 +29,13 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-// Longer than any pace: a wait that ends by itself would be a look at the rings of its own.
-constexpr milliseconds kPollWait{2 * kRelaxedPace};
+// How long a step waits for samples and messages, which both end it. Longer than any pace: a wait
+// that ends by itself would be a look at the rings of its own.
+constexpr milliseconds kPollWait{250};
+// While there is something to look after that neither tells of: the end of a job's grace, a job
+// that is being ended, a command without a front.
+constexpr milliseconds kAttentiveWait{20};
+static_assert(kAttentiveWait >= kRelaxedPace);
 constexpr milliseconds kDrainLimit{1000};
 // Without a front nobody waits for the outputs but everything is to be gone soon.
 constexpr milliseconds kLongestOrphanGrace{1000};
@@ -307,7 +312,8 @@ bool EngineProcess::is_over() {
 
 Result<void> EngineProcess::watch() {
   while (!is_over()) {
-    CICD_TRY(engine_->step(kPollWait));
+    const bool is_attentive = is_ended_ || link_.is_closed() || termination_->is_struck();
+    CICD_TRY(engine_->step(is_attentive ? kAttentiveWait : kPollWait));
     take_messages(0);
     progress_.show(engine_->progress());
     say_strike();
@@ -323,7 +329,7 @@ Result<void> EngineProcess::settle() {
   engine_->settle();
   if (!termination_->is_struck()) return {};
   say_strike();
-  while (!termination_->is_done()) CICD_TRY(engine_->step(kPollWait));
+  while (!termination_->is_done()) CICD_TRY(engine_->step(kAttentiveWait));
   CICD_TRY(engine_->drain(kDrainLimit));
   engine_->settle();
   return {};
@@ -384,6 +390,7 @@ int EngineProcess::run() {
   leave_the_terminal();
   go_first();
   if (!wait_for_begin()) return clean_up(0);
+  if (const auto woken = start_.source->wake_also(link_.fd()); !woken) print_error(woken.error());
   check_self();
   start_.heartbeat.beat();
   if (auto opened = open_outputs(); !opened) {

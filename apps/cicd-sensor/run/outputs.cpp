@@ -11,6 +11,8 @@
 #include <cstdlib>
 
 #include "console.h"
+#include "report/html_report.h"
+#include "report/report_sink.h"
 #include "report/terminal.h"
 
 namespace cicd {
@@ -19,6 +21,7 @@ namespace {
 
 constexpr const char* kRowFiles[] = {"events.jsonl", "detections.jsonl"};
 constexpr const char* kSummaryFile = "summary.json";
+constexpr const char* kHtmlFile = "report.html";
 constexpr int kReportColumns = 80;
 
 bool wants_colour() {
@@ -75,6 +78,12 @@ Result<Outputs> Outputs::open(const RunOptions& options, const std::string& run_
   struct stat info{};
   outputs.made_folder_ = ::stat(options.output_dir.c_str(), &info) != 0;
   CICD_ASSIGN(outputs.sink_, make_file_sink(outputs.files_));
+  // A page of an earlier run beside rows of this one would be taken for this one's.
+  remove_file_of(outputs.files_.directory + "/" + kHtmlFile, owner);
+  if (options.wants_html_report) {
+    outputs.model_ = std::make_shared<ReportModel>();
+    outputs.sink_ = make_report_sink(outputs.model_, std::move(outputs.sink_));
+  }
   return outputs;
 }
 
@@ -88,12 +97,19 @@ JobOptions Outputs::job_options(std::shared_ptr<const Program> program) {
   return job;
 }
 
-std::vector<std::string> Outputs::files_written(bool has_summary) const {
+std::vector<std::string> Outputs::files_written(bool has_summary, bool has_html) const {
   std::vector<std::string> names;
   for (const char* name : kRowFiles) names.push_back(files_.directory + "/" + name);
   if (has_summary) names.push_back(files_.directory + "/" + kSummaryFile);
+  if (has_html) names.push_back(files_.directory + "/" + kHtmlFile);
   if (!options_->record_path.empty()) names.push_back(options_->record_path);
   return names;
+}
+
+Result<void> Outputs::write_html(const JobSummary& summary) const {
+  CICD_ASSIGN(const OutputDirectory directory, open_output_directory(files_));
+  return directory.replace(
+      kHtmlFile, [&](OutputDirectory::Write write) { write_html_report(*model_, summary, write); });
 }
 
 void Outputs::write(const JobSummary& summary) const {
@@ -103,11 +119,17 @@ void Outputs::write(const JobSummary& summary) const {
     has_summary = written.has_value();
     if (!written) print_error(written.error());
   }
+  bool has_html = false;
+  if (model_) {
+    const auto written = write_html(summary);
+    has_html = written.has_value();
+    if (!written) print_error(written.error());
+  }
   if (options_->is_quiet || !options_->wants_terminal_report) return;
   TerminalReportOptions report;
   report.colour = wants_colour();
   report.width = kReportColumns;
-  report.files_written = files_written(has_summary);
+  report.files_written = files_written(has_summary, has_html);
   print_text(render_terminal_report(summary, report));
 }
 

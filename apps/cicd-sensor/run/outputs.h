@@ -10,6 +10,7 @@
 #include "evidence/file_sink.h"
 #include "job/command_user.h"
 #include "job/job.h"
+#include "report/report_model.h"
 #include "run/run_options.h"
 
 namespace cicd {
@@ -39,19 +40,22 @@ class Outputs {
 
   // Once: the Job takes the sink over.
   JobOptions job_options(std::shared_ptr<const Program> program);
-  // summary.json and the terminal report. Says on standard error what could not be written.
+  // summary.json, report.html and the terminal report. The Job's worker must have ended. Says on
+  // standard error what could not be written.
   void write(const JobSummary& summary) const;
   // Removes what open() made; the Job must be gone.
   void discard() const;
 
  private:
   Outputs() = default;
-  std::vector<std::string> files_written(bool has_summary) const;
+  Result<void> write_html(const JobSummary& summary) const;
+  std::vector<std::string> files_written(bool has_summary, bool has_html) const;
 
   const RunOptions* options_ = nullptr;
   CommandUser owner_;
   FileSinkOptions files_;
   std::unique_ptr<ScopeSink> sink_;
+  std::shared_ptr<ReportModel> model_;  // filled by the sink; null: no HTML report is wanted
   bool made_folder_ = false;
 };
 

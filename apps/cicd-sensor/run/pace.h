@@ -15,7 +15,7 @@
 namespace cicd {
 
 inline constexpr std::chrono::milliseconds kPromptPace{3};
-inline constexpr std::chrono::milliseconds kRelaxedPace{10};
+inline constexpr std::chrono::milliseconds kRelaxedPace{20};
 
 inline std::chrono::milliseconds pace_of(const Program* program) {
   const auto ends_the_job = [](const CompiledRule& rule) {

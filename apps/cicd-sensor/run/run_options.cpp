@@ -28,11 +28,12 @@ Result<RunOptions> read_replay_options(const CommandLine& line) {
   if (line.has("rules")) options.rule_paths = line.values.at("rules");
   options.has_baseline = line.value("baseline") == "on";
   options.output_dir = line.value("output");
-  auto listed = parse_list(line.value("report"), "terminal|json");
+  auto listed = parse_list(line.value("report"), "terminal|json|html");
   if (!listed) return std::unexpected(std::move(listed.error()).with_context("--report"));
   const std::vector<std::string>& reports = *listed;
   options.wants_terminal_report = std::ranges::find(reports, "terminal") != reports.end();
   options.wants_summary_file = std::ranges::find(reports, "json") != reports.end();
+  options.wants_html_report = std::ranges::find(reports, "html") != reports.end();
   options.name = line.value("name");
   options.fail_on = fail_on_of(line.value("fail-on"));
   options.is_quiet = line.has("quiet");
@@ -52,6 +53,7 @@ Result<RunOptions> read_run_options(const CommandLine& line) {
   options.is_strict = line.has("strict");
   options.reports_repeats = line.has("no-dedup");
   options.captures_tls = line.has("tls-capture");
+  if (line.value("backend") != "best") options.backend_kind = line.value("backend");
   options.command = line.command_to_run;
   return options;
 }

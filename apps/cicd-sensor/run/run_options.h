@@ -22,6 +22,7 @@ struct RunOptions {
   std::string output_dir;
   bool wants_terminal_report = true;
   bool wants_summary_file = true;
+  bool wants_html_report = true;
   std::string name;
   FailOn fail_on = FailOn::kNever;
   bool is_monitor_mode = false;  // `terminate` only detects
@@ -31,6 +32,7 @@ struct RunOptions {
   bool is_quiet = false;
   bool reports_repeats = false;  // of opens
   std::string btf_path;          // empty: the kernel's own
+  std::string backend_kind;      // of LiveOptions; empty: the best
   bool is_strict = false;        // 32-bit system calls too
   bool captures_tls = false;
   std::vector<std::string> command;

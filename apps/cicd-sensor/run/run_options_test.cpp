@@ -27,6 +27,7 @@ TEST(RunOptions, Defaults) {
   EXPECT_TRUE(options->has_baseline);
   EXPECT_TRUE(options->wants_terminal_report);
   EXPECT_TRUE(options->wants_summary_file);
+  EXPECT_TRUE(options->wants_html_report);
   EXPECT_EQ(options->fail_on, FailOn::kNever);
   EXPECT_EQ(options->grace, std::chrono::seconds(2));
   EXPECT_EQ(options->output_dir, "./cicd-sensor-out");
@@ -51,6 +52,7 @@ TEST(RunOptions, ReadsEveryFlag) {
   EXPECT_FALSE(options->has_baseline);
   EXPECT_FALSE(options->wants_terminal_report);
   EXPECT_TRUE(options->wants_summary_file);
+  EXPECT_FALSE(options->wants_html_report);
   EXPECT_EQ(options->name, "x/y");
   EXPECT_EQ(options->fail_on, FailOn::kTerminate);
   EXPECT_EQ(options->grace, std::chrono::minutes(1));

@@ -243,6 +243,8 @@ def test_both_killed_and_the_next_run_finishes_the_outputs():
         assert summary["finalize_reason"] == "sensor_killed", summary
         assert "killed" in summary["monitoring_problems"][0], summary
         assert summary["command"][0] == "sh" and "exit_code" not in summary, summary
+        page = (run.output / "report.html").read_text()
+        assert '"reason":"sensor_killed"' in page, "the page of the dead run is missing or another's"
         after = execs_of(run)
         assert before - 5 <= after <= 105, f"{before} programs before, {after} after"
         events = [row["event"] for row in rows_of(run.output / "events.jsonl")]

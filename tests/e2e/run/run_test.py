@@ -50,7 +50,8 @@ def test_exit_code_is_the_commands():
         with Run(["sh", "-c", script]) as run:
             assert run.exit_code == code, f"{script}: {run.exit_code} {run.stderr}"
             assert run.summary["exit_code"] == code, run.summary
-            assert run.files == ["detections.jsonl", "events.jsonl", "summary.json"], run.files
+            assert run.files == ["detections.jsonl", "events.jsonl", "report.html",
+                                 "summary.json"], run.files
 
 
 def test_command_not_found_is_127_and_leaves_nothing():
@@ -198,7 +199,8 @@ def test_ctrl_c_ends_the_job_and_writes_every_output():
         terminal.type(b"\x03")
         assert terminal.wait() == 130, terminal.text
         files = sorted(path.name for path in terminal.output.iterdir())
-        assert files == ["detections.jsonl", "events.jsonl", "summary.json"], files
+        assert files == ["detections.jsonl", "events.jsonl", "report.html",
+                         "summary.json"], files
         summary = json.loads((terminal.output / "summary.json").read_text())
         assert summary["finalize_reason"] == "interrupted", summary
     in_terminal(["sh", "-c", "echo up; exec sleep 30"], body)

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// RunFolder: summary.json, detections.jsonl and events.jsonl of a run, read back into what reports
+// are made of.
+//
+// Rows name the ancestors of a process by program and arguments only, so which process was the
+// parent is found by its own chain: the latest one that had the same. Twins (two workers of one
+// make) can be taken for each other. Rules are in the rows without their conditions; those of the
+// baseline are filled in when the revision is the one of this program.
+//
+// Threads: belongs to one thread. A row that cannot be read is counted and left out.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "job/summary.h"
+#include "report/report_model.h"
+
+namespace cicd::ctl {
+
+struct RunFolder {
+  JobSummary summary;
+  std::unique_ptr<ReportModel> model;
+  std::uint64_t bad_rows = 0;
+};
+
+Result<RunFolder> read_run_folder(const std::string& path);
+
+}  // namespace cicd::ctl
