@@ -14,6 +14,7 @@
 #include <set>
 
 #include "support.h"
+#include "this_kernel.h"
 
 namespace cicd::test {
 
@@ -162,7 +163,7 @@ TEST_F(LiveSourceTest, AFullRingIsCountedToTheLast) {
   EXPECT_EQ(samples.of(CICD_SAMPLE_EXIT).size() + count_of(*losses, "process_exit", "ring_full"),
             kProcesses + 1u);
   EXPECT_GT(count_of(*losses, "process_exit", "ring_full"), 0u);
-  EXPECT_EQ((*small)->losses(4)->total(), 0u) << "another job lost nothing";
+  EXPECT_EQ(without_recursion(*(*small)->losses(4)).total(), 0u) << "another job lost nothing";
 
   // Once there is room again, samples come again.
   (*small)->commit();
@@ -289,7 +290,7 @@ TEST_F(LiveSourceTest, KilledHoldersLeaveNothingAndDoNotStall) {
   const auto exited = std::chrono::steady_clock::now() - begin;
   EXPECT_LT(exited, milliseconds(500)) << "a stall at the exit";
   while (links_to(programs) + loaded(programs) > 0) {
-    ASSERT_LT(std::chrono::steady_clock::now() - begin, milliseconds(2000));
+    ASSERT_LT(std::chrono::steady_clock::now() - begin, milliseconds(10'000));
     ::usleep(5000);
   }
 }

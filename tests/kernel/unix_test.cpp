@@ -10,6 +10,7 @@
 #include <cstddef>
 
 #include "support.h"
+#include "this_kernel.h"
 
 namespace cicd::test {
 
@@ -244,7 +245,7 @@ TEST_P(UnixDatagrams, RepeatsAreCountedNotReported) {
   const auto after = source().losses(kSlot);
   ASSERT_TRUE(after);
   EXPECT_EQ(after->repeated_sendmsg - before->repeated_sendmsg, 4u);
-  EXPECT_EQ(after->total(), before->total());
+  EXPECT_EQ(without_recursion(*after).total(), without_recursion(*before).total());
 }
 
 TEST_P(UnixDatagrams, ManyInOneCall) {
