@@ -76,7 +76,6 @@ int open_returned(struct trace_event_raw_sys_exit *ctx) {
 enum { OF_FILE_OPENED, OF_OTHERS };
 
 #define FMODE_EXEC 0x20 /* among the flags of an open: it is one of exec */
-#define LOOKUP_CACHED 0x200000
 #define EAGAIN 11
 #define O_CLOEXEC 02000000
 #if defined(__TARGET_ARCH_x86)
@@ -93,7 +92,6 @@ struct filename {
 };
 struct open_flags {
   int open_flag;
-  int lookup_flags;
 };
 struct open_how {
   __u64 flags;
@@ -168,10 +166,7 @@ int file_opened(void *ctx) {
   if (!read_origin(&request, name, kernel_flags)) return 0;
   bool failed = is_error(result);
   /* io_uring tries first without waiting; what comes of it is seen the second time. */
-  if (failed && request.call == CICD_OPEN_IO_URING && -(long)result == EAGAIN &&
-      (BPF_CORE_READ(flags, lookup_flags) & LOOKUP_CACHED)) {
-    return 0;
-  }
+  if (failed && request.call == CICD_OPEN_IO_URING && -(long)result == EAGAIN) return 0;
   request.directory = (int)argument(ctx, 0);
   request.kernel_path = BPF_CORE_READ(name, name);
   struct cicd_scratch *scratch = scratch_of(OF_FILE_OPENED);
