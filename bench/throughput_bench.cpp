@@ -62,8 +62,8 @@ void add_compiler(Recording& recording, std::uint32_t number, std::uint64_t& tim
     add(open_sample(now(), {.path = walked("/usr/include/x86_64-linux-gnu/sys/" + name)}));
   }
   if (number % kConnectEvery == 0) add(connect_sample(now(), {.remote_ip = "203.0.113.77"}));
-  add(open_sample(now(), {.path = walked("/home/runner/work/project/out/module.o"),
-                          .flags = CICD_OPEN_WRITE}));
+  add(open_sample(
+      now(), {.path = walked("/home/runner/work/project/out/module.o"), .flags = CICD_OPEN_WRITE}));
   add(exit_sample(now()));
 }
 

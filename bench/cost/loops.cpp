@@ -82,9 +82,9 @@ struct Loop {
   bool (*act)(char* path);
 };
 constexpr Loop kLoops[] = {
-    {"fork_exec", fork_exec},       {"opens", open_once},           {"failed_opens", open_missing},
-    {"unlinks", unlink_once},       {"maps", map_once},             {"connects", connect_once},
-    {"unix_connects", connect_unix}, {"calls", call_once},          {"signals", signal_self},
+    {"fork_exec", fork_exec},        {"opens", open_once}, {"failed_opens", open_missing},
+    {"unlinks", unlink_once},        {"maps", map_once},   {"connects", connect_once},
+    {"unix_connects", connect_unix}, {"calls", call_once}, {"signals", signal_self},
 };
 
 }  // namespace

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The task that runs, through a pointer of which the kernel knows the type (since 5.11): its members
- * are plain loads then, where a read through a helper takes some twenty nanoseconds. The verifier
- * lets the pointers on the way go on from there (task->group_leader->start_boottime), until one of
- * them has lain in map memory.
+ * The task that runs, through a pointer of which the kernel knows the type (since 5.11): its
+ * members are plain loads then, where a read through a helper takes some twenty nanoseconds. The
+ * verifier lets the pointers on the way go on from there (task->group_leader->start_boottime),
+ * until one of them has lain in map memory.
  *
  * Tracing programs only. A file with programs of another kind says so before it includes anything:
  *     #define CICD_NO_TYPED_TASK

@@ -60,8 +60,8 @@ static __always_inline __u64 wake_flags(void *ring, __u64 threshold_bytes,
 
 /*
  * How far the control ring may be filled before a sample of this type is refused: the first quarter
- * that is left is for connections and the life of processes, the last eighth for the latter alone. So
- * no flood, of names for instance, displaces what everything else is tied to. In parts of
+ * that is left is for connections and the life of processes, the last eighth for the latter alone.
+ * So no flood, of names for instance, displaces what everything else is tied to. In parts of
  * control_wake_bytes, which is a quarter of the ring. 0: to the end.
  */
 static __always_inline __u64 control_limit(__u32 type, const struct cicd_shared *memory) {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What the programs want to know of an open file, in one read for each struct instead of one for
- * each member: a read through a helper costs some twenty nanoseconds, whether it is of four bytes or
- * of eighty. Where a kernel has a member farther behind than any that was looked at (5.10 to 7.2),
- * the members are read one by one.
+ * each member: a read through a helper costs some twenty nanoseconds, whether it is of four bytes
+ * or of eighty. Where a kernel has a member farther behind than any that was looked at (5.10
+ * to 7.2), the members are read one by one.
  */
 #ifndef CICD_FILE_FACTS_H
 #define CICD_FILE_FACTS_H

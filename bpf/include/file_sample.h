@@ -61,8 +61,7 @@ static __always_inline bool emit_scratch(struct cicd_scratch *scratch,
 
 static __always_inline void describe_file(struct cicd_scratch *scratch,
                                           struct cicd_sample_open *sample,
-                                          const struct file_facts *file,
-                                          struct task_struct *task) {
+                                          const struct file_facts *file, struct task_struct *task) {
   if (file->mode & FMODE_READ) sample->header.flags |= CICD_OPEN_READ;
   if (file->mode & FMODE_WRITE) sample->header.flags |= CICD_OPEN_WRITE;
   if ((file->inode_mode & S_IFMT) == S_IFDIR) sample->header.flags |= CICD_OPEN_DIRECTORY;

@@ -142,12 +142,12 @@ struct renamedata {
 
 /* What a thread is at. Pointers are good until the function has returned that carries it out. */
 struct change {
-  struct dentry *dentry;   /* removed, moved or made */
+  struct dentry *dentry; /* removed, moved or made */
   struct vfsmount *mount;
-  const void *other;       /* link: the dentry it leads to; symbolic link: its text */
-  struct dentry *folder;   /* move: where it was */
-  __u32 flags;             /* move: those of renameat2 */
-  __u32 is_folder;         /* that is to be removed */
+  const void *other;     /* link: the dentry it leads to; symbolic link: its text */
+  struct dentry *folder; /* move: where it was */
+  __u32 flags;           /* move: those of renameat2 */
+  __u32 is_folder;       /* that is to be removed */
 };
 
 /* What never came to its end is pushed out. */
@@ -176,10 +176,7 @@ static __always_inline void change_asked(const void *folder, void *dentry, const
   const struct path *path = folder;
   __u64 thread = bpf_get_current_pid_tgid();
   struct change change = {
-      .dentry = dentry,
-      .mount = BPF_CORE_READ(path, mnt),
-      .other = other,
-      .is_folder = is_folder};
+      .dentry = dentry, .mount = BPF_CORE_READ(path, mnt), .other = other, .is_folder = is_folder};
   if (bpf_map_update_elem(&changes, &thread, &change, BPF_ANY)) {
     count_loss(slot, CICD_LOSS_SCRATCH);
   }
@@ -340,8 +337,7 @@ int moved(void *ctx) {
 /* int security_path_link(struct dentry *old, const struct path *new_dir, struct dentry *new) */
 SEC("fentry")
 int link_asked(void *ctx) {
-  change_asked((void *)argument(ctx, 1), (void *)argument(ctx, 2), (void *)argument(ctx, 0),
-               false);
+  change_asked((void *)argument(ctx, 1), (void *)argument(ctx, 2), (void *)argument(ctx, 0), false);
   return 0;
 }
 
@@ -364,8 +360,7 @@ int linked(void *ctx) {
 /* int security_path_symlink(const struct path *dir, struct dentry *, const char *old_name) */
 SEC("fentry")
 int symlink_asked(void *ctx) {
-  change_asked((void *)argument(ctx, 0), (void *)argument(ctx, 1), (void *)argument(ctx, 2),
-               false);
+  change_asked((void *)argument(ctx, 0), (void *)argument(ctx, 1), (void *)argument(ctx, 2), false);
   return 0;
 }
 
@@ -375,8 +370,7 @@ int symlinked(void *ctx) {
   __u32 slot = slot_of_current();
   struct change change = {};
   if (!slot || !change_done(ctx, 1, 3, &change)) return 0;
-  struct cicd_scratch *scratch =
-      begin_change(CICD_SAMPLE_LINK, CICD_PATHS_SYMLINK, slot);
+  struct cicd_scratch *scratch = begin_change(CICD_SAMPLE_LINK, CICD_PATHS_SYMLINK, slot);
   if (!scratch) return 0;
   struct cicd_sample_paths *sample = (void *)scratch->data;
   append_changed(scratch, change.mount, change.dentry, &sample->path);

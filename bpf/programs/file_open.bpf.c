@@ -76,7 +76,7 @@ int open_returned(struct trace_event_raw_sys_exit *ctx) {
 enum { OF_FILE_OPENED, OF_OTHERS };
 
 #define FMODE_EXEC 0x20 /* among the flags of an open: it is one of exec */
-#define LOOKUP_CACHED 0x100000
+#define LOOKUP_CACHED 0x200000
 #define EAGAIN 11
 #define O_CLOEXEC 02000000
 #if defined(__TARGET_ARCH_x86)

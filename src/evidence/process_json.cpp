@@ -54,6 +54,10 @@ void append_ancestor(JsonWriter& json, const ExecImage& image, bool redact) {
 
 }  // namespace
 
+bool fits(std::span<const std::string> argv, std::size_t max_bytes) {
+  return fitting(argv, max_bytes) == argv.size();
+}
+
 void append_argv(JsonWriter& json, std::string_view name, std::span<const std::string> argv,
                  bool redact, std::size_t max_bytes) {
   if (argv.empty()) return;
@@ -73,12 +77,12 @@ void append_argv(JsonWriter& json, std::string_view name, std::span<const std::s
 }
 
 void append_process_object(JsonWriter& json, const Process& process, std::uint64_t boot_epoch_ns,
-                           bool redact) {
+                           bool redact, std::size_t max_argv_bytes) {
   const ExecImage& image = *process.image;
   json.begin_object();
   if (process.pid != 0) json.member_number("pid", process.pid);
   json.member_if("exec_path", image.exec_path);
-  append_argv(json, "argv", image.argv, redact, SIZE_MAX);
+  append_argv(json, "argv", image.argv, redact, max_argv_bytes);
   if (process.parent) {
     json.key("ancestors");
     json.begin_array();

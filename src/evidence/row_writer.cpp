@@ -173,29 +173,34 @@ void RowWriter::append_envelope(std::string& out, std::string_view log_type,
   json.raw(job_json_);
 }
 
-void RowWriter::append_event_object(std::string& out, const EventRecord& record) {
+void RowWriter::append_event_object(std::string& out, const EventRecord& record,
+                                    bool has_whole_argv) {
   JsonWriter json(out);
   json.key("event");
   json.begin_object();
   out.append("\"id\":\"").append(event_id_.view()).append("\",\"type\":\"");
   out.append(info_of(record.type).name).append("\"");
   append_tags(json, record);
-  append_process(out, record);
+  append_process(out, record, has_whole_argv);
   append_payload(json, record);
   if (record.container) append_container(json, *record.container);
   json.end_object();
 }
 
-void RowWriter::append_process(std::string& out, const EventRecord& record) {
+void RowWriter::append_process(std::string& out, const EventRecord& record, bool has_whole_argv) {
   const Process& process = *record.process;
   const std::uint64_t boot_epoch_ns = record.time_ns - record.boot_time_ns;
   JsonWriter json(out);
   json.key("process");
+  if (has_whole_argv && !fits(process.image->argv, kMaxRepeatedArgvBytes)) {
+    append_process_object(json, process, boot_epoch_ns, redact_process_args_, SIZE_MAX);
+    return;
+  }
   CachedProcess& cached = cache_[process.id % kCacheEntries];
   // Id 0 is nobody's (a record made without a tracker): never cached.
   if (process.id != 0 && cached.id == process.id) return json.raw(cached.json);
   const std::size_t begin = out.size();
-  append_process_object(json, process, boot_epoch_ns, redact_process_args_);
+  append_process_object(json, process, boot_epoch_ns, redact_process_args_, kMaxRepeatedArgvBytes);
   if (process.id == 0 || out.size() - begin > kMaxCachedBytes) return;
   cached.id = process.id;
   cached.json.assign(out, begin);
@@ -205,7 +210,7 @@ void RowWriter::append_event(std::string& out, const EventRecord& record) {
   append_envelope(out, "runtime_event", record);
   event_id_ = uuids_.next(now_ns_);
   last_event_ = &record;
-  append_event_object(out, record);
+  append_event_object(out, record, record.type == EventType::kProcessExec);
   out.append("}\n");
 }
 
@@ -216,7 +221,7 @@ void RowWriter::append_detection(std::string& out, const EventRecord& record,
   last_event_ = &record;
   JsonWriter json(out);
   append_rule(json, rule, is_last_alert, scratch_);
-  append_event_object(out, record);
+  append_event_object(out, record, true);
   out.append("}\n");
 }
 

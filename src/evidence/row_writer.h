@@ -28,6 +28,9 @@ namespace cicd {
 inline constexpr int kMaxAncestorsInRow = 16;
 // Of an ancestor's argv; what is beyond becomes one element "<truncated, N arguments>".
 inline constexpr std::size_t kMaxAncestorArgvBytes = 2'048;
+// The same for the process itself, but in rows of its exec and in detections, which have all of it:
+// a program that was given thousands of files opens thousands of files.
+inline constexpr std::size_t kMaxRepeatedArgvBytes = 512;
 
 struct RowOptions {
   JobIdentity identity;
@@ -52,8 +55,8 @@ class RowWriter {
   };
 
   void append_envelope(std::string& out, std::string_view log_type, const EventRecord& record);
-  void append_event_object(std::string& out, const EventRecord& record);
-  void append_process(std::string& out, const EventRecord& record);
+  void append_event_object(std::string& out, const EventRecord& record, bool has_whole_argv);
+  void append_process(std::string& out, const EventRecord& record, bool has_whole_argv);
 
   std::string job_json_;  // "job":{...},"scope":"...","runner_type":"..."
   bool redact_process_args_;

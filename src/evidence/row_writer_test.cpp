@@ -148,6 +148,29 @@ TEST(RowWriter, AnAncestorsHugeArgvIsCutAndSaysSo) {
   EXPECT_EQ(argv.back(), "<truncated, 3976 arguments>");
 }
 
+TEST(RowWriter, AHugeArgvIsWholeInTheExecAndInDetectionsOnly) {
+  const auto process = make_process(1, "/bin/cat", std::vector<std::string>(5'000, "x"));
+  RowWriter writer{RowOptions{}};
+  const auto arguments = [&](auto append) {
+    std::string row;
+    append(row);
+    return json::parse(row)["event"]["process"]["argv"];
+  };
+  const EventRecord exec = make_exec(process);
+  const EventRecord open = make_open(process, "/a");
+  CompiledRule rule;
+  // In turn, so that each could have what the one before it left in the cache.
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(arguments([&](std::string& row) { writer.append_event(row, exec); }).size(), 5'000u);
+    const json cut = arguments([&](std::string& row) { writer.append_event(row, open); });
+    ASSERT_EQ(cut.size(), 257u);
+    EXPECT_EQ(cut.back(), "<truncated, 4744 arguments>");
+    const json whole =
+        arguments([&](std::string& row) { writer.append_detection(row, open, rule, false); });
+    EXPECT_EQ(whole.size(), 5'000u);
+  }
+}
+
 TEST(RowWriter, BytesThatAreNoTextAreKeptExactly) {
   const auto process = make_process(1, "/bin/\xFF", {"ok", "a\xFE"});
   const json event = event_row(make_open(process, "/t/\x80"), false)["event"];

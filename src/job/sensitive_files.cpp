@@ -192,7 +192,8 @@ class Index {
   static std::size_t place_of(std::string_view component) {
     if (component.size() < 2) return 0;
     return (static_cast<unsigned char>(component[0]) * 7u +
-            static_cast<unsigned char>(component[1])) % 256;
+            static_cast<unsigned char>(component[1])) %
+           256;
   }
   static std::size_t first_match(std::span<const std::uint8_t> patterns, std::string_view path) {
     for (const std::uint8_t i : patterns) {

@@ -34,9 +34,8 @@ constexpr std::string_view kEscapePrograms[] = {"cgroup_attached", "cgroup_made"
 constexpr std::string_view kChangePrograms[] = {"file_changed"};
 // All or none: the one program of the system calls would tell some of them twice.
 constexpr std::string_view kChangeFunctions[] = {
-    "unlinked",       "folder_removed", "moved",       "linked",     "symlinked",
-    "path_truncated", "unlink_asked",   "rmdir_asked", "move_asked", "link_asked",
-    "symlink_asked"};
+    "unlinked",     "folder_removed", "moved",      "linked",     "symlinked",    "path_truncated",
+    "unlink_asked", "rmdir_asked",    "move_asked", "link_asked", "symlink_asked"};
 constexpr std::string_view kExecMemoryFunctions[] = {"memory_mapped", "memory_protected"};
 constexpr std::string_view kPrivilegeFunctions[] = {"privilege_exec", "credentials_committed"};
 constexpr std::string_view kNamespaceFunctions[] = {"namespace_fork", "namespace_unshared",
@@ -51,10 +50,9 @@ constexpr std::string_view kModuleFunctions[] = {"module_loaded", "module_done",
                                                  "module_file_done", "module_file_done32"};
 constexpr std::string_view kBpfFunctions[] = {"bpf_done", "bpf_done32"};
 constexpr std::string_view kMountFunctions[] = {
-    "mount_done",        "mount_done32",       "umount_done",
-    "umount_done32",     "pivot_root_done",    "pivot_root_done32",
-    "move_mount_done",   "move_mount_done32",  "mount_setattr_done",
-    "mount_setattr_done32"};
+    "mount_done",         "mount_done32",        "umount_done",     "umount_done32",
+    "pivot_root_done",    "pivot_root_done32",   "move_mount_done", "move_mount_done32",
+    "mount_setattr_done", "mount_setattr_done32"};
 constexpr std::string_view kUnixFunctions[] = {"stream_connect", "dgram_connect", "dgram_sendmsg"};
 constexpr std::string_view kLibraryPrograms[] = {"library_mapped"};
 constexpr std::string_view kLibraryFunctions[] = {"library_in_memory"};
@@ -74,23 +72,24 @@ constexpr std::string_view kChangeStrictLimits =
     "second thread that changes the text during the call can show another name, and names by way "
     "of `..` are wrong when the call moved the working directory itself.";
 constexpr EventBackend change_returned(EventType type) {
-  return {type,    "syscall tracepoint", kChangePrograms, kChangeLimits, kChangeStrictLimits,
-          nullptr, nullptr,              kSyscallKind};
+  return {type,          "syscall tracepoint", kChangePrograms,
+          kChangeLimits, kChangeStrictLimits,  nullptr,
+          nullptr,       kSyscallKind};
 }
 constexpr EventBackend kRemoveReturned = change_returned(EventType::kFileRemove);
 constexpr EventBackend kMoveReturned = change_returned(EventType::kFileMove);
 constexpr EventBackend kLinkReturned = change_returned(EventType::kFileLink);
 constexpr EventBackend change_at_functions(EventType type, const EventBackend* fallback) {
-  return {type, "trampoline", kChangeFunctions, kChangeFunctionLimits, "", fallback, nullptr,
-          kTrampolineKind};
+  return {type, "trampoline", kChangeFunctions, kChangeFunctionLimits,
+          "",   fallback,     nullptr,          kTrampolineKind};
 }
 constexpr std::string_view kMountLimits =
     "32-bit system calls are not seen, nor `fsconfig` on a file system that is mounted already. A "
     "mount made with the new API is seen when `move_mount` puts it in its place; where it was "
     "copied from is then told as a path in its own file system.";
 constexpr EventBackend returned(EventType type, std::string_view backend,
-                                std::span<const std::string_view> programs,
-                                std::string_view limits, std::string_view strict_limits = {}) {
+                                std::span<const std::string_view> programs, std::string_view limits,
+                                std::string_view strict_limits = {}) {
   return {type, backend, programs, limits, strict_limits, nullptr, nullptr, kSyscallKind};
 }
 constexpr EventBackend kOpenReturned = {
@@ -108,10 +107,15 @@ constexpr std::string_view kOpenFunctionLimits =
     "Opens by the kernel itself are not seen (the program of an exec is a process_exec), nor those "
     "that an io_uring of before Linux 5.12 leaves to a worker.";
 constexpr EventBackend kUnixCalled = {
-    EventType::kUnixSocketConnect, "syscall tracepoint", kUnixCallPrograms,
+    EventType::kUnixSocketConnect,
+    "syscall tracepoint",
+    kUnixCallPrograms,
     "32-bit system calls and io_uring are not seen. A second thread that changes the address "
     "during the call can show another one.",
-    "", nullptr, nullptr, kSyscallKind};
+    "",
+    nullptr,
+    nullptr,
+    kSyscallKind};
 
 constexpr EventBackend kUnixAtFunctions = {
     EventType::kUnixSocketConnect,
@@ -125,7 +129,8 @@ constexpr EventBackend kUnixAtFunctions = {
 constexpr EventBackend kMountReturned =
     returned(EventType::kMount, "syscall tracepoint", kMountPrograms, kMountLimits);
 constexpr std::string_view kMountFunctionLimits =
-    "`fsconfig` on a file system that is mounted already is not seen. A mount made with the new API "
+    "`fsconfig` on a file system that is mounted already is not seen. A mount made with the new "
+    "API "
     "is seen when `move_mount` puts it in its place; where it was copied from is then told as a "
     "path in its own file system. Names are those the caller gave.";
 constexpr EventBackend kPtraceReturned = returned(
@@ -183,9 +188,9 @@ constexpr EventBackend kPrivilegeReturned = returned(
 constexpr std::string_view kPrivilegeFunctionLimits =
     "Securebits and ambient capabilities (prctl) are not seen. Capabilities in a user namespace of "
     "a process's own are not told.";
-constexpr EventBackend kNamespaceReturned = returned(
-    EventType::kNamespaceChange, "syscall tracepoint", kNamespacePrograms,
-    "32-bit unshare and setns are not seen, nor 32-bit clones that failed.");
+constexpr EventBackend kNamespaceReturned =
+    returned(EventType::kNamespaceChange, "syscall tracepoint", kNamespacePrograms,
+             "32-bit unshare and setns are not seen, nor 32-bit clones that failed.");
 constexpr EventBackend kExecMemoryReturned = returned(
     EventType::kExecMemory, "syscall tracepoint", kExecMemoryPrograms,
     "32-bit system calls, shmat, stacks that a program file asks to be executable, and "
@@ -193,9 +198,14 @@ constexpr EventBackend kExecMemoryReturned = returned(
 constexpr std::string_view kExecMemoryFunctionLimits =
     "shmat, stacks that a program file asks to be executable, and personality(READ_IMPLIES_EXEC) "
     "are not seen. mprotect of a file's mapping is reported too.";
-constexpr EventBackend kLibraryMapped = {
-    EventType::kMonitoringGap, "syscall tracepoint", kLibraryPrograms, "", "", nullptr, nullptr,
-    kSyscallKind};
+constexpr EventBackend kLibraryMapped = {EventType::kMonitoringGap,
+                                         "syscall tracepoint",
+                                         kLibraryPrograms,
+                                         "",
+                                         "",
+                                         nullptr,
+                                         nullptr,
+                                         kSyscallKind};
 constexpr EventBackend kHelpers[] = {{EventType::kMonitoringGap, "trampoline", kLibraryFunctions,
                                       "", "", &kLibraryMapped, nullptr, kTrampolineKind}};
 

@@ -91,8 +91,7 @@ constexpr std::string_view kBpf[] = {"__x64_sys_bpf", "__arm64_sys_bpf"};
 constexpr std::string_view kBpf32[] = {"__ia32_sys_bpf"};
 constexpr std::string_view kInitModule[] = {"__x64_sys_init_module", "__arm64_sys_init_module"};
 constexpr std::string_view kInitModule32[] = {"__ia32_sys_init_module"};
-constexpr std::string_view kFinitModule[] = {"__x64_sys_finit_module",
-                                             "__arm64_sys_finit_module"};
+constexpr std::string_view kFinitModule[] = {"__x64_sys_finit_module", "__arm64_sys_finit_module"};
 constexpr std::string_view kFinitModule32[] = {"__ia32_sys_finit_module"};
 constexpr std::string_view kMount[] = {"__x64_sys_mount", "__arm64_sys_mount"};
 constexpr std::string_view kMount32[] = {"__ia32_compat_sys_mount", "__ia32_sys_mount"};
@@ -118,15 +117,15 @@ constexpr HookInfo at_function(std::string_view program, HookFamily family, std:
 }
 // The function of a call that not every kernel has: a 32-bit one, or one younger than the floor.
 constexpr HookInfo at_optional(std::string_view program, HookFamily family, std::string_view loss,
-                             std::span<const std::string_view> functions) {
+                               std::span<const std::string_view> functions) {
   return {program, family, kTrampoline, loss, {}, 0, {}, functions, true};
 }
 
 // Not on kernels without modules.
 constexpr HookInfo at_module(std::string_view program, std::span<const std::string_view> functions,
                              bool is_optional) {
-  return {program, HookFamily::kKernelUse, kTrampoline, "module_load", {}, 0,
-          "btf_trace_module_load", functions, is_optional};
+  return {program, HookFamily::kKernelUse,  kTrampoline, "module_load", {},
+          0,       "btf_trace_module_load", functions,   is_optional};
 }
 
 constexpr HookInfo kHooks[] = {

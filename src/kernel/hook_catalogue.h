@@ -42,12 +42,12 @@ enum class HookFamily : std::uint8_t {
 inline constexpr std::size_t kHookFamilyCount = static_cast<std::size_t>(HookFamily::kCount);
 
 enum class AttachKind : std::uint8_t {
-  kTracing,  // BTF raw tracepoint, at start
-  kCgroup,   // cgroup program at the root of the v2 hierarchy, at start
-  kSyscall,  // syscall tracepoints, only while a job runs
+  kTracing,     // BTF raw tracepoint, at start
+  kCgroup,      // cgroup program at the root of the v2 hierarchy, at start
+  kSyscall,     // syscall tracepoints, only while a job runs
   kTrampoline,  // at a function of the kernel (fentry, fexit), only while a job runs
-  kStrict,   // BTF raw tracepoint of every system call, only while a job runs and with --strict
-  kUprobe,   // in libraries, while a job runs (library_prober.h)
+  kStrict,      // BTF raw tracepoint of every system call, only while a job runs and with --strict
+  kUprobe,      // in libraries, while a job runs (library_prober.h)
 };
 
 struct HookInfo {

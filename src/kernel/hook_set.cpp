@@ -40,7 +40,7 @@ Result<> attach_syscalls(const HookInfo& hook, int program, const SyscallTracepo
 }
 
 std::optional<BackendKind> kind_of_name(std::string_view name) {
-  if (name.empty()) return BackendKind::kAny;
+  if (name.empty() || name == "best") return BackendKind::kAny;
   if (name == "syscall") return BackendKind::kSyscall;
   if (name == "trampoline") return BackendKind::kTrampoline;
   return std::nullopt;
@@ -85,7 +85,7 @@ Result<std::unique_ptr<HookSet>> HookSet::open(const LiveOptions& options,
   const std::optional<BackendKind> kind = kind_of_name(options.backend_kind);
   if (!kind) {
     return fail(ErrorCode::kUsage, "there is no kind of backend '" + options.backend_kind + "'",
-                "give syscall or trampoline, or leave the option out");
+                "give best, syscall or trampoline");
   }
   ProgramSetOptions wanted = programs;
   wanted.trampolines = *kind != BackendKind::kSyscall;
@@ -96,8 +96,7 @@ Result<std::unique_ptr<HookSet>> HookSet::open(const LiveOptions& options,
                 "trampolines are not to be had here: " + opened->trampoline_error(),
                 "leave --backend out: then system calls are watched where trampolines are missing");
   }
-  std::unique_ptr<HookSet> set(
-      new HookSet(std::move(*opened), std::move(cgroup_root), options));
+  std::unique_ptr<HookSet> set(new HookSet(std::move(*opened), std::move(cgroup_root), options));
   if (Result<> chosen = set->choose(options); !chosen) {
     return std::unexpected(std::move(chosen).error());
   }
@@ -282,9 +281,8 @@ HookSet::Names HookSet::programs_without_choice() const {
 }
 
 const HookSet::Chain& HookSet::chain_of(EventType type) const {
-  return *std::ranges::find_if(chains_, [&](const Chain& chain) {
-    return !chain.is_helper && chain.best->type == type;
-  });
+  return *std::ranges::find_if(
+      chains_, [&](const Chain& chain) { return !chain.is_helper && chain.best->type == type; });
 }
 
 bool HookSet::is_absent(const EventBackend& backend) const {

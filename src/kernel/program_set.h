@@ -28,9 +28,9 @@ class ProgramSet {
  public:
   // Finds out what this kernel has; loads nothing.
   static Result<ProgramSet> open(const ProgramSetOptions& options);
-  // Loads programs of the catalogue; a name that was loaded before is loaded anew. Maps that are not
-  // everybody's belong to the programs that are loaded together. One that does not load costs only
-  // itself.
+  // Loads programs of the catalogue; a name that was loaded before is loaded anew. Maps that are
+  // not everybody's belong to the programs that are loaded together. One that does not load costs
+  // only itself.
   void load(const std::set<std::string_view>& names);
   // Fails when no program at all was loaded, with the reason.
   Result<> check() const;

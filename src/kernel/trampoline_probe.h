@@ -17,8 +17,8 @@ namespace cicd {
 // `kernel_types`: BTF of the running kernel itself.
 Result<> probe_trampolines(const btf* kernel_types);
 
-// Those of the functions that the compiler has split (f.part.0, f.isra.0, f.constprop.0): callers of
-// the same file pass by the function itself, and a program that is put there misses them.
+// Those of the functions that the compiler has split (f.part.0, f.isra.0, f.constprop.0): callers
+// of the same file pass by the function itself, and a program that is put there misses them.
 std::set<std::string, std::less<>> split_functions(const std::set<std::string_view>& functions,
                                                    const char* symbols = "/proc/kallsyms");
 

@@ -212,10 +212,10 @@ bool CodeEvaluator::exists(const Instruction& in) {
 // Most lists are asked whether a text is one of them, ends in one, ... : scanned, not interpreted.
 bool CodeEvaluator::exists_named(const Instruction& in) {
   const std::vector<std::string>& list = code_.lists[in.list.named];
-  const bool is_scan =
-      list.size() >= kFewestScanned && steps_left_ >= static_cast<int>(list.size()) &&
-      scan_.prepare(code_, child(in, 0), in.slot,
-                    [this](const TextSource& source) { return text(source); });
+  const bool is_scan = list.size() >= kFewestScanned &&
+                       steps_left_ >= static_cast<int>(list.size()) &&
+                       scan_.prepare(code_, child(in, 0), in.slot,
+                                     [this](const TextSource& source) { return text(source); });
   for (const std::string& value : list) {
     if (!take_step()) return false;
     if (is_scan) {

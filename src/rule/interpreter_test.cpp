@@ -20,7 +20,8 @@ namespace cicd {
 namespace {
 
 // Lists are scanned when they are long enough (list_scan.h), and interpreted when not.
-const NamedLists kLists = {{"one", {"/a", "B", ""}}, {"long", {"c", "/a", "", "B", "/b/c"}}, {"none", {}}};
+const NamedLists kLists = {
+    {"one", {"/a", "B", ""}}, {"long", {"c", "/a", "", "B", "/b/c"}}, {"none", {}}};
 
 struct Node {  // a process as the language shows it
   std::string exec_path;

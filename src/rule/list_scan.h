@@ -22,7 +22,8 @@ class ListScan {
   static constexpr std::size_t kMaxNodes = 8;
 
   // False when the body under `root` is none of this kind: too big, with another exists() in it, or
-  // with an answer that is kept. `text` gives the text of a source that is not the element in `slot`.
+  // with an answer that is kept. `text` gives the text of a source that is not the element in
+  // `slot`.
   bool prepare(const Code& code, std::uint32_t root, std::uint8_t slot,
                FunctionRef<std::string_view(const TextSource&)> text);
   bool matches(std::string_view element) const { return matches(0, element); }

@@ -15,6 +15,7 @@
 #include <fstream>
 
 #include "support.h"
+#include "this_kernel.h"
 
 namespace cicd::test {
 
@@ -124,7 +125,7 @@ TEST_F(OpenHooks, OpenAndCreatOfOldTimes) {
   EXPECT_EQ(created.fixed.open_flags, static_cast<unsigned>(O_CREAT | O_WRONLY | O_TRUNC));
   EXPECT_EQ(created.fixed.header.flags, CICD_OPEN_WRITE);
 #else
-  GTEST_SKIP() << "not in this kernel: arm64 has neither open nor creat";
+  GTEST_SKIP() << kNotInThisKernel << "arm64 has neither open nor creat";
 #endif
 }
 

@@ -82,7 +82,7 @@ TEST_F(SignalHooks, ThroughADescriptorOfADyingProcess) {
     if (::fcntl(ends[0], F_SETSIG, SIGUSR1) != 0) return 3;
     if (::fcntl(ends[0], F_SETFL, O_ASYNC) != 0) return 4;
     ::signal(SIGSEGV, SIG_DFL);
-    int* volatile nowhere = nullptr;
+    volatile int* volatile nowhere = nullptr;
     *nowhere = 1;
     return 5;
   });

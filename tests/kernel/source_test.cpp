@@ -10,6 +10,7 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <set>
 
 #include "support.h"
@@ -331,6 +332,47 @@ TEST(LiveSourceErrors, BackendsThatThereAreNot) {
   ASSERT_FALSE(source);
   EXPECT_EQ(source.error().code, ErrorCode::kUsage);
   EXPECT_EQ(source.error().text, "there is no backend 'magic' for unix_socket_connect");
+}
+
+TEST(LiveSourceErrors, KindOfBackendThatThereIsNot) {
+  LiveOptions options;
+  options.backend_kind = "magic";
+  const auto source = LiveSource::open(options);
+  ASSERT_FALSE(source);
+  EXPECT_EQ(source.error().code, ErrorCode::kUsage);
+  EXPECT_EQ(source.error().text, "there is no kind of backend 'magic'");
+}
+
+TEST(LiveSourceBackends, AKindIsForcedOrNotToBeHad) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+  const auto backends_of = [](const LiveSource& source) {
+    std::map<EventType, std::string> out;
+    for (const Coverage& each : source.coverage()) {
+      EXPECT_TRUE(each.available) << info_of(each.type).name << ": " << each.reason;
+      out[each.type] = each.backend;
+    }
+    return out;
+  };
+  LiveOptions options;
+  options.backend_kind = "syscall";
+  auto calls = LiveSource::open(options);
+  ASSERT_TRUE(calls) << calls.error().text;
+  for (const auto& [type, backend] : backends_of(**calls)) {
+    EXPECT_NE(backend, "trampoline") << info_of(type).name;
+  }
+  calls->reset();
+  options.backend_kind = "trampoline";
+  const auto functions = LiveSource::open(options);
+  if (!functions) {
+    EXPECT_EQ(functions.error().code, ErrorCode::kUnsupported);
+    EXPECT_TRUE(functions.error().text.starts_with("trampolines are not to be had here: "));
+    return;
+  }
+  auto backends = backends_of(**functions);
+  for (const EventType type : {EventType::kFileOpen, EventType::kFileRemove, EventType::kMount,
+                               EventType::kUnixSocketConnect, EventType::kExecMemory}) {
+    EXPECT_EQ(backends[type], "trampoline") << info_of(type).name;
+  }
 }
 
 TEST(LiveSourceErrors, WithoutRootItNamesTheCommand) {

@@ -274,9 +274,11 @@ TEST_P(UnixDatagrams, ManyInOneCall) {
   EXPECT_EQ(seen[1].path.bytes, scratch() + "/none");
 }
 
-INSTANTIATE_TEST_SUITE_P(Backends, UnixHooks, ::testing::Values("cgroup", "trampoline", "syscall tracepoint"),
+INSTANTIATE_TEST_SUITE_P(Backends, UnixHooks,
+                         ::testing::Values("cgroup", "trampoline", "syscall tracepoint"),
                          [](const auto& test) { return std::string(test.param).substr(0, 6); });
-INSTANTIATE_TEST_SUITE_P(Backends, UnixDatagrams, ::testing::Values("cgroup", "trampoline", "syscall tracepoint"),
+INSTANTIATE_TEST_SUITE_P(Backends, UnixDatagrams,
+                         ::testing::Values("cgroup", "trampoline", "syscall tracepoint"),
                          [](const auto& test) { return std::string(test.param).substr(0, 6); });
 
 }  // namespace

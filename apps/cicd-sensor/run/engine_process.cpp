@@ -115,14 +115,15 @@ void leave_the_terminal() {
 }
 
 // A job that keeps every CPU busy must not keep us from emptying the rings: a sample that finds no
-// room is lost. Where sessions are scheduled as groups (autogroup), that is the group's matter; ours
-// is a session of its own. Without the right to it the engine runs like everybody.
+// room is lost. Where sessions are scheduled as groups (autogroup), that is the group's matter;
+// ours is a session of its own. Without the right to it the engine runs like everybody.
 void go_first() {
   constexpr int kNice = -10;
   [[maybe_unused]] const int refused = ::setpriority(PRIO_PROCESS, 0, kNice);
   const UniqueFd group(::open("/proc/self/autogroup", O_WRONLY | O_CLOEXEC));
   const std::string text = std::to_string(kNice);
-  if (group) [[maybe_unused]] const ssize_t written = ::write(group.get(), text.data(), text.size());
+  if (group) [[maybe_unused]]
+    const ssize_t written = ::write(group.get(), text.data(), text.size());
 }
 
 bool EngineProcess::wait_for_begin() {

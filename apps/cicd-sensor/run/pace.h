@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // How often the engine looks at the rings while the job does something. Each look costs the same
 // whether it finds one sample or hundreds (two threads wake up, two files are written), so it looks
-// as seldom as nobody minds: when a rule may end the job, each millisecond is one that the job still
-// has. A ring that fills up wakes the engine at any time, and so does the first sample after a
-// pause.
-// Pure; any thread.
+// as seldom as nobody minds: when a rule may end the job, each millisecond is one that the job
+// still has. A ring that fills up wakes the engine at any time, and so does the first sample after
+// a pause. Pure; any thread.
 #pragma once
 
 #include <algorithm>

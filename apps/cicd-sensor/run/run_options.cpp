@@ -53,7 +53,7 @@ Result<RunOptions> read_run_options(const CommandLine& line) {
   options.is_strict = line.has("strict");
   options.reports_repeats = line.has("no-dedup");
   options.captures_tls = line.has("tls-capture");
-  if (line.value("backend") != "best") options.backend_kind = line.value("backend");
+  options.backend_kind = line.value("backend");
   options.command = line.command_to_run;
   return options;
 }

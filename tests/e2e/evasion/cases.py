@@ -239,8 +239,8 @@ PROCESSES = [
 
 NETWORK = [
     *(Case(name, SEEN, [connected(family="ipv4")])
-      for name in ("tcp-connect", "tcp-fastopen", "dup-socket", "scm-rights-unconnected",
-                   "int80-connect")),
+      for name in ("tcp-connect", "tcp-fastopen", "dup-socket", "scm-rights-unconnected")),
+    Case("int80-connect", SEEN, [connected(family="ipv4")], optional=True),
     Case("tcp-connect-mapped", SEEN, [connected(family="ipv6")], optional=True),
     Case("mptcp-connect", SEEN, [connected()], optional=True),
     Case("udp-connect", SEEN, [connected(protocol="udp")]),

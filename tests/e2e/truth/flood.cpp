@@ -5,9 +5,9 @@
 //   truth_flood ACT PROCESSES COUNT DIR
 //
 //   opens     DIR/none/<p>-<i>, which are not there        repeats  DIR/same, again and again
-//   execs     itself as `truth_flood nothing <p> <i>`      connects UDP to 127.<p+1>.x.y, x, y, port
-//   dns       asks 127.0.0.1 for p<p>-<i>.flood.test       by i
-//   all       process p does the p-th of opens, execs, connects, dns
+//   execs     itself as `truth_flood nothing <p> <i>`      connects UDP to 127.<p+1>.x.y, x, y,
+//   port dns       asks 127.0.0.1 for p<p>-<i>.flood.test       by i all       process p does the
+//   p-th of opens, execs, connects, dns
 //
 // Works in a network namespace of its own. Prints {"done": N, "seconds": S}; exits with 0 only when
 // every act was done.
@@ -109,10 +109,9 @@ std::string query(const Flood& flood, unsigned number) {
   std::string out{"\0\0\1\0\0\1\0\0\0\0\0\0", 12};
   out[0] = static_cast<char>(number >> 8);
   out[1] = static_cast<char>(number);
-  const std::string first =
-      "p" + std::to_string(flood.process) + "-" + std::to_string(number);
-  for (const std::string_view label : {std::string_view(first), std::string_view("flood"),
-                                       std::string_view("test")}) {
+  const std::string first = "p" + std::to_string(flood.process) + "-" + std::to_string(number);
+  for (const std::string_view label :
+       {std::string_view(first), std::string_view("flood"), std::string_view("test")}) {
     out.push_back(static_cast<char>(label.size()));
     out.append(label);
   }
