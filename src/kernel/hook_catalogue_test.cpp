@@ -72,6 +72,9 @@ TEST(HookCatalogue, KindsShareNoProgramOfJobs) {
     for (const std::string_view program : backend->programs) {
       const AttachKind attach = hook_named(program)->attach;
       if (attach == AttachKind::kTracing) continue;
+      // Then no tracepoint of a system call stays attached where trampolines serve everything.
+      EXPECT_FALSE(backend->kind == BackendKind::kTrampoline && attach == AttachKind::kSyscall)
+          << program;
       if (backend->kind == BackendKind::kTrampoline) functions.insert(program);
       if (backend->kind == BackendKind::kSyscall) calls.insert(program);
     }

@@ -235,8 +235,22 @@ void HookSet::attach_for_job() {
   programs.merge(programs_without_choice());
   programs.insert(kStrictProgram);
   attach_job_hooks(programs);
+  if (was_detached_) renew_trampolines();
   while (fall_back()) {
   }
+}
+
+// Before 5.13 a program at a function attaches once only: for a second time it is loaded anew, with
+// all that share its maps.
+void HookSet::renew_trampolines() {
+  Names programs;
+  bool any_failed = false;
+  for (const Chain& chain : chains_) {
+    if (chain.taken->kind != BackendKind::kTrampoline) continue;
+    any_failed |= is_refused(*chain.taken);
+    programs.insert(chain.taken->programs.begin(), chain.taken->programs.end());
+  }
+  if (any_failed) load_and_attach(programs);
 }
 
 void HookSet::detach_after_job() {
@@ -245,6 +259,7 @@ void HookSet::detach_after_job() {
     if (is_for_jobs(hook.attach)) pins_.drop(hook.program);
   }
   for_job_ = false;
+  was_detached_ = true;
 }
 
 void HookSet::note_no_probes(const std::string& reason) {

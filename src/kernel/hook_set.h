@@ -58,6 +58,7 @@ class HookSet {
   Result<> choose(const LiveOptions& options);
   static void force(Chain& chain, const LiveOptions& options);
   bool fall_back();
+  void renew_trampolines();
   void same_kind_of_files();
   void let_go(const Names& programs);
   void load_and_attach(const Names& programs);
@@ -83,6 +84,7 @@ class HookSet {
   const bool strict_;
   const bool tls_capture_;
   bool for_job_ = false;
+  bool was_detached_ = false;
 };
 
 }  // namespace cicd
