@@ -13,23 +13,27 @@ TARGETS ?=
 release_dir := build
 build_dir := $(if $(filter release,$(PRESET)),build,build/$(PRESET))
 
-.PHONY: help build test bench lint format install clean demo deps configure
+.PHONY: help build test test-vm bench lint format install clean demo deps configure
 
 help: ## Print this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 deps: ## Install the Debian packages of packages.txt that are missing (apt-get, sudo)
 	@tools/deps all
 
 configure:
-	@tools/deps --check build
+	@tools/deps --check build $(if $(filter arm64,$(PRESET)),cross)
+	@$(if $(filter arm64,$(PRESET)),tools/sysroot >/dev/null,true)
 	@test -f $(build_dir)/build.ninja || cmake --preset $(PRESET) -Wno-dev >/dev/null
 
-build: configure ## Build everything into build/ (PRESET=debug|asan|tsan; TARGETS=cicd-sensor: only that)
+build: configure ## Build everything into build/ (PRESET=debug|asan|tsan|arm64; TARGETS=cicd-sensor: only that)
 	@cmake --build --preset $(PRESET) $(if $(TARGETS),--target $(TARGETS))
 
 test: ## Run all tests (STAGES="unit kernel": only those); needs root for the kernel's part
 	@tools/run-tests $(STAGES)
+
+test-vm: ## Run the tests in guests with the kernels of tests/vm/kernels (QEMU; minutes)
+	@tools/run-tests vm
 
 bench: build ## Run the benchmarks
 	@tools/run-bench $(build_dir)

@@ -19,7 +19,7 @@ function(cicd_bpf_library TARGET)
   set(flags -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -Wno-missing-declarations
       -Wno-unused-parameter -Wno-compare-distinct-pointer-types -D__TARGET_ARCH_${arch}
       -I${CMAKE_CURRENT_SOURCE_DIR} -I${CMAKE_CURRENT_SOURCE_DIR}/include
-      -I/usr/include/${CMAKE_LIBRARY_ARCHITECTURE})
+      -I${CMAKE_SYSROOT}/usr/include/${CMAKE_LIBRARY_ARCHITECTURE})
   cicd_bpf_object(hooks "${flags}" "${programs}" "${headers}")
   cicd_bpf_object(hooks_old "${flags};-DCICD_NO_BPF_LOOP" "${programs}" "${headers}")
   set(out ${CMAKE_CURRENT_BINARY_DIR})

@@ -55,7 +55,7 @@ int dispatch(const std::vector<std::string>& arguments) {
   }
   if (line->command->name == "run") return run(*line, arguments);
   if (line->command->name == "replay") return run_replay(*line);
-  return run_doctor(line->value("format") == "json");
+  return run_doctor(line->value("format") == "json", std::string(line->value("btf")));
 }
 
 }  // namespace

@@ -30,7 +30,8 @@
 
 /* What the caller of an open asked for. */
 struct open_request {
-  const void *path; /* user memory; null for open_by_handle_at */
+  const void *path;        /* user memory; null for open_by_handle_at */
+  const void *kernel_path; /* what the kernel has read of it, where that is known */
   int directory;
   __u32 flags;
   __u16 call; /* enum cicd_open_call */
@@ -78,7 +79,7 @@ static __always_inline void flags_from_request(struct cicd_sample_open *sample) 
 /* An open of a file, unless it says nothing new. */
 static __always_inline void emit_new_open(struct cicd_scratch *scratch,
                                           struct cicd_sample_open *sample) {
-  __u64 signature = signature_of_open(sample);
+  __u64 signature = signature_of_open(scratch, sample);
   __u64 *place = place_of_open(signature);
   if (place && *(volatile __u64 *)place == signature) {
     count_loss(sample->header.slot, CICD_LOSS_REPEATED_OPEN);
@@ -87,10 +88,10 @@ static __always_inline void emit_new_open(struct cicd_scratch *scratch,
   if (emit_scratch(scratch, &sample->header) && place) *(volatile __u64 *)place = signature;
 }
 
-/* False: no file came out, or another thread took its descriptor. */
-static __always_inline bool emit_open(struct cicd_scratch *scratch,
-                                      const struct open_request *request, long result, __u32 slot,
-                                      struct file_facts *facts) {
+/* `file`: what came out, or null: it failed, or it is not known. `result` is an error or not. */
+static __always_inline void emit_open_of(struct cicd_scratch *scratch,
+                                         const struct open_request *request, struct file *file,
+                                         long result, __u32 slot, struct file_facts *facts) {
   struct task_struct *task = (void *)bpf_get_current_task();
   struct cicd_sample_open *sample = (void *)scratch->data;
   __builtin_memset(sample, 0, sizeof(*sample));
@@ -99,7 +100,6 @@ static __always_inline bool emit_open(struct cicd_scratch *scratch,
   sample->call = request->call;
   scratch->position = sizeof(*sample);
 
-  struct file *file = result >= 0 ? file_of_current(result) : 0;
   if (file) {
     read_file(file, facts);
     read_inode(facts);
@@ -113,10 +113,23 @@ static __always_inline bool emit_open(struct cicd_scratch *scratch,
       sample->header.flags |= CICD_OPEN_UNRESOLVED;
     }
     flags_from_request(sample);
-    append_request_path(scratch, task, request->directory, request->path, &sample->path,
-                        &sample->base);
+    bool is_user = !request->kernel_path;
+    append_named_path(scratch, task, request->directory,
+                      is_user ? request->path : request->kernel_path, is_user, &sample->path,
+                      &sample->base);
     emit_scratch(scratch, &sample->header);
   }
+}
+
+/*
+ * Of an open that returned a descriptor. False: no file came out, or another thread took its
+ * descriptor.
+ */
+static __always_inline bool emit_open(struct cicd_scratch *scratch,
+                                      const struct open_request *request, long result, __u32 slot,
+                                      struct file_facts *facts) {
+  struct file *file = result >= 0 ? file_of_current(result) : 0;
+  emit_open_of(scratch, request, file, result, slot, facts);
   return file != 0;
 }
 
@@ -134,6 +147,23 @@ static __always_inline void emit_names(struct cicd_scratch *scratch, const struc
     append_request_path(scratch, task, names->other_directory, names->other, &sample->other,
                         &sample->other_base);
   }
+  emit_scratch(scratch, &sample->header);
+}
+
+/* truncate(2), by the file that it cut. */
+static __always_inline void emit_truncated(struct cicd_scratch *scratch, const struct path *path,
+                                           __u32 slot) {
+  struct task_struct *task = (void *)bpf_get_current_task();
+  struct cicd_sample_open *sample = (void *)scratch->data;
+  __builtin_memset(sample, 0, sizeof(*sample));
+  fill_header_of_current(&sample->header, CICD_SAMPLE_OPEN, CICD_OPEN_WRITE, 0, slot, task);
+  sample->open_flags = O_WRONLY;
+  sample->call = CICD_OPEN_TRUNCATE;
+  scratch->position = sizeof(*sample);
+  struct dentry *dentry = BPF_CORE_READ(path, dentry);
+  sample->inode = BPF_CORE_READ(dentry, d_inode, i_ino);
+  sample->device = BPF_CORE_READ(dentry, d_sb, s_dev);
+  append_path(scratch, BPF_CORE_READ(path, mnt), dentry, BPF_CORE_READ(task, fs), &sample->path);
   emit_scratch(scratch, &sample->header);
 }
 

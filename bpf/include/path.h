@@ -7,7 +7,9 @@
  * state in every round of the loop, and 200 components stay cheap to check on every kernel. The
  * walk takes no locks; a rename at the same moment can give a mixture of both names.
  *
- * Each program has scratch memory of its own; programs can interrupt each other on a CPU.
+ * Each program has scratch memory of its own; programs can interrupt each other on a CPU. Where a
+ * file has several programs that walk, it defines CICD_SCRATCH_USERS and each takes its number: a
+ * program never runs twice at a time on a CPU, two of them can.
  */
 #ifndef CICD_PATH_H
 #define CICD_PATH_H
@@ -36,36 +38,54 @@ struct cicd_scratch {
   __u32 start;    /* of the string in work */
   __u32 flags;    /* of the string in work */
   __u32 busy;     /* held; only where a program can be preempted (claim_scratch) */
+  __u32 user;     /* whose this is */
+  __u32 pad0;
   char data[CICD_SCRATCH_BYTES];
 };
 
-/* One path-walking program per file, so this is the scratch memory of that program alone. */
+#ifndef CICD_SCRATCH_USERS
+#define CICD_SCRATCH_USERS 1
+#endif
+
 #define path_scratch CICD_OWN(path_scratch)
 #define walk_path CICD_OWN(walk_path)
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-  __uint(max_entries, 1);
+  __uint(max_entries, CICD_SCRATCH_USERS);
   __type(key, __u32);
   __type(value, struct cicd_scratch);
 } path_scratch SEC(".maps");
 
-static __always_inline struct cicd_scratch *scratch_memory(void) {
-  __u32 zero = 0;
-  return bpf_map_lookup_elem(&path_scratch, &zero);
-}
-
-/*
- * For programs that another task can preempt on the same CPU (cgroup hooks): null while that
- * other one is at it. Needs a kernel with compare-and-exchange for BPF (5.12).
- */
-static __always_inline struct cicd_scratch *claim_scratch(void) {
-  struct cicd_scratch *scratch = scratch_memory();
-  if (!scratch || __sync_val_compare_and_swap(&scratch->busy, 0, 1)) return 0;
+static __always_inline struct cicd_scratch *scratch_of(__u32 user) {
+  struct cicd_scratch *scratch = bpf_map_lookup_elem(&path_scratch, &user);
+  if (scratch) scratch->user = user;
   return scratch;
 }
 
+static __always_inline struct cicd_scratch *scratch_memory(void) { return scratch_of(0); }
+
+/*
+ * For programs that another task can preempt on the same CPU (cgroup hooks, trampolines) and that
+ * share scratch memory with others: null while another one is at it. Needs a kernel with
+ * compare-and-exchange for BPF (5.12). The object for older ones makes do without: in 5.10 nothing
+ * preempts a program, and from 5.12 to 5.16 that has to happen twice within two instructions.
+ */
+static __always_inline struct cicd_scratch *claim_scratch_of(__u32 user) {
+  struct cicd_scratch *scratch = scratch_of(user);
+  if (!scratch) return 0;
+#ifndef CICD_NO_BPF_LOOP
+  if (__sync_val_compare_and_swap(&scratch->busy, 0, 1)) return 0;
+#else
+  if (*(volatile __u32 *)&scratch->busy) return 0;
+  *(volatile __u32 *)&scratch->busy = 1;
+#endif
+  return scratch;
+}
+
+static __always_inline struct cicd_scratch *claim_scratch(void) { return claim_scratch_of(0); }
+
 static __always_inline void release_scratch(struct cicd_scratch *scratch) {
-  __sync_val_compare_and_swap(&scratch->busy, 1, 0);
+  *(volatile __u32 *)&scratch->busy = 0;
 }
 
 /* The neighbours d_parent and d_name of a dentry, in one read where they are neighbours. */
@@ -193,7 +213,7 @@ static __always_inline void append_user_string(struct cicd_scratch *scratch, con
 
 #ifndef CICD_NO_BPF_LOOP
 static long walk_step(__u32 index, void *context) {
-  struct cicd_scratch *scratch = scratch_memory();
+  struct cicd_scratch *scratch = scratch_of(*(__u32 *)context);
   return !scratch || walk_round(scratch);
 }
 #endif
@@ -205,18 +225,30 @@ static long walk_step(__u32 index, void *context) {
  * the address of a function in it, reached or not: for them all is compiled a second time.
  * Returns 0 at the end of the path, 1 when the rounds did not suffice.
  */
-__noinline int walk_path(void) {
-  struct cicd_scratch *scratch = scratch_memory();
+__noinline int walk_path(__u32 user) {
+  struct cicd_scratch *scratch = scratch_of(user);
   if (!scratch) return 1;
 #ifndef CICD_NO_BPF_LOOP
   /* It gives the number of rounds, the one that found the end included. */
-  return bpf_loop(CICD_WALK_ROUNDS + 1, walk_step, 0, 0) > CICD_WALK_ROUNDS;
+  return bpf_loop(CICD_WALK_ROUNDS + 1, walk_step, &user, 0) > CICD_WALK_ROUNDS;
 #else
   for (int i = 0; i < CICD_WALK_ROUNDS; i++) {
     if (walk_round(scratch)) return 0;
   }
   return 1;
 #endif
+}
+
+static __always_inline void walk_from(struct cicd_scratch *scratch, struct vfsmount *mount,
+                                      struct dentry *dentry, struct fs_struct *fs) {
+  scratch->dentry = dentry;
+  scratch->mount = mount;
+  scratch->mount_root = BPF_CORE_READ(mount, mnt_root);
+  struct path root = {}; /* its two members are all there is of it */
+  bpf_core_read(&root, sizeof(root), &fs->root);
+  scratch->root_dentry = root.dentry;
+  scratch->root_mount = root.mnt;
+  if (walk_path(scratch->user)) scratch->flags |= CICD_STRING_TRUNCATED;
 }
 
 /* The path of (mount, dentry) as a task with this fs_struct sees it. */
@@ -229,19 +261,27 @@ static __always_inline void append_path(struct cicd_scratch *scratch, struct vfs
     string->flags |= special;
     return;
   }
-  scratch->dentry = dentry;
-  scratch->mount = mount;
-  scratch->mount_root = BPF_CORE_READ(mount, mnt_root);
-  struct path root = {}; /* its two members are all there is of it */
-  bpf_core_read(&root, sizeof(root), &fs->root);
-  scratch->root_dentry = root.dentry;
-  scratch->root_mount = root.mnt;
   scratch->start = scratch->position;
   scratch->flags = CICD_STRING_COMPONENTS;
   if (!BPF_CORE_READ(dentry, d_hash.pprev) && BPF_CORE_READ(dentry, d_parent) != dentry) {
     scratch->flags |= CICD_STRING_DELETED;
   }
-  if (walk_path()) scratch->flags |= CICD_STRING_TRUNCATED;
+  walk_from(scratch, mount, dentry, fs);
+  finish_string(scratch, string);
+}
+
+/* The path of `name` in a folder; it may be there no more. */
+static __always_inline void append_path_of_name(struct cicd_scratch *scratch, const void *name,
+                                                struct vfsmount *mount, struct dentry *folder,
+                                                struct fs_struct *fs, struct cicd_string *string) {
+  __u32 position = scratch->position;
+  scratch->start = position;
+  scratch->flags = CICD_STRING_COMPONENTS;
+  if (position <= CICD_SCRATCH_BYTES - CICD_NAME_BYTES) {
+    long length = bpf_probe_read_kernel_str(scratch->data + position, CICD_NAME_BYTES, name);
+    if (length > 0) scratch->position = position + length;
+  }
+  walk_from(scratch, mount, folder, fs);
   finish_string(scratch, string);
 }
 

@@ -43,8 +43,8 @@ static __always_inline __u64 mix(__u64 signature, __u64 word) {
 #define mix_path CICD_OWN(mix_path)
 
 /* The string that was built last, and its length. A global function: it is checked once. */
-__noinline __u64 mix_path(__u64 signature) {
-  struct cicd_scratch *scratch = scratch_memory();
+__noinline __u64 mix_path(__u64 signature, __u32 user) {
+  struct cicd_scratch *scratch = scratch_of(user);
   if (!scratch) return 0;
   __u32 start = scratch->start;
   __u32 length = scratch->position - start;
@@ -67,7 +67,8 @@ static __always_inline __u64 *place_of_open(__u64 signature) {
  * Of an open whose path is the string that was built last. 0, for "report it", when repeats are not
  * wanted, and where there is no path that could be told from another.
  */
-static __always_inline __u64 signature_of_open(const struct cicd_sample_open *sample) {
+static __always_inline __u64 signature_of_open(const struct cicd_scratch *scratch,
+                                               const struct cicd_sample_open *sample) {
   const struct cicd_sample_header *header = &sample->header;
   struct cicd_shared *memory = shared_memory();
   if (!memory || !memory->open_secret) return 0;
@@ -79,7 +80,7 @@ static __always_inline __u64 signature_of_open(const struct cicd_sample_open *sa
   signature = mix(signature, sample->inode);
   signature = mix(signature, (__u64)sample->device << 32 | path);
   signature = mix(signature, (__u64)sample->open_flags << 32 | header->flags << 16 | sample->call);
-  return mix_path(signature);
+  return mix_path(signature, scratch->user);
 }
 
 #endif

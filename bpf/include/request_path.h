@@ -12,14 +12,19 @@
 
 #define AT_FDCWD (-100)
 
-/* `path`: user memory, or null for a call that names only a descriptor. */
-static __always_inline void append_request_path(struct cicd_scratch *scratch,
-                                                struct task_struct *task, int directory,
-                                                const void *path, struct cicd_string *string,
-                                                struct cicd_string *base) {
+/* `path`: null for a call that names only a descriptor. */
+static __always_inline void append_named_path(struct cicd_scratch *scratch,
+                                              struct task_struct *task, int directory,
+                                              const void *path, bool is_user,
+                                              struct cicd_string *string,
+                                              struct cicd_string *base) {
   __u32 begin = scratch->position;
   if (path) {
-    append_user_string(scratch, path, string);
+    if (is_user) {
+      append_user_string(scratch, path, string);
+    } else {
+      append_kernel_string(scratch, path, CICD_PATH_MAX, string);
+    }
     char first = 0;
     if (begin < CICD_SCRATCH_BYTES) first = scratch->data[begin];
     if (string->length > 0 && first == '/') return;
@@ -37,6 +42,14 @@ static __always_inline void append_request_path(struct cicd_scratch *scratch,
     dentry = BPF_CORE_READ(file, f_path.dentry);
   }
   append_path(scratch, mount, dentry, fs, base);
+}
+
+/* The name in user memory, as the caller has it now. */
+static __always_inline void append_request_path(struct cicd_scratch *scratch,
+                                                struct task_struct *task, int directory,
+                                                const void *path, struct cicd_string *string,
+                                                struct cicd_string *base) {
+  append_named_path(scratch, task, directory, path, true, string, base);
 }
 
 #endif

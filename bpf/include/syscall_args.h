@@ -15,7 +15,7 @@
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
-  unsigned long r10, r9, r8, dx, si, di, orig_ax;
+  unsigned long r10, r9, r8, bp, bx, cx, dx, si, di, orig_ax;
 };
 #define CICD_NR_OPEN 2
 #define CICD_NR_CREAT 85
@@ -43,7 +43,10 @@ struct pt_regs {
 /* Helpers younger than the kernel floor are asked for by number; the values are the kernel's. */
 enum bpf_func_id___probe { BPF_FUNC_task_pt_regs___probe = 175 };
 
-/* Size of a kernel stack (pages of 4 KiB), for kernels without bpf_task_pt_regs (before 5.15). */
+/*
+ * Size of a kernel stack, for kernels without bpf_task_pt_regs (before 5.15). The same on both
+ * architectures, except that pages of 64 KiB (arm64) make it as large: not supported that far back.
+ */
 #define CICD_KERNEL_STACK_BYTES 16384
 
 static __always_inline bool are_registers_typed(void) {

@@ -81,12 +81,12 @@ static __always_inline void append_program_of(struct cicd_scratch *scratch,
 }
 
 /* Reports what current did to another process. Acts on its own process are nobody's business. */
-static __always_inline void emit_act(const struct act *act, __u32 slot) {
+static __always_inline void emit_act_in(struct cicd_scratch *scratch, const struct act *act,
+                                        __u32 slot) {
   struct task_struct *current = (void *)bpf_get_current_task();
   struct task_struct *target = act->target; /* BPF_CORE_READ would relocate `act->target` too */
   __u32 target_pid = target ? BPF_CORE_READ(target, tgid) : 0;
   if (target_pid == bpf_get_current_pid_tgid() >> 32) return;
-  struct cicd_scratch *scratch = scratch_memory();
   if (!scratch) {
     count_loss(slot, CICD_LOSS_SCRATCH);
     return;
@@ -115,6 +115,17 @@ static __always_inline void emit_act(const struct act *act, __u32 slot) {
   }
   sample->header.size = size;
   emit_control(sample, size, slot, act->type);
+}
+
+static __always_inline void emit_act(const struct act *act, __u32 slot) {
+  emit_act_in(scratch_memory(), act, slot);
+}
+
+/* For programs that can be preempted by others of the same file. */
+static __always_inline void emit_act_claimed(const struct act *act, __u32 slot) {
+  struct cicd_scratch *scratch = claim_scratch();
+  emit_act_in(scratch, act, slot);
+  if (scratch) release_scratch(scratch);
 }
 
 #endif

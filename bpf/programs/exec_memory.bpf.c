@@ -3,6 +3,9 @@
 // and every mprotect with PROT_EXEC (loaders map a library's code with its final protection, so
 // that of a file is rare). The first of a program is reported, then each that doubles their
 // number: a JIT compiler makes thousands.
+//
+// Two backends: at the kernel's own functions, with the file itself; and when the system calls
+// return, with the file that the descriptor leads to then.
 #include "kernel_types.h"
 
 #include <bpf/bpf_core_read.h>
@@ -12,6 +15,7 @@
 #include "file_of.h"
 #include "syscall_args.h"
 #include "track.h"
+#include "trampoline.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -116,5 +120,31 @@ int mmap_returned(struct trace_event_raw_sys_exit *ctx) {
     if (file && !lives_in_memory(file)) return 0;
   }
   emit_exec_memory(slot, CICD_EXEC_MEMORY_MMAP, address, args[1], (__u32)args[2]);
+  return 0;
+}
+
+/*
+ * unsigned long vm_mmap_pgoff(file, addr, len, prot, flag, pgoff). The kernel maps programs with it
+ * as well: what an exec maps is told by the exec.
+ */
+SEC("fexit")
+int memory_mapped(__u64 *ctx) {
+  if (!(ctx[3] & PROT_EXEC)) return 0;
+  __u32 slot = slot_of_current();
+  unsigned long address = ctx[6];
+  if (!slot || is_error(address) || in_exec()) return 0;
+  struct file *file = (void *)argument(ctx, 0);
+  if (!(ctx[4] & MAP_ANONYMOUS) && file && !lives_in_memory(file)) return 0;
+  emit_exec_memory(slot, CICD_EXEC_MEMORY_MMAP, address, ctx[2], (__u32)ctx[3]);
+  return 0;
+}
+
+/* int do_mprotect_pkey(start, len, prot, pkey) */
+SEC("fexit")
+int memory_protected(__u64 *ctx) {
+  if (!(ctx[2] & PROT_EXEC) || !ctx[1] || (int)ctx[4] != 0) return 0;
+  __u32 slot = slot_of_current();
+  if (!slot) return 0;
+  emit_exec_memory(slot, CICD_EXEC_MEMORY_MPROTECT, ctx[0], ctx[1], (__u32)ctx[2]);
   return 0;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The kernel as a target: modules that are loaded, and the bpf system call.
+// The kernel as a target: modules that are loaded, and the bpf system call. Calls are seen at their
+// own functions in the kernel, or where there are no trampolines when they return.
 #include "kernel_types.h"
 
 #include <bpf/bpf_core_read.h>
@@ -10,6 +11,7 @@
 #include "path.h"
 #include "syscall_args.h"
 #include "track.h"
+#include "trampoline.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -47,18 +49,12 @@ static __always_inline void emit_module(struct cicd_scratch *scratch, __u32 slot
   emit_control(sample, size, slot, CICD_SAMPLE_MODULE);
 }
 
-static __always_inline struct cicd_scratch *begin_module(__u32 slot) {
-  struct cicd_scratch *scratch = scratch_memory();
-  if (!scratch) {
-    count_loss(slot, CICD_LOSS_SCRATCH);
-    return 0;
-  }
+static __always_inline void begin_module(struct cicd_scratch *scratch, __u32 slot) {
   struct cicd_sample_module *sample = (void *)scratch->data;
   __builtin_memset(sample, 0, sizeof(*sample));
   fill_header_of_current(&sample->header, CICD_SAMPLE_MODULE, 0, 0, slot,
                          (void *)bpf_get_current_task());
   scratch->position = sizeof(*sample);
-  return scratch;
 }
 
 /* Not on kernels without modules. */
@@ -66,37 +62,65 @@ SEC("tp_btf/module_load")
 int BPF_PROG(module_loaded, struct module *module) {
   __u32 slot = slot_of_current();
   if (!slot) return 0;
-  struct cicd_scratch *scratch = begin_module(slot);
-  if (!scratch) return 0;
+  struct cicd_scratch *scratch = claim_scratch();
+  if (!scratch) {
+    count_loss(slot, CICD_LOSS_SCRATCH);
+    return 0;
+  }
+  begin_module(scratch, slot);
   struct cicd_sample_module *sample = (void *)scratch->data;
   append_kernel_string(scratch, module->name, CICD_NAME_MAX, &sample->name);
   emit_module(scratch, slot, 0);
+  release_scratch(scratch);
   return 0;
 }
 
 /* Only attempts that failed; the others are told by module_loaded, with the module's name. */
+static __always_inline void module_failed(const unsigned long *args, bool is_file, long result,
+                                          __u32 slot) {
+  struct cicd_scratch *scratch = claim_scratch();
+  if (!scratch) {
+    count_loss(slot, CICD_LOSS_SCRATCH);
+    return;
+  }
+  begin_module(scratch, slot);
+  struct cicd_sample_module *sample = (void *)scratch->data;
+  struct task_struct *task = (void *)bpf_get_current_task();
+  struct file *file = is_file ? file_of(task, (__u32)args[0]) : 0;
+  if (file) {
+    append_path(scratch, BPF_CORE_READ(file, f_path.mnt), BPF_CORE_READ(file, f_path.dentry),
+                BPF_CORE_READ(task, fs), &sample->name);
+  }
+  emit_module(scratch, slot, -result);
+  release_scratch(scratch);
+}
+
 SEC("tp/syscalls/sys_exit_finit_module")
 int module_refused(struct trace_event_raw_sys_exit *ctx) {
   long result = ctx->ret;
   if (result >= 0) return 0;
   __u32 slot = slot_of_current();
   if (!slot) return 0;
-  struct cicd_scratch *scratch = begin_module(slot);
-  if (!scratch) return 0;
-  struct cicd_sample_module *sample = (void *)scratch->data;
-  if (ctx->id == NR_FINIT_MODULE) {
-    unsigned long args[3];
-    syscall_args(entry_registers(), args);
-    struct task_struct *task = (void *)bpf_get_current_task();
-    struct file *file = file_of(task, (__u32)args[0]);
-    if (file) {
-      append_path(scratch, BPF_CORE_READ(file, f_path.mnt), BPF_CORE_READ(file, f_path.dentry),
-                  BPF_CORE_READ(task, fs), &sample->name);
-    }
-  }
-  emit_module(scratch, slot, -result);
+  unsigned long args[3];
+  syscall_args(entry_registers(), args);
+  module_failed(args, (int)ctx->id == NR_FINIT_MODULE, result, slot);
   return 0;
 }
+
+static __always_inline void module_left(void *ctx, bool is_file) {
+  long result = call_result(ctx);
+  if (result >= 0) return;
+  __u32 slot = slot_of_current();
+  if (!slot) return;
+  unsigned long args[6];
+  call_args(args);
+  module_failed(args, is_file, result, slot);
+}
+
+CICD_CALL_PROGRAM(module_done, module_left(ctx, false))
+CICD_CALL_PROGRAM(module_done32, module_left(ctx, false))
+CICD_CALL_PROGRAM(module_file_done, module_left(ctx, true))
+CICD_CALL_PROGRAM(module_file_done32, module_left(ctx, true))
 
 struct bpf_use {
   __u64 start_time_ns;
@@ -128,13 +152,7 @@ static __always_inline __u32 type_of_program(const unsigned long *args, long res
   return type;
 }
 
-SEC("tp/syscalls/sys_exit_bpf")
-int bpf_returned(struct trace_event_raw_sys_exit *ctx) {
-  __u32 slot = slot_of_current();
-  if (!slot) return 0;
-  long result = ctx->ret;
-  unsigned long args[3];
-  syscall_args(entry_registers(), args);
+static __always_inline void bpf_used(const unsigned long *args, long result, __u32 slot) {
   struct cicd_sample_bpf sample = {};
   fill_header_of_current(&sample.header, CICD_SAMPLE_BPF, 0, sizeof(sample), slot,
                          (void *)bpf_get_current_task());
@@ -154,9 +172,29 @@ int bpf_returned(struct trace_event_raw_sys_exit *ctx) {
   __u8 one = 1;
   if (bpf_map_lookup_elem(&reported_bpf, &use)) {
     count_loss(slot, CICD_LOSS_REPEATED_ACT);
-    return 0;
+    return;
   }
   bpf_map_update_elem(&reported_bpf, &use, &one, BPF_ANY);
   emit_control(&sample, sizeof(sample), slot, CICD_SAMPLE_BPF);
+}
+
+SEC("tp/syscalls/sys_exit_bpf")
+int bpf_returned(struct trace_event_raw_sys_exit *ctx) {
+  __u32 slot = slot_of_current();
+  if (!slot) return 0;
+  unsigned long args[3];
+  syscall_args(entry_registers(), args);
+  bpf_used(args, ctx->ret, slot);
   return 0;
 }
+
+static __always_inline void bpf_left(void *ctx) {
+  __u32 slot = slot_of_current();
+  if (!slot) return;
+  unsigned long args[6];
+  call_args(args);
+  bpf_used(args, call_result(ctx), slot);
+}
+
+CICD_CALL_PROGRAM(bpf_done, bpf_left(ctx))
+CICD_CALL_PROGRAM(bpf_done32, bpf_left(ctx))

@@ -11,6 +11,7 @@
 #include "path.h"
 #include "syscall_args.h"
 #include "track.h"
+#include "trampoline.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -92,6 +93,21 @@ static __always_inline void report(struct file *file, const struct library *libr
   }
 }
 
+static __always_inline void library_seen(struct file *file, __u32 slot) {
+  char name[16] = {};
+  bpf_probe_read_kernel_str(name, sizeof(name), BPF_CORE_READ(file, f_path.dentry, d_name.name));
+  if (!is_library_name(name)) return;
+  struct inode *inode = BPF_CORE_READ(file, f_inode);
+  struct library library = {
+      .inode = BPF_CORE_READ(inode, i_ino),
+      .device = BPF_CORE_READ(inode, i_sb, s_dev),
+      .generation = BPF_CORE_READ((struct inode___generation *)inode, i_generation)};
+  __u32 known = 1;
+  if (bpf_map_lookup_elem(&known_libraries, &library)) return;
+  bpf_map_update_elem(&known_libraries, &library, &known, BPF_ANY);
+  report(file, &library, (void *)bpf_get_current_task(), slot);
+}
+
 SEC("tp/syscalls/sys_exit_mmap")
 int library_mapped(struct trace_event_raw_sys_exit *ctx) {
   struct pt_regs *regs = entry_registers();
@@ -103,20 +119,21 @@ int library_mapped(struct trace_event_raw_sys_exit *ctx) {
   if (result < 0 && result > -4096) return 0;
   __u32 slot = slot_of_current();
   if (!slot) return 0;
-  struct task_struct *task = (void *)bpf_get_current_task();
   struct file *file = file_of_current(fd);
-  if (!file) return 0;
-  char name[16] = {};
-  bpf_probe_read_kernel_str(name, sizeof(name), BPF_CORE_READ(file, f_path.dentry, d_name.name));
-  if (!is_library_name(name)) return 0;
-  struct inode *inode = BPF_CORE_READ(file, f_inode);
-  struct library library = {
-      .inode = BPF_CORE_READ(inode, i_ino),
-      .device = BPF_CORE_READ(inode, i_sb, s_dev),
-      .generation = BPF_CORE_READ((struct inode___generation *)inode, i_generation)};
-  __u32 known = 1;
-  if (bpf_map_lookup_elem(&known_libraries, &library)) return 0;
-  bpf_map_update_elem(&known_libraries, &library, &known, BPF_ANY);
-  report(file, &library, task, slot);
+  if (file) library_seen(file, slot);
+  return 0;
+}
+
+/*
+ * unsigned long vm_mmap_pgoff(file, addr, len, prot, flag, pgoff), also what an exec maps: a musl
+ * is a program's interpreter and its C library.
+ */
+SEC("fexit")
+int library_in_memory(__u64 *ctx) {
+  if (!(ctx[3] & PROT_EXEC)) return 0;
+  __u32 slot = slot_of_current();
+  struct file *file = (void *)argument(ctx, 0);
+  if (!slot || !file || is_error(ctx[6])) return 0;
+  library_seen(file, slot);
   return 0;
 }

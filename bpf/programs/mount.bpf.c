@@ -2,6 +2,9 @@
 // Changes of the tree of mounts, seen when the call has succeeded. Of the new mount API the step
 // that matters is move_mount: before it a new mount is nowhere. The mount then says itself where
 // it is and what it is made from.
+//
+// Two backends: the functions of the system calls in the kernel, those of 32-bit calls too; and the
+// tracepoints at the return of system calls. Both read the names that the caller gave.
 #include "kernel_types.h"
 
 #include <bpf/bpf_core_read.h>
@@ -10,6 +13,7 @@
 #include "request_path.h"
 #include "syscall_args.h"
 #include "track.h"
+#include "trampoline.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -89,7 +93,7 @@ static __always_inline void append_mount_source(struct cicd_scratch *scratch, st
   scratch->root_mount = vfs;
   scratch->start = scratch->position;
   scratch->flags = CICD_STRING_COMPONENTS;
-  if (walk_path()) scratch->flags |= CICD_STRING_TRUNCATED;
+  if (walk_path(scratch->user)) scratch->flags |= CICD_STRING_TRUNCATED;
   finish_string(scratch, string);
 }
 
@@ -140,11 +144,8 @@ static __always_inline bool describe_setattr(struct cicd_scratch *scratch,
 }
 
 static __always_inline bool describe(struct cicd_scratch *scratch, struct cicd_sample_paths *sample,
-                                     long number, struct task_struct *task) {
-  unsigned long args[6];
-  struct pt_regs *regs = entry_registers();
-  syscall_args(regs, args);
-  syscall_late_args(regs, args + 3);
+                                     long number, struct task_struct *task,
+                                     const unsigned long *args) {
   if (number == NR_MOUNT) {
     describe_mount(scratch, sample, task, args);
   } else if (number == NR_UMOUNT2) {
@@ -166,28 +167,58 @@ static __always_inline bool describe(struct cicd_scratch *scratch, struct cicd_s
   return true;
 }
 
-SEC("tp/syscalls/sys_exit_mount")
-int mount_changed(struct trace_event_raw_sys_exit *ctx) {
-  if (ctx->ret < 0) return 0;
-  __u32 slot = slot_of_current();
-  if (!slot) return 0;
-  struct cicd_scratch *scratch = scratch_memory();
+static __always_inline void emit_mount(struct cicd_scratch *scratch, long number,
+                                       const unsigned long *args, __u32 slot) {
   if (!scratch) {
     count_loss(slot, CICD_LOSS_SCRATCH);
-    return 0;
+    return;
   }
   struct task_struct *task = (void *)bpf_get_current_task();
   struct cicd_sample_paths *sample = (void *)scratch->data;
   __builtin_memset(sample, 0, sizeof(*sample));
   fill_header_of_current(&sample->header, CICD_SAMPLE_MOUNT, 0, 0, slot, task);
   scratch->position = sizeof(*sample);
-  if (!describe(scratch, sample, (int)ctx->id, task)) return 0;
+  if (!describe(scratch, sample, number, task, args)) return;
   __u32 size = scratch->position;
   if (size > CICD_SCRATCH_BYTES) {
     count_loss(slot, CICD_LOSS_SCRATCH);
-    return 0;
+    return;
   }
   sample->header.size = size;
   emit_control(sample, size, slot, CICD_SAMPLE_MOUNT);
+}
+
+SEC("tp/syscalls/sys_exit_mount")
+int mount_changed(struct trace_event_raw_sys_exit *ctx) {
+  if (ctx->ret < 0) return 0;
+  __u32 slot = slot_of_current();
+  if (!slot) return 0;
+  unsigned long args[6];
+  struct pt_regs *regs = entry_registers();
+  syscall_args(regs, args);
+  syscall_late_args(regs, args + 3);
+  emit_mount(scratch_memory(), (int)ctx->id, args, slot);
   return 0;
 }
+
+static __always_inline void mount_left(void *ctx, long number) {
+  if (call_result(ctx) < 0) return;
+  __u32 slot = slot_of_current();
+  if (!slot) return;
+  unsigned long args[6];
+  call_args(args);
+  struct cicd_scratch *scratch = claim_scratch();
+  emit_mount(scratch, number, args, slot);
+  if (scratch) release_scratch(scratch);
+}
+
+CICD_CALL_PROGRAM(mount_done, mount_left(ctx, NR_MOUNT))
+CICD_CALL_PROGRAM(mount_done32, mount_left(ctx, NR_MOUNT))
+CICD_CALL_PROGRAM(umount_done, mount_left(ctx, NR_UMOUNT2))
+CICD_CALL_PROGRAM(umount_done32, mount_left(ctx, NR_UMOUNT2))
+CICD_CALL_PROGRAM(pivot_root_done, mount_left(ctx, NR_PIVOT_ROOT))
+CICD_CALL_PROGRAM(pivot_root_done32, mount_left(ctx, NR_PIVOT_ROOT))
+CICD_CALL_PROGRAM(move_mount_done, mount_left(ctx, NR_MOVE_MOUNT))
+CICD_CALL_PROGRAM(move_mount_done32, mount_left(ctx, NR_MOVE_MOUNT))
+CICD_CALL_PROGRAM(mount_setattr_done, mount_left(ctx, NR_MOUNT_SETATTR))
+CICD_CALL_PROGRAM(mount_setattr_done32, mount_left(ctx, NR_MOUNT_SETATTR))

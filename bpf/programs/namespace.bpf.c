@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // Namespaces that are made or entered. A clone that succeeded is told by what parent and child
 // have, not by what was asked for: a second thread can change the arguments of clone3 in time.
+// Two backends: the kernel's own functions, and system calls that return.
 #include "kernel_types.h"
 
 #include <bpf/bpf_core_read.h>
@@ -11,6 +12,7 @@
 #include "file_of.h"
 #include "syscall_args.h"
 #include "track.h"
+#include "trampoline.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -54,6 +56,9 @@ struct ns_common {
 struct inode___ns {
   void *i_private;
 };
+struct kernel_clone_args {
+  __u64 flags;
+};
 #pragma clang attribute pop
 
 static __always_inline void emit_namespaces(__u32 slot, __u32 operation, __u64 flags, long result) {
@@ -94,18 +99,22 @@ int unshare_returned(struct trace_event_raw_sys_exit *ctx) {
   return 0;
 }
 
+static __always_inline void setns_done(int fd, __u64 flags, long result, __u32 slot) {
+  flags &= NEW_NAMESPACES;
+  if (!flags) {
+    struct file *file = file_of((void *)bpf_get_current_task(), fd);
+    if (file) flags = type_of_namespace(file);
+  }
+  emit_namespaces(slot, CICD_NAMESPACE_SETNS, flags, result);
+}
+
 SEC("tp/syscalls/sys_exit_setns")
 int setns_returned(struct trace_event_raw_sys_exit *ctx) {
   __u32 slot = slot_of_current();
   if (!slot) return 0;
   unsigned long args[3];
   syscall_args(entry_registers(), args);
-  __u64 flags = (__u32)args[1] & NEW_NAMESPACES;
-  if (!flags) {
-    struct file *file = file_of((void *)bpf_get_current_task(), (__u32)args[0]);
-    if (file) flags = type_of_namespace(file);
-  }
-  emit_namespaces(slot, CICD_NAMESPACE_SETNS, flags, ctx->ret);
+  setns_done((int)args[0], (__u32)args[1], ctx->ret, slot);
   return 0;
 }
 
@@ -158,5 +167,38 @@ int BPF_PROG(namespace_fork, struct task_struct *parent_task, struct task_struct
     flags |= CLONE_NEWUSER;
   }
   if (flags) emit_namespaces(slot, CICD_NAMESPACE_CLONE, flags, 0);
+  return 0;
+}
+
+/* int ksys_unshare(unsigned long flags) */
+SEC("fexit")
+int namespace_unshared(__u64 *ctx) {
+  __u32 slot = slot_of_current();
+  __u64 flags = ctx[0] & NEW_NAMESPACES;
+  if (slot && flags) emit_namespaces(slot, CICD_NAMESPACE_UNSHARE, flags, (int)ctx[1]);
+  return 0;
+}
+
+static __always_inline void setns_left(void *ctx) {
+  __u32 slot = slot_of_current();
+  if (!slot) return;
+  unsigned long args[6];
+  call_args(args);
+  setns_done((int)args[0], (__u32)args[1], call_result(ctx), slot);
+}
+
+CICD_CALL_PROGRAM(namespace_entered, setns_left(ctx))
+CICD_CALL_PROGRAM(namespace_entered32, setns_left(ctx))
+
+/* pid_t kernel_clone(struct kernel_clone_args *); only those that failed */
+SEC("fexit")
+int clone_failed(__u64 *ctx) {
+  int result = (int)ctx[1];
+  if (result >= 0) return 0;
+  __u32 slot = slot_of_current();
+  if (!slot) return 0;
+  struct kernel_clone_args *args = (void *)argument(ctx, 0);
+  __u64 flags = BPF_CORE_READ(args, flags) & NEW_NAMESPACES;
+  if (flags) emit_namespaces(slot, CICD_NAMESPACE_CLONE, flags, result);
   return 0;
 }

@@ -2,7 +2,8 @@
 // Users, groups and capabilities of a thread that change: by the set*id family, setgroups and
 // capset, and by running a program with setuid, setgid or file capabilities. What it had before is
 // kept from the entry of the call (these calls and exec only) and compared when it is over; which
-// call it was, and what it returned, does not matter then.
+// call it was, and what it returned, does not matter then. With trampolines: compared where the
+// kernel puts new credentials in force (commit_creds), whatever call wanted that.
 //
 // Users and groups are those of the initial user namespace. Capabilities that hold only in a user
 // namespace of a process's own are none here: unshare(CLONE_NEWUSER) gives all of them to anybody,
@@ -15,6 +16,7 @@
 
 #include "emit.h"
 #include "track.h"
+#include "trampoline.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -69,13 +71,21 @@ struct {
   __type(value, struct credentials);
 } credentials_before SEC(".maps");
 
+/* The same for a program that a thread has begun to run; trampolines only. */
+struct {
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);
+  __uint(max_entries, CALLS_MAX);
+  __type(key, __u32);
+  __type(value, struct credentials);
+} credentials_before_exec SEC(".maps");
+
 /* Room for the groups while they are summed up; by program, which nothing interrupts. */
 struct groups {
   __u32 gid[GROUPS_KEPT];
 };
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-  __uint(max_entries, 2);
+  __uint(max_entries, 3);
   __type(key, __u32);
   __type(value, struct groups);
 } group_scratch SEC(".maps");
@@ -98,9 +108,13 @@ static __always_inline void read_groups(struct credentials *out, const struct cr
   out->groups_sum = sum;
 }
 
-static __always_inline void read_credentials(struct credentials *out, __u32 program) {
+static __always_inline const struct cred *own_credentials(void) {
   struct task_struct___cred *task = (void *)bpf_get_current_task();
-  const struct cred *cred = BPF_CORE_READ(task, cred);
+  return BPF_CORE_READ(task, cred);
+}
+
+static __always_inline void read_credentials_of(struct credentials *out, const struct cred *cred,
+                                                __u32 program) {
   out->uid = BPF_CORE_READ(cred, uid.val);
   out->suid = BPF_CORE_READ(cred, suid.val);
   out->euid = BPF_CORE_READ(cred, euid.val);
@@ -114,6 +128,10 @@ static __always_inline void read_credentials(struct credentials *out, __u32 prog
   bpf_core_read(&out->inheritable, sizeof(__u64), &cred->cap_inheritable);
   bpf_core_read(&out->permitted, sizeof(__u64), &cred->cap_permitted);
   bpf_core_read(&out->effective, sizeof(__u64), &cred->cap_effective);
+}
+
+static __always_inline void read_credentials(struct credentials *out, __u32 program) {
+  read_credentials_of(out, own_credentials(), program);
 }
 
 /* enum cicd_privilege_kind, or 0 when all is as it was. */
@@ -191,8 +209,10 @@ SEC("tp_btf/sched_process_exec")
 int BPF_PROG(privilege_exec, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm) {
   __u32 slot = slot_of_current();
   if (!slot) return 0;
+  __u32 own = (__u32)bpf_get_current_pid_tgid();
   __u32 tid = old_pid; /* of the thread that called exec; it has the leader's now */
-  struct credentials *before = bpf_map_lookup_elem(&credentials_before, &tid);
+  struct credentials *before = bpf_map_lookup_elem(&credentials_before_exec, &own);
+  if (!before) before = bpf_map_lookup_elem(&credentials_before, &tid);
   struct credentials after = {};
   read_credentials(&after, 1);
   if (!before) {
@@ -203,6 +223,35 @@ int BPF_PROG(privilege_exec, struct task_struct *task, pid_t old_pid, struct lin
   if (gained || before->euid != after.euid || before->egid != after.egid) {
     emit_change(slot, CICD_PRIVILEGE_EXEC, before, &after);
   }
+  bpf_map_delete_elem(&credentials_before_exec, &own);
   bpf_map_delete_elem(&credentials_before, &tid);
+  return 0;
+}
+
+/*
+ * int commit_creds(struct cred *new), which never fails. An exec is told when it is over, after the
+ * sample of the program itself. A user namespace that is made or entered brings its own
+ * capabilities: a namespace_change.
+ */
+SEC("fentry")
+int credentials_committed(void *ctx) {
+  __u32 slot = slot_of_current();
+  if (!slot) return 0;
+  const struct cred *old = own_credentials();
+  const struct cred *new = (void *)argument(ctx, 0);
+  if (BPF_CORE_READ(old, user_ns) != BPF_CORE_READ(new, user_ns)) return 0;
+  struct credentials before = {};
+  read_credentials_of(&before, old, 2);
+  if (in_exec()) {
+    __u32 tid = (__u32)bpf_get_current_pid_tgid();
+    if (bpf_map_update_elem(&credentials_before_exec, &tid, &before, BPF_ANY)) {
+      count_loss(slot, CICD_LOSS_SCRATCH);
+    }
+    return 0;
+  }
+  struct credentials after = {};
+  read_credentials_of(&after, new, 2);
+  __u32 kind = kind_of_change(&before, &after);
+  if (kind) emit_change(slot, kind, &before, &after);
   return 0;
 }

@@ -284,7 +284,8 @@ int compat_returned(__u64 *ctx) {
   if (!read_request((void *)ctx[0], &request)) return 0;
   __u32 slot = slot_of_current();
   if (!slot) return 0;
-  long result = (long)ctx[1];
+  /* Some arm64 kernels leave its upper half zero: an error would not be negative. */
+  long result = (int)ctx[1];
   bool opens = request.call <= OPEN_BY_HANDLE;
   if (!opens && result < 0) return 0;
   struct cicd_scratch *scratch = scratch_memory();

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Connects of Unix sockets and datagrams on unconnected ones, from the system calls, for kernels
-// without the hooks of unix_cgroup.bpf.c. Seen when the call returns: then the address has been
-// read by the kernel and lies in memory.
+// Connects of Unix sockets and datagrams on unconnected ones, for kernels without the hooks of
+// unix_cgroup.bpf.c. Two backends: at the functions of Unix sockets in the kernel, whatever leads
+// there, with the address that the kernel has read; and when a system call returns, with the
+// address that lies in memory then.
 #include "kernel_types.h"
 
 #include <bpf/bpf_core_read.h>
@@ -10,6 +11,7 @@
 #include "file_of.h"
 #include "syscall_args.h"
 #include "track.h"
+#include "trampoline.h"
 #include "unix_name.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -44,7 +46,12 @@ struct sock {
 };
 struct socket {
   short type;
+  struct file *file;
   struct sock *sk;
+};
+struct msghdr {
+  void *msg_name;
+  int msg_namelen;
 };
 struct file___socket {
   void *private_data;
@@ -104,21 +111,27 @@ static __always_inline bool is_repeat(struct unix_call *call, const struct unix_
   return false;
 }
 
+static __always_inline void report_name(struct unix_call *call, struct cicd_scratch *scratch,
+                                        const void *address, __u32 length, bool is_user) {
+  struct unix_sample sample = {};
+  fill_header_of_current(&sample.fixed.header, CICD_SAMPLE_UNIX_CONNECT, call->flags, 0, call->slot,
+                         (void *)bpf_get_current_task());
+  sample.fixed.socket_cookie = call->cookie;
+  sample.fixed.socket_type = call->type;
+  if (!read_unix_name(&sample, address, length, is_user)) return;
+  if ((call->flags & CICD_UNIX_SENDMSG) && is_repeat(call, &sample)) return;
+  emit_unix(&sample, scratch);
+}
+
 /* One address of the call in work. A global function: the verifier checks it once. */
 __noinline int report_address(__u64 address, __u32 length) {
   struct unix_call *call = unix_call();
   if (!call || !address) return 0;
   __u16 family = 0;
   bpf_probe_read_user(&family, sizeof(family), (const void *)address);
-  if (family != CICD_AF_UNIX) return 0;
-  struct unix_sample sample = {};
-  fill_header_of_current(&sample.fixed.header, CICD_SAMPLE_UNIX_CONNECT, call->flags, 0, call->slot,
-                         (void *)bpf_get_current_task());
-  sample.fixed.socket_cookie = call->cookie;
-  sample.fixed.socket_type = call->type;
-  if (!read_unix_name(&sample, (const void *)address, length, true)) return 0;
-  if ((call->flags & CICD_UNIX_SENDMSG) && is_repeat(call, &sample)) return 0;
-  emit_unix(&sample, scratch_memory());
+  if (family == CICD_AF_UNIX) {
+    report_name(call, scratch_memory(), (const void *)address, length, true);
+  }
   return 0;
 }
 
@@ -189,5 +202,58 @@ int unix_called(struct trace_event_raw_sys_exit *ctx) {
   } else if (number == NR_SENDMMSG) {
     report_messages(args[1], (__u32)args[2], ctx->ret);
   }
+  return 0;
+}
+
+/* The call's memory is held together with the scratch memory. */
+static __always_inline void use_socket(struct socket *socket, const void *address, __u32 length,
+                                       __u16 flags) {
+  __u32 slot = slot_of_current();
+  if (!slot || !address || !length) return;
+  __u16 type = BPF_CORE_READ(socket, type);
+  if ((flags & CICD_UNIX_SENDMSG) && type != SOCK_DGRAM) return;
+  __u16 family = 0;
+  bpf_probe_read_kernel(&family, sizeof(family), address);
+  if (family != CICD_AF_UNIX) return;
+  struct unix_call *call = unix_call();
+  struct cicd_scratch *scratch = claim_scratch();
+  if (!call || !scratch) {
+    count_loss(slot, CICD_LOSS_SCRATCH);
+    if (scratch) release_scratch(scratch);
+    return;
+  }
+  struct sock *sock = BPF_CORE_READ(socket, sk);
+  call->cookie = BPF_CORE_READ(sock, __sk_common.skc_cookie.counter);
+  call->socket = (__u64)sock;
+  call->inode = BPF_CORE_READ(socket, file, f_inode, i_ino);
+  call->slot = slot;
+  call->pid = bpf_get_current_pid_tgid() >> 32;
+  call->type = type;
+  call->flags = flags;
+  report_name(call, scratch, address, length, false);
+  release_scratch(scratch);
+}
+
+/* int unix_stream_connect(struct socket *, struct sockaddr *, int len, int flags) */
+SEC("fentry")
+int stream_connect(void *ctx) {
+  use_socket((void *)argument(ctx, 0), (void *)argument(ctx, 1), (__u32)argument(ctx, 2), 0);
+  return 0;
+}
+
+/* int unix_dgram_connect(struct socket *, struct sockaddr *, int len, int flags) */
+SEC("fentry")
+int dgram_connect(void *ctx) {
+  use_socket((void *)argument(ctx, 0), (void *)argument(ctx, 1), (__u32)argument(ctx, 2), 0);
+  return 0;
+}
+
+/* int unix_dgram_sendmsg(struct socket *, struct msghdr *, size_t) */
+SEC("fentry")
+int dgram_sendmsg(void *ctx) {
+  if (!slot_of_current()) return 0;
+  struct msghdr *message = (void *)argument(ctx, 1);
+  use_socket((void *)argument(ctx, 0), BPF_CORE_READ(message, msg_name),
+             (__u32)BPF_CORE_READ(message, msg_namelen), CICD_UNIX_SENDMSG);
   return 0;
 }

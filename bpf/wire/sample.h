@@ -177,7 +177,9 @@ enum cicd_open_call {
   CICD_OPEN_CREAT = 4,
   CICD_OPEN_BY_HANDLE_AT = 5,
   CICD_OPEN_TRUNCATE = 6, /* truncate(2): a file was emptied or cut without an open */
-  CICD_OPEN_COMPAT = 7,   /* a 32-bit call; only with --strict */
+  CICD_OPEN_COMPAT = 7,   /* a 32-bit call; trampolines, and with --strict */
+  CICD_OPEN_IO_URING = 8, /* trampolines only */
+  CICD_OPEN_OTHER = 9,    /* a call whose work is another one, but that opens what it was given */
 };
 
 enum cicd_open_flags {
@@ -212,7 +214,7 @@ CICD_STATIC_ASSERT(sizeof(struct cicd_sample_open) == 88, "wire: open");
 enum cicd_paths_flags {
   CICD_PATHS_FOLDER = 1 << 0,  /* remove: a directory */
   CICD_PATHS_SYMLINK = 1 << 1, /* link: `path` is a new symbolic link; else a hard link */
-  CICD_PATHS_COMPAT = 1 << 2,  /* a 32-bit call; only with --strict */
+  CICD_PATHS_COMPAT = 1 << 2,  /* a 32-bit call; trampolines, and with --strict */
   CICD_PATHS_IO_URING = 1 << 3,
   CICD_PATHS_FOLLOWED = 1 << 4, /* link: a symbolic link at the end of `other` was followed */
   CICD_PATHS_EXCHANGE = 1 << 5, /* move: and `other` became `path` in the same moment */

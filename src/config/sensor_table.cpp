@@ -32,6 +32,17 @@ constexpr FlagSpec kFailOn = {
 constexpr FlagSpec kQuiet = {"quiet", "", "",
                              "No progress line and no terminal report; errors are still printed."};
 
+constexpr FlagSpec kBtf = {"btf", "FILE", "",
+                           "A copy of the running kernel's type information, where "
+                           "`/sys/kernel/btf/vmlinux` is hidden, as "
+                           "in some containers."};
+constexpr FlagSpec kBackend = {
+    "backend", "KIND", "best",
+    "How acts are seen that can be seen in several ways: `trampoline` at the kernel's own "
+    "functions, "
+    "`syscall` at system calls. `best` takes for each type of event what this kernel lets it have.",
+    "best|syscall|trampoline"};
+
 constexpr FlagSpec kRunFlags[] = {
     kRules,
     kBaseline,
@@ -58,9 +69,11 @@ constexpr FlagSpec kRunFlags[] = {
      "Also see files that are opened, removed, moved or linked by 32-bit system calls. Every "
      "system "
      "call of the machine then passes a kernel program while the command runs."},
+    kBackend,
     {"tls-capture", "", "",
      "Look at HTTP requests before OpenSSL and GnuTLS encrypt them: method, host and path only, "
      "never the query, headers or body."},
+    kBtf,
     {"user", "USER", "",
      "User, by name or number, that the command runs as. Without it: the user who called `sudo`, "
      "else the caller."},
@@ -92,6 +105,7 @@ constexpr NamedDoc kReplayExamples[] = {
 
 constexpr FlagSpec kDoctorFlags[] = {
     {"format", "FORMAT", "text", "`text` for people, `json` for programs.", "text|json"},
+    kBtf,
 };
 constexpr NamedDoc kDoctorExamples[] = {
     {"sudo cicd-sensor doctor",

@@ -3,8 +3,6 @@
 
 #include <linux/bpf.h>
 
-#include <array>
-
 namespace cicd {
 
 namespace {
@@ -54,6 +52,82 @@ constexpr int kCgroupUnixConnect = 49;
 constexpr int kCgroupUnixSendmsg = 50;
 constexpr std::string_view kMapCalls[] = {"sys_exit_mmap"};
 
+// Functions of the kernel, by their names in the kernels we know.
+constexpr std::string_view kFilpOpen[] = {"do_filp_open", "do_file_open"};  // since 7.0
+constexpr std::string_view kSysOpenat2[] = {"do_sys_openat2"};
+constexpr std::string_view kHandleOpen[] = {"do_handle_open"};
+constexpr std::string_view kPathUnlink[] = {"security_path_unlink"};
+constexpr std::string_view kPathRmdir[] = {"security_path_rmdir"};
+constexpr std::string_view kPathRename[] = {"security_path_rename"};
+constexpr std::string_view kPathLink[] = {"security_path_link"};
+constexpr std::string_view kPathSymlink[] = {"security_path_symlink"};
+constexpr std::string_view kVfsUnlink[] = {"vfs_unlink"};
+constexpr std::string_view kDelete[] = {"d_delete"};
+constexpr std::string_view kVfsRename[] = {"vfs_rename"};
+constexpr std::string_view kVfsLink[] = {"vfs_link"};
+constexpr std::string_view kVfsSymlink[] = {"vfs_symlink"};
+constexpr std::string_view kVfsTruncate[] = {"vfs_truncate"};
+constexpr std::string_view kMmapPgoff[] = {"vm_mmap_pgoff"};
+constexpr std::string_view kMprotectPkey[] = {"do_mprotect_pkey"};
+constexpr std::string_view kUnshare[] = {"ksys_unshare"};
+constexpr std::string_view kClone[] = {"kernel_clone"};
+constexpr std::string_view kSetns[] = {"__x64_sys_setns", "__arm64_sys_setns"};
+constexpr std::string_view kSetns32[] = {"__ia32_sys_setns"};
+constexpr std::string_view kCommitCreds[] = {"commit_creds"};
+constexpr std::string_view kPtrace[] = {"__x64_sys_ptrace", "__arm64_sys_ptrace"};
+constexpr std::string_view kPtrace32[] = {"__ia32_compat_sys_ptrace"};
+constexpr std::string_view kPidfdGetfd[] = {"__x64_sys_pidfd_getfd", "__arm64_sys_pidfd_getfd"};
+constexpr std::string_view kPidfdGetfd32[] = {"__ia32_sys_pidfd_getfd"};
+constexpr std::string_view kReadv[] = {"__x64_sys_process_vm_readv",
+                                       "__arm64_sys_process_vm_readv"};
+constexpr std::string_view kReadv32[] = {"__ia32_compat_sys_process_vm_readv",
+                                         "__ia32_sys_process_vm_readv"};
+constexpr std::string_view kWritev[] = {"__x64_sys_process_vm_writev",
+                                        "__arm64_sys_process_vm_writev"};
+constexpr std::string_view kWritev32[] = {"__ia32_compat_sys_process_vm_writev",
+                                          "__ia32_sys_process_vm_writev"};
+constexpr std::string_view kKillPermission[] = {"check_kill_permission"};
+constexpr std::string_view kBpf[] = {"__x64_sys_bpf", "__arm64_sys_bpf"};
+constexpr std::string_view kBpf32[] = {"__ia32_sys_bpf"};
+constexpr std::string_view kInitModule[] = {"__x64_sys_init_module", "__arm64_sys_init_module"};
+constexpr std::string_view kInitModule32[] = {"__ia32_sys_init_module"};
+constexpr std::string_view kFinitModule[] = {"__x64_sys_finit_module", "__arm64_sys_finit_module"};
+constexpr std::string_view kFinitModule32[] = {"__ia32_sys_finit_module"};
+constexpr std::string_view kMount[] = {"__x64_sys_mount", "__arm64_sys_mount"};
+constexpr std::string_view kMount32[] = {"__ia32_compat_sys_mount", "__ia32_sys_mount"};
+constexpr std::string_view kUmount[] = {"__x64_sys_umount", "__arm64_sys_umount"};
+constexpr std::string_view kUmount32[] = {"__ia32_sys_umount"};
+constexpr std::string_view kPivotRoot[] = {"__x64_sys_pivot_root", "__arm64_sys_pivot_root"};
+constexpr std::string_view kPivotRoot32[] = {"__ia32_sys_pivot_root"};
+constexpr std::string_view kMoveMount[] = {"__x64_sys_move_mount", "__arm64_sys_move_mount"};
+constexpr std::string_view kMoveMount32[] = {"__ia32_sys_move_mount"};
+constexpr std::string_view kMountSetattr[] = {"__x64_sys_mount_setattr",
+                                              "__arm64_sys_mount_setattr"};
+constexpr std::string_view kMountSetattr32[] = {"__ia32_sys_mount_setattr"};
+constexpr std::string_view kStreamConnect[] = {"unix_stream_connect"};
+constexpr std::string_view kDgramConnect[] = {"unix_dgram_connect"};
+constexpr std::string_view kDgramSendmsg[] = {"unix_dgram_sendmsg"};
+
+// Came with the hooks for Unix sockets.
+constexpr std::string_view kUnixKfunc[] = {"bpf_sock_addr_set_sun_path"};
+
+constexpr HookInfo at_function(std::string_view program, HookFamily family, std::string_view loss,
+                               std::span<const std::string_view> functions) {
+  return {program, family, kTrampoline, loss, {}, 0, {}, functions};
+}
+// The function of a call that not every kernel has: a 32-bit one, or one younger than the floor.
+constexpr HookInfo at_optional(std::string_view program, HookFamily family, std::string_view loss,
+                               std::span<const std::string_view> functions) {
+  return {program, family, kTrampoline, loss, {}, 0, {}, functions, true};
+}
+
+// Not on kernels without modules.
+constexpr HookInfo at_module(std::string_view program, std::span<const std::string_view> functions,
+                             bool is_optional) {
+  return {program, HookFamily::kKernelUse,  kTrampoline, "module_load", {},
+          0,       "btf_trace_module_load", functions,   is_optional};
+}
+
 constexpr HookInfo kHooks[] = {
     {"process_fork", HookFamily::kProcess, kTracing, "process_fork"},
     {"process_exec", HookFamily::kProcess, kTracing, "process_exec"},
@@ -68,17 +142,36 @@ constexpr HookInfo kHooks[] = {
     {"dns_sent", HookFamily::kDns, kCgroup, "domain", {}, BPF_CGROUP_INET_EGRESS},
     {"dns_received", HookFamily::kDns, kCgroup, "domain", {}, BPF_CGROUP_INET_INGRESS},
     {"open_returned", HookFamily::kFileOpen, kSyscall, "file_open", kOpenCalls},
+    at_function("open_failed", HookFamily::kFileOpen, "file_open", kSysOpenat2),
+    at_function("file_opened", HookFamily::kFileOpen, "file_open", kFilpOpen),
+    at_function("handle_opened", HookFamily::kFileOpen, "file_open", kHandleOpen),
     {"ptrace_returned", HookFamily::kTarget, kSyscall, "ptrace", kPtraceCalls},
     {"memory_returned", HookFamily::kTarget, kSyscall, "memory_read", kMemoryCalls},
     {"kill_returned", HookFamily::kTarget, kSyscall, "signal", kKillCalls},
+    at_function("ptrace_done", HookFamily::kTarget, "ptrace", kPtrace),
+    at_optional("ptrace_done32", HookFamily::kTarget, "ptrace", kPtrace32),
+    at_function("getfd_done", HookFamily::kTarget, "ptrace", kPidfdGetfd),
+    at_optional("getfd_done32", HookFamily::kTarget, "ptrace", kPidfdGetfd32),
+    at_function("memory_read_done", HookFamily::kTarget, "memory_read", kReadv),
+    at_optional("memory_read_done32", HookFamily::kTarget, "memory_read", kReadv32),
+    at_function("memory_written_done", HookFamily::kTarget, "memory_read", kWritev),
+    at_optional("memory_written_done32", HookFamily::kTarget, "memory_read", kWritev32),
+    at_function("signal_refused", HookFamily::kTarget, "signal", kKillPermission),
     {"signal_generated", HookFamily::kSignal, kTracing, "signal"},
     {"mprotect_returned", HookFamily::kExecMemory, kSyscall, "exec_memory", kMprotectCalls},
     {"mmap_returned", HookFamily::kExecMemory, kSyscall, "exec_memory", kMmapCalls},
+    at_function("memory_mapped", HookFamily::kExecMemory, "exec_memory", kMmapPgoff),
+    at_function("memory_protected", HookFamily::kExecMemory, "exec_memory", kMprotectPkey),
     // The exit first: whoever is in a call when the hooks come is not compared with nothing.
     {"privilege_exec", HookFamily::kPrivilege, kTracing, "privilege_change"},
     {"privilege_returned", HookFamily::kPrivilege, kSyscall, "privilege_change", kPrivilegeExits},
     {"privilege_call", HookFamily::kPrivilege, kSyscall, "privilege_change", kPrivilegeEntries},
     {"namespace_fork", HookFamily::kNamespace, kTracing, "namespace_change"},
+    at_function("credentials_committed", HookFamily::kPrivilege, "privilege_change", kCommitCreds),
+    at_function("namespace_unshared", HookFamily::kNamespace, "namespace_change", kUnshare),
+    at_function("namespace_entered", HookFamily::kNamespace, "namespace_change", kSetns),
+    at_optional("namespace_entered32", HookFamily::kNamespace, "namespace_change", kSetns32),
+    at_function("clone_failed", HookFamily::kNamespace, "namespace_change", kClone),
     {"unshare_returned", HookFamily::kNamespace, kSyscall, "namespace_change", kUnshareCalls},
     {"setns_returned", HookFamily::kNamespace, kSyscall, "namespace_change", kSetnsCalls},
     {"clone_returned", HookFamily::kNamespace, kSyscall, "namespace_change", kCloneCalls},
@@ -91,7 +184,13 @@ constexpr HookInfo kHooks[] = {
      "btf_trace_module_load"},
     {"module_refused", HookFamily::kKernelUse, kSyscall, "module_load", kModuleCalls, 0,
      "btf_trace_module_load"},
+    at_module("module_done", kInitModule, false),
+    at_module("module_done32", kInitModule32, true),
+    at_module("module_file_done", kFinitModule, false),
+    at_module("module_file_done32", kFinitModule32, true),
     {"bpf_returned", HookFamily::kKernelUse, kSyscall, "bpf_use", kBpfCalls},
+    at_function("bpf_done", HookFamily::kKernelUse, "bpf_use", kBpf),
+    at_optional("bpf_done32", HookFamily::kKernelUse, "bpf_use", kBpf32),
     {"io_uring_request",
      HookFamily::kIoUring,
      kTracing,
@@ -108,22 +207,52 @@ constexpr HookInfo kHooks[] = {
      "btf_trace_io_uring_submit_sqe"},
     {kStrictProgram, HookFamily::kStrict, kStrict, "file_open"},
     {"file_changed", HookFamily::kFileChange, kSyscall, "file_change", kChangeCalls},
+    // The ends first: whoever is at it when the hooks come is seen by neither.
+    at_function("unlinked", HookFamily::kFileChange, "file_change", kVfsUnlink),
+    at_function("folder_removed", HookFamily::kFileChange, "file_change", kDelete),
+    at_function("moved", HookFamily::kFileChange, "file_change", kVfsRename),
+    at_function("linked", HookFamily::kFileChange, "file_change", kVfsLink),
+    at_function("symlinked", HookFamily::kFileChange, "file_change", kVfsSymlink),
+    at_function("path_truncated", HookFamily::kFileChange, "file_change", kVfsTruncate),
+    at_function("unlink_asked", HookFamily::kFileChange, "file_change", kPathUnlink),
+    at_function("rmdir_asked", HookFamily::kFileChange, "file_change", kPathRmdir),
+    at_function("move_asked", HookFamily::kFileChange, "file_change", kPathRename),
+    at_function("link_asked", HookFamily::kFileChange, "file_change", kPathLink),
+    at_function("symlink_asked", HookFamily::kFileChange, "file_change", kPathSymlink),
     {"mount_changed", HookFamily::kMount, kSyscall, "mount", kMountCalls},
+    at_function("mount_done", HookFamily::kMount, "mount", kMount),
+    at_optional("mount_done32", HookFamily::kMount, "mount", kMount32),
+    at_function("umount_done", HookFamily::kMount, "mount", kUmount),
+    at_optional("umount_done32", HookFamily::kMount, "mount", kUmount32),
+    at_function("pivot_root_done", HookFamily::kMount, "mount", kPivotRoot),
+    at_optional("pivot_root_done32", HookFamily::kMount, "mount", kPivotRoot32),
+    at_function("move_mount_done", HookFamily::kMount, "mount", kMoveMount),
+    at_optional("move_mount_done32", HookFamily::kMount, "mount", kMoveMount32),
+    at_optional("mount_setattr_done", HookFamily::kMount, "mount", kMountSetattr),
+    at_optional("mount_setattr_done32", HookFamily::kMount, "mount", kMountSetattr32),
     {"unix_connect",
      HookFamily::kUnixCgroup,
      kCgroup,
      "unix_socket_connect",
      {},
-     kCgroupUnixConnect},
+     kCgroupUnixConnect,
+     {},
+     kUnixKfunc},
     {"unix_sendmsg",
      HookFamily::kUnixCgroup,
      kCgroup,
      "unix_socket_connect",
      {},
-     kCgroupUnixSendmsg},
+     kCgroupUnixSendmsg,
+     {},
+     kUnixKfunc},
     {"unix_called", HookFamily::kUnixSyscall, kSyscall, "unix_socket_connect", kUnixCalls},
+    at_function("stream_connect", HookFamily::kUnixSyscall, "unix_socket_connect", kStreamConnect),
+    at_function("dgram_connect", HookFamily::kUnixSyscall, "unix_socket_connect", kDgramConnect),
+    at_function("dgram_sendmsg", HookFamily::kUnixSyscall, "unix_socket_connect", kDgramSendmsg),
     {"http_egress", HookFamily::kHttp, kCgroup, "http_request", {}, BPF_CGROUP_INET_EGRESS},
     {"library_mapped", HookFamily::kLibrary, kSyscall, "library", kMapCalls},
+    at_function("library_in_memory", HookFamily::kLibrary, "library", kMmapPgoff),
     {"getaddrinfo_called", HookFamily::kResolver, kUprobe, "getaddrinfo"},
     {"getaddrinfo_returned", HookFamily::kResolver, kUprobe, "getaddrinfo"},
     {"gethostbyname_called", HookFamily::kResolver, kUprobe, "getaddrinfo"},
@@ -135,110 +264,8 @@ constexpr HookInfo kHooks[] = {
     {"gnutls_send_returned", HookFamily::kTls, kUprobe, "http_request"},
 };
 
-constexpr std::string_view kExecPrograms[] = {"process_exec", "process_fork"};
-constexpr std::string_view kExitPrograms[] = {"process_exit", "process_fork"};
-constexpr std::string_view kConnectPrograms[] = {"connect4", "connect6", "sendmsg4", "sendmsg6"};
-constexpr std::string_view kDnsPrograms[] = {"dns_sent", "dns_received"};
-constexpr std::string_view kHttpPrograms[] = {"http_egress"};
-constexpr std::string_view kOpenPrograms[] = {"open_returned"};
-constexpr std::string_view kPtracePrograms[] = {"ptrace_returned"};
-constexpr std::string_view kMemoryPrograms[] = {"memory_returned", "open_returned"};
-constexpr std::string_view kSignalPrograms[] = {"signal_generated", "kill_returned"};
-constexpr std::string_view kExecMemoryPrograms[] = {"mprotect_returned", "mmap_returned"};
-constexpr std::string_view kPrivilegePrograms[] = {"privilege_exec", "privilege_returned",
-                                                   "privilege_call"};
-constexpr std::string_view kNamespacePrograms[] = {"namespace_fork", "unshare_returned",
-                                                   "setns_returned", "clone_returned"};
-constexpr std::string_view kModulePrograms[] = {"module_loaded", "module_refused"};
-constexpr std::string_view kBpfPrograms[] = {"bpf_returned"};
-constexpr std::string_view kIoUringPrograms[] = {"io_uring_request", "io_uring_entry"};
-constexpr std::string_view kEscapePrograms[] = {"cgroup_attached", "cgroup_made", "process_fork"};
-
-constexpr std::string_view kChangePrograms[] = {"file_changed"};
-constexpr std::string_view kMountPrograms[] = {"mount_changed"};
-constexpr std::string_view kUnixHookPrograms[] = {"unix_connect", "unix_sendmsg"};
-constexpr std::string_view kUnixCallPrograms[] = {"unix_called"};
-
-constexpr std::string_view kChangeLimits =
-    "32-bit system calls are not seen, nor io_uring (each is an io_uring_op). Paths are joined "
-    "from what the caller gave: a second thread that changes the text during the call can show "
-    "another "
-    "name, and names by way of `..` are wrong when the call moved the working directory itself.";
-constexpr std::string_view kChangeStrictLimits =
-    "io_uring is not seen (each is an io_uring_op). Paths are joined from what the caller gave: a "
-    "second thread that changes the text during the call can show another name, and names by way "
-    "of `..` are wrong when the call moved the working directory itself.";
-constexpr std::string_view kMountLimits =
-    "32-bit system calls are not seen, nor `fsconfig` on a file system that is mounted already. A "
-    "mount made with the new API is seen when `move_mount` puts it in its place; where it was "
-    "copied from is then told as a path in its own file system.";
-constexpr EventBackend kUnixCalled = {
-    EventType::kUnixSocketConnect, "syscall tracepoint", kUnixCallPrograms,
-    "32-bit system calls and io_uring are not seen. A second thread that changes the address "
-    "during the call can show another one."};
-
-constexpr std::array<EventBackend, kEventTypeCount> kBackends = {{
-    {EventType::kProcessExec, "tp_btf", kExecPrograms, ""},
-    {EventType::kProcessExit, "tp_btf", kExitPrograms, ""},
-    {EventType::kNetworkConnect, "cgroup", kConnectPrograms,
-     "Raw and packet sockets are not seen, and no data on sockets that came connected from "
-     "outside the job."},
-    {EventType::kFileOpen, "syscall tracepoint", kOpenPrograms,
-     "Opens by 32-bit system calls and by io_uring are not seen, nor those of the kernel itself "
-     "(the program of an exec is a process_exec).",
-     "Opens by io_uring are not seen (each is an io_uring_op), nor those of the kernel itself (the "
-     "program of an exec is a process_exec)."},
-    {EventType::kCgroupEscape, "tp_btf", kEscapePrograms, ""},
-    {EventType::kMonitoringGap, "sensor", {}, ""},
-    {EventType::kUnixSocketConnect, "cgroup", kUnixHookPrograms, "", "", &kUnixCalled},
-    {EventType::kFileRemove, "syscall tracepoint", kChangePrograms, kChangeLimits,
-     kChangeStrictLimits},
-    {EventType::kFileMove, "syscall tracepoint", kChangePrograms, kChangeLimits,
-     kChangeStrictLimits},
-    {EventType::kFileLink, "syscall tracepoint", kChangePrograms, kChangeLimits,
-     kChangeStrictLimits},
-    {EventType::kMount, "syscall tracepoint", kMountPrograms, kMountLimits},
-    {EventType::kDomain, "cgroup", kDnsPrograms,
-     "Only DNS over UDP and TCP to port 53: neither over TLS or HTTPS nor to other ports, and not "
-     "from packet sockets."},
-    {EventType::kHttpRequest, "cgroup", kHttpPrograms,
-     "HTTP/1.x in the clear whose first segment begins with the request; TLS only with "
-     "--tls-capture (OpenSSL and GnuTLS as shared libraries); HTTP/2 and HTTP/3 are not looked "
-     "into."},
-    {EventType::kPtrace, "syscall tracepoint", kPtracePrograms,
-     "32-bit system calls are not seen. Of requests only those that take control of a process or "
-     "read or change its memory and registers are reported, each once for a program and target."},
-    {EventType::kMemoryRead, "syscall tracepoint", kMemoryPrograms,
-     "32-bit system calls and opens by io_uring are not seen; an open in /proc that was refused is "
-     "a file_open with its error only. Each is reported once for a program, target and method.",
-     "32-bit process_vm_readv and process_vm_writev and opens by io_uring are not seen; an open in "
-     "/proc that was refused is a file_open with its error only. Each is reported once for a "
-     "program, target and method."},
-    {EventType::kPrivilegeChange, "syscall tracepoint", kPrivilegePrograms,
-     "32-bit system calls other than exec are not seen, nor securebits and ambient capabilities "
-     "(prctl). Capabilities in a user namespace of a process's own are not told."},
-    {EventType::kNamespaceChange, "syscall tracepoint", kNamespacePrograms,
-     "32-bit unshare and setns are not seen, nor 32-bit clones that failed."},
-    {EventType::kModuleLoad, "tp_btf", kModulePrograms,
-     "Modules that the kernel loads by itself for a process are not seen (the kernel starts their "
-     "loader outside of the job), nor 32-bit attempts that failed.",
-     "", nullptr, "/proc/modules"},
-    {EventType::kBpfUse, "syscall tracepoint", kBpfPrograms,
-     "Each is reported once for a program, command, type and error. 32-bit calls are not seen."},
-    {EventType::kIoUringOp, "tp_btf", kIoUringPrograms,
-     "Seen when it is submitted, whether or not it succeeds; sends once for each file. Before "
-     "Linux 6.0 without path and address."},
-    {EventType::kSignal, "tp_btf", kSignalPrograms,
-     "Each is reported once for a program, target and signal. Refused signals to a process group "
-     "or to all processes, or by a 32-bit system call, are not seen."},
-    {EventType::kExecMemory, "syscall tracepoint", kExecMemoryPrograms,
-     "32-bit system calls, shmat, stacks that a program file asks to be executable, and "
-     "personality(READ_IMPLIES_EXEC) are not seen. mprotect of a file's mapping is reported too."},
-}};
-
 }  // namespace
 
 std::span<const HookInfo> hooks() { return kHooks; }
-std::span<const EventBackend> event_backends() { return kBackends; }
 
 }  // namespace cicd

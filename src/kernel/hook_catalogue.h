@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -41,11 +42,12 @@ enum class HookFamily : std::uint8_t {
 inline constexpr std::size_t kHookFamilyCount = static_cast<std::size_t>(HookFamily::kCount);
 
 enum class AttachKind : std::uint8_t {
-  kTracing,  // BTF raw tracepoint, at start
-  kCgroup,   // cgroup program at the root of the v2 hierarchy, at start
-  kSyscall,  // syscall tracepoints, only while a job runs
-  kStrict,   // BTF raw tracepoint of every system call, only while a job runs and with --strict
-  kUprobe,   // in libraries, while a job runs (library_prober.h)
+  kTracing,     // BTF raw tracepoint, at start
+  kCgroup,      // cgroup program at the root of the v2 hierarchy, at start
+  kSyscall,     // syscall tracepoints, only while a job runs
+  kTrampoline,  // at a function of the kernel (fentry, fexit), only while a job runs
+  kStrict,      // BTF raw tracepoint of every system call, only while a job runs and with --strict
+  kUprobe,      // in libraries, while a job runs (library_prober.h)
 };
 
 struct HookInfo {
@@ -57,8 +59,15 @@ struct HookInfo {
   int cgroup_type = 0;                                 // kCgroup: enum bpf_attach_type
   // Type in the kernel's BTF without which the hook is not there, and nothing is missed for it.
   std::string_view needs_type = {};
+  // kTrampoline: what it is put at, by its names in the kernels we know; the first that is there.
+  // Others: functions of the kernel of which it needs one.
+  std::span<const std::string_view> functions = {};
+  bool is_optional = false;  // without such a function nothing is missed
 };
 std::span<const HookInfo> hooks();
+
+// What `--backend` can force. A type that has no backend of the forced kind keeps its best one.
+enum class BackendKind : std::uint8_t { kAny, kSyscall, kTrampoline };
 
 // A way to serve an event type, and the programs without which it does not. A program whose
 // tracepoint this kernel does not have counts only when none of them is there.
@@ -72,6 +81,9 @@ struct EventBackend {
   const EventBackend* fallback = nullptr;
   // A file of every kernel that can do such a thing: without it there is nothing to see.
   const char* facility = nullptr;
+  BackendKind kind = BackendKind::kAny;
+  // Part of what it tells comes from the programs of another type, whichever those are.
+  std::optional<EventType> relies_on = {};
 };
 // The one program of AttachKind::kStrict.
 inline constexpr std::string_view kStrictProgram = "compat_returned";
@@ -79,5 +91,7 @@ inline constexpr std::string_view kNoBackend = "none";
 inline constexpr std::string_view kNotInThisKernel = "not in this kernel";
 // The best one of each event type, in their order.
 std::span<const EventBackend> event_backends();
+// The same for what no event type rests on; their `type` says nothing.
+std::span<const EventBackend> helper_backends();
 
 }  // namespace cicd

@@ -9,22 +9,17 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <bit>
 #include <bitset>
 #include <cerrno>
-#include <map>
-#include <set>
 
-#include "kernel/attach.h"
-#include "kernel/hook_catalogue.h"
+#include "kernel/btf_file.h"
+#include "kernel/hook_set.h"
 #include "kernel/job_map.h"
 #include "kernel/kernel_losses.h"
 #include "kernel/library_prober.h"
-#include "kernel/link_pins.h"
 #include "kernel/preconditions.h"
-#include "kernel/program_set.h"
 #include "kernel/ring_consumer.h"
 #include "kernel/self_check.h"
 #include "wire/loss.h"
@@ -65,11 +60,6 @@ Result<> check_ring_size(std::uint64_t bytes, const char* name) {
               "give a power of two from 4096 to 1073741824");
 }
 
-// Several programs can share a tracepoint. bpffs allows no dot in a name.
-std::string pin_name(const HookInfo& hook, std::string_view tracepoint) {
-  return std::string(hook.program) + "-" + std::string(tracepoint);
-}
-
 std::int64_t now_ns(clockid_t clock) {
   timespec time{};
   ::clock_gettime(clock, &time);
@@ -102,22 +92,17 @@ class SharedMemory {
 
 class KernelSource final : public LiveSource {
  public:
-  KernelSource(ProgramSet programs, RingConsumer rings, SharedMemory shared, UniqueFd cgroup_root,
+  KernelSource(std::unique_ptr<HookSet> hooks, RingConsumer rings, SharedMemory shared,
                const LiveOptions& options)
-      : programs_(std::move(programs)),
+      : hooks_(std::move(hooks)),
+        programs_(hooks_->programs()),
         rings_(std::move(rings)),
         shared_(std::move(shared)),
-        cgroup_root_(std::move(cgroup_root)),
         prober_(programs_, options.tls_capture),
-        tls_capture_(options.tls_capture),
-        strict_(options.strict),
         pace_(options.pace) {}
   ~KernelSource() override = default;
 
   Result<> watch_rings();
-  void attach_cheap_hooks();
-  // Before the job hooks, after the others.
-  void choose_backends(const std::map<std::string, std::string>& wanted);
   void set_wake_thresholds(std::size_t control_bytes, std::size_t bulk_bytes);
   Result<> remember_opens();
 
@@ -126,7 +111,7 @@ class KernelSource final : public LiveSource {
   void commit() override { rings_.commit(); }
   bool at_end() const override { return false; }
   Result<LossReport> losses(std::uint32_t slot) override;
-  std::vector<Coverage> coverage() const override;
+  std::vector<Coverage> coverage() const override { return hooks_->coverage(); }
   ClockInfo clock() const override { return clock_; }
 
   Result<void> track_cgroup(std::uint64_t cgroup_id, std::uint32_t slot) override;
@@ -141,30 +126,16 @@ class KernelSource final : public LiveSource {
   void set_positions(const RingPositions& positions) override { rings_.set_positions(positions); }
 
  private:
-  Result<> attach(const HookInfo& hook);
-  Result<> attach_at_job_start(const HookInfo& hook, const Result<SyscallTracepoints>& tracepoints);
-  bool is_refused(const EventBackend& backend) const;
-  bool is_absent(const EventBackend& backend) const;
-  void append_errors(const EventBackend& backend, std::string& text) const;
-  std::string limits_of(const EventBackend& backend) const;
-  Result<> attach_syscalls(const HookInfo& hook, const SyscallTracepoints& tracepoints);
-  void add_tls(Coverage& coverage) const;
   void sleep(cicd_consumer_state state, milliseconds time);
 
-  ProgramSet programs_;
+  std::unique_ptr<HookSet> hooks_;
+  const ProgramSet& programs_;
   RingConsumer rings_;
   SharedMemory shared_;
-  UniqueFd cgroup_root_;
   UniqueFd epoll_;
-  LinkPins pins_;
   LibraryProber prober_;  // after programs_, which it uses
-  bool tls_capture_;
-  std::map<std::string, std::string, std::less<>> attach_errors_;  // by program
-  std::array<const EventBackend*, kEventTypeCount> backends_{};    // taken; by event type
-  std::set<std::string_view> unused_;                              // programs of none of them
   std::bitset<CICD_SLOTS_MAX> used_slots_;
   bool job_hooks_ = false;
-  const bool strict_;
   const milliseconds pace_;
   ClockInfo clock_{now_ns(CLOCK_REALTIME) - now_ns(CLOCK_BOOTTIME)};
   steady_clock::time_point last_drain_{};
@@ -206,112 +177,11 @@ Result<> KernelSource::remember_opens() {
   return {};
 }
 
-Result<> KernelSource::attach(const HookInfo& hook) {
-  const int program = programs_.program_fd(hook.program);
-  if (program < 0) {
-    return fail(ErrorCode::kUnsupported, programs_.program_error(hook.program));
-  }
-  Result<UniqueFd> link = hook.attach == AttachKind::kCgroup
-                              ? attach_cgroup(program, cgroup_root_.get(), hook.cgroup_type)
-                              : attach_tracing(program);
-  if (!link) return std::unexpected(std::move(link).error());
-  pins_.keep(hook.program, std::move(*link));
-  return {};
-}
-
-void KernelSource::attach_cheap_hooks() {
-  for (const HookInfo& hook : hooks()) {
-    if (programs_.is_absent(hook.program) || hook.attach == AttachKind::kStrict) continue;
-    if (hook.attach == AttachKind::kSyscall || hook.attach == AttachKind::kUprobe) {
-      const bool is_wanted = hook.family != HookFamily::kTls || tls_capture_;
-      if (is_wanted && programs_.program_fd(hook.program) < 0) {
-        attach_errors_[std::string(hook.program)] = programs_.program_error(hook.program);
-      }
-    } else if (Result<> attached = attach(hook); !attached) {
-      attach_errors_[std::string(hook.program)] = attached.error().text;
-    }
-  }
-}
-
-bool KernelSource::is_absent(const EventBackend& backend) const {
-  return !backend.programs.empty() &&
-         std::ranges::all_of(backend.programs, [&](std::string_view program) {
-           return programs_.is_absent(program);
-         });
-}
-
-bool KernelSource::is_refused(const EventBackend& backend) const {
-  return std::ranges::any_of(
-      backend.programs, [&](std::string_view program) { return attach_errors_.contains(program); });
-}
-
-void KernelSource::choose_backends(const std::map<std::string, std::string>& wanted) {
-  std::set<std::string_view> used;
-  for (const EventBackend& best : event_backends()) {
-    const auto choice = wanted.find(std::string(info_of(best.type).name));
-    const auto is_other = [&](const EventBackend& backend) {
-      return choice == wanted.end() ? is_refused(backend) : backend.backend != choice->second;
-    };
-    const EventBackend* taken = &best;
-    while (taken->fallback != nullptr && is_other(*taken)) taken = taken->fallback;
-    backends_[static_cast<std::size_t>(best.type)] = taken;
-    used.insert(taken->programs.begin(), taken->programs.end());
-  }
-  for (const EventBackend& best : event_backends()) {
-    for (const EventBackend* backend = &best; backend != nullptr; backend = backend->fallback) {
-      for (const std::string_view program : backend->programs) {
-        if (used.contains(program)) continue;
-        unused_.insert(program);
-        pins_.drop(program);
-        programs_.drop(program);
-      }
-    }
-  }
-}
-
-Result<> KernelSource::attach_syscalls(const HookInfo& hook,
-                                       const SyscallTracepoints& tracepoints) {
-  const int program = programs_.program_fd(hook.program);
-  if (program < 0) return fail(ErrorCode::kUnsupported, programs_.program_error(hook.program));
-  bool any = false;
-  for (const std::string_view name : hook.tracepoints) {
-    Result<UniqueFd> link = tracepoints.attach(name, program);
-    if (link) {
-      pins_.keep(pin_name(hook, name), std::move(*link));
-      any = true;
-    } else if (link.error().code != ErrorCode::kNotFound) {
-      return std::unexpected(std::move(link).error());
-    }
-  }
-  if (!any) return fail(ErrorCode::kUnsupported, "this kernel has no syscall tracepoints");
-  return {};
-}
-
-Result<> KernelSource::attach_at_job_start(const HookInfo& hook,
-                                           const Result<SyscallTracepoints>& tracepoints) {
-  if (programs_.is_absent(hook.program)) return {};
-  if (hook.attach == AttachKind::kStrict) return strict_ ? attach(hook) : Result<>();
-  if (hook.attach != AttachKind::kSyscall) return {};
-  if (!tracepoints) return std::unexpected(tracepoints.error());
-  return attach_syscalls(hook, *tracepoints);
-}
-
 Result<void> KernelSource::start_job_hooks() {
   if (job_hooks_) return {};
   job_hooks_ = true;
-  Result<SyscallTracepoints> tracepoints = SyscallTracepoints::open();
-  for (const HookInfo& hook : hooks()) {
-    if (unused_.contains(hook.program)) continue;
-    const Result<> attached = attach_at_job_start(hook, tracepoints);
-    if (!attached) attach_errors_[std::string(hook.program)] = attached.error().text;
-  }
-  if (Result<> started = prober_.start(); !started) {
-    for (const HookInfo& hook : hooks()) {
-      const bool is_wanted = hook.family != HookFamily::kTls || tls_capture_;
-      if (hook.attach != AttachKind::kUprobe || !is_wanted) continue;
-      attach_errors_[std::string(hook.program)] = started.error().text;
-    }
-  }
+  hooks_->attach_for_job();
+  if (Result<> started = prober_.start(); !started) hooks_->note_no_probes(started.error().text);
   return {};
 }
 
@@ -326,10 +196,7 @@ Result<LossReport> KernelSource::losses(std::uint32_t slot) {
 }
 
 void KernelSource::stop_job_hooks() {
-  for (const HookInfo& hook : hooks()) {
-    for (const std::string_view name : hook.tracepoints) pins_.drop(pin_name(hook, name));
-    if (hook.attach == AttachKind::kStrict) pins_.drop(hook.program);
-  }
+  hooks_->detach_after_job();
   prober_.stop();
   job_hooks_ = false;
 }
@@ -384,7 +251,7 @@ Result<void> KernelSource::track_cgroup(std::uint64_t cgroup_id, std::uint32_t s
     prober_.forget(slot);
   }
   used_slots_.set(slot);
-  return put_cgroup(programs_, cgroup_root_.get(), cgroup_id, slot);
+  return put_cgroup(programs_, hooks_->cgroup_root(), cgroup_id, slot);
 }
 
 void KernelSource::untrack_slot(std::uint32_t slot) {
@@ -393,97 +260,35 @@ void KernelSource::untrack_slot(std::uint32_t slot) {
   used_slots_.reset(slot);
 }
 
-std::string KernelSource::limits_of(const EventBackend& backend) const {
-  if (!strict_ || backend.strict_limits.empty()) return std::string(backend.limits);
-  const auto error = attach_errors_.find(kStrictProgram);
-  if (error == attach_errors_.end()) return std::string(backend.strict_limits);
-  return std::string(backend.limits) + " --strict is not in force: " + error->second;
-}
+}  // namespace
 
-// What --tls-capture adds, and what is missing of it.
-void KernelSource::add_tls(Coverage& coverage) const {
-  for (const HookInfo& hook : hooks()) {
-    if (hook.family != HookFamily::kTls) continue;
-    const auto error = attach_errors_.find(hook.program);
-    if (error == attach_errors_.end()) continue;
-    coverage.reason += (coverage.reason.empty() ? "" : "; ") + error->first + ": " + error->second;
-    return;
-  }
-  coverage.backend = coverage.available ? coverage.backend + ", uprobe" : "uprobe";
-  coverage.available = true;
-}
+namespace {
 
-void KernelSource::append_errors(const EventBackend& backend, std::string& text) const {
-  for (const std::string_view program : backend.programs) {
-    const auto error = attach_errors_.find(program);
-    if (error == attach_errors_.end()) continue;
-    if (!text.empty()) text += "; ";
-    text += std::string(program) + ": " + error->second;
+Result<std::unique_ptr<LiveSource>> open_with_btf_file(const LiveOptions& options) {
+  if (Result<> host = check_preconditions(options.btf_path); !host) {
+    return std::unexpected(std::move(host).error());
   }
-}
-
-std::vector<Coverage> KernelSource::coverage() const {
-  std::vector<Coverage> out;
-  for (const EventBackend& best : event_backends()) {
-    const EventBackend& taken = *backends_[static_cast<std::size_t>(best.type)];
-    Coverage coverage;
-    coverage.type = best.type;
-    coverage.available = taken.backend != kNoBackend && !is_refused(taken);
-    if (taken.backend == kNoBackend) coverage.reason = "this version has no hook for it";
-    // Those that were tried before, and this one when it failed as well.
-    for (const EventBackend* backend = &best; backend != nullptr; backend = backend->fallback) {
-      append_errors(*backend, coverage.reason);
-      if (backend == &taken) break;
-    }
-    const bool is_none_there = is_absent(taken);
-    const bool is_needed = taken.facility == nullptr || ::access(taken.facility, F_OK) == 0;
-    if (is_none_there && is_needed) {
-      coverage.available = false;
-      coverage.reason = "this kernel has no tracepoint for it";
-    }
-    coverage.backend = coverage.available ? taken.backend : kNoBackend;
-    if (is_none_there && !is_needed) coverage.backend = kNotInThisKernel;
-    if (coverage.available && !is_none_there) coverage.limits = limits_of(taken);
-    if (best.type == EventType::kHttpRequest && tls_capture_) add_tls(coverage);
-    // Not its backend, but where some of its names come from.
-    const auto resolver = attach_errors_.find("getaddrinfo_called");
-    if (best.type == EventType::kNetworkConnect && resolver != attach_errors_.end()) {
-      coverage.reason += (coverage.reason.empty() ? "" : "; ") +
-                         ("names of the C library are not seen: " + resolver->second);
-    }
-    out.push_back(std::move(coverage));
-  }
-  return out;
-}
-
-Result<> check_backends(const std::map<std::string, std::string>& wanted) {
-  for (const auto& [type, name] : wanted) {
-    bool is_known = false;
-    for (const EventBackend& best : event_backends()) {
-      if (info_of(best.type).name != type) continue;
-      const EventBackend* backend = &best;
-      while (backend != nullptr && backend->backend != name) backend = backend->fallback;
-      is_known = backend != nullptr;
-    }
-    if (!is_known) {
-      return fail(ErrorCode::kUsage, "there is no backend '" + name + "' for " + type,
-                  "`cicd-sensor doctor` names the backends in use");
-    }
-  }
-  return {};
+  LiveOptions with_own = options;
+  with_own.btf_path.clear();
+  Result<std::unique_ptr<LiveSource>> source;
+  const Result<> placed =
+      with_btf_file(options.btf_path, [&] { source = LiveSource::open(with_own); });
+  if (!placed) return std::unexpected(placed.error());
+  if (source) return source;
+  Error error = std::move(source).error().with_context("with the BTF of " + options.btf_path);
+  error.hint = "check that this is the BTF file of the running kernel, or leave the option out";
+  return std::unexpected(std::move(error));
 }
 
 }  // namespace
 
 Result<std::unique_ptr<LiveSource>> LiveSource::open(const LiveOptions& options) {
+  if (!options.btf_path.empty()) return open_with_btf_file(options);
   if (Result<> size = check_ring_size(options.control_ring_bytes, "control"); !size) {
     return std::unexpected(std::move(size).error());
   }
   if (Result<> size = check_ring_size(options.bulk_ring_bytes, "bulk"); !size) {
     return std::unexpected(std::move(size).error());
-  }
-  if (Result<> known = check_backends(options.backends); !known) {
-    return std::unexpected(std::move(known).error());
   }
   if (Result<> host = check_preconditions(options.btf_path); !host) {
     return std::unexpected(std::move(host).error());
@@ -495,19 +300,20 @@ Result<std::unique_ptr<LiveSource>> LiveSource::open(const LiveOptions& options)
       ring_bytes(options.control_ring_bytes, kControlBytesPerCpu, kLargestControl);
   const std::size_t bulk_bytes =
       ring_bytes(options.bulk_ring_bytes, kBulkBytesPerCpu, kLargestBulk);
-  Result<ProgramSet> programs = ProgramSet::load(
-      {control_bytes, bulk_bytes, options.btf_path, options.strict, options.tls_capture});
-  if (!programs) return std::unexpected(std::move(programs).error());
-  Result<SharedMemory> shared = SharedMemory::map(programs->map_fd("shared"));
+  Result<std::unique_ptr<HookSet>> hooks =
+      HookSet::open(options, {control_bytes, bulk_bytes, options.btf_path}, std::move(*root));
+  if (!hooks) return std::unexpected(std::move(hooks).error());
+  const ProgramSet& programs = (*hooks)->programs();
+  Result<SharedMemory> shared = SharedMemory::map(programs.map_fd("shared"));
   if (!shared) return std::unexpected(std::move(shared).error());
-  Result<MappedRing> control = MappedRing::map(programs->map_fd("control_ring"), control_bytes);
+  Result<MappedRing> control = MappedRing::map(programs.map_fd("control_ring"), control_bytes);
   if (!control) return std::unexpected(std::move(control).error());
-  Result<MappedRing> bulk = MappedRing::map(programs->map_fd("bulk_ring"), bulk_bytes);
+  Result<MappedRing> bulk = MappedRing::map(programs.map_fd("bulk_ring"), bulk_bytes);
   if (!bulk) return std::unexpected(std::move(bulk).error());
 
-  auto source = std::make_unique<KernelSource>(std::move(*programs),
+  auto source = std::make_unique<KernelSource>(std::move(*hooks),
                                                RingConsumer(std::move(*control), std::move(*bulk)),
-                                               std::move(*shared), std::move(*root), options);
+                                               std::move(*shared), options);
   source->set_wake_thresholds(control_bytes, bulk_bytes);
   if (Result<> remembered = options.dedup ? source->remember_opens() : Result<>(); !remembered) {
     return std::unexpected(std::move(remembered).error());
@@ -515,8 +321,6 @@ Result<std::unique_ptr<LiveSource>> LiveSource::open(const LiveOptions& options)
   if (Result<> watched = source->watch_rings(); !watched) {
     return std::unexpected(std::move(watched).error());
   }
-  source->attach_cheap_hooks();
-  source->choose_backends(options.backends);
   return source;
 }
 

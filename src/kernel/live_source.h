@@ -34,6 +34,9 @@ struct LiveOptions {
   bool dedup = true;
   // Event type -> backend that is to serve it, instead of the best one that attaches.
   std::map<std::string, std::string> backends = {};
+  // "syscall" or "trampoline": that kind for every event type that has one. Empty or "best": the
+  // best one that attaches.
+  std::string backend_kind = {};
   bool tls_capture = false;  // look at what is given to TLS libraries to send
   // A busy consumer looks at the rings this often; in between only one that fills up wakes it.
   std::chrono::milliseconds pace{3};

@@ -11,13 +11,13 @@
 #include <sstream>
 #include <string_view>
 
+#include "kernel/btf_file.h"
 #include "kernel/kernel_release.h"
 
 namespace cicd {
 
 namespace {
 
-constexpr const char* kKernelBtf = "/sys/kernel/btf/vmlinux";
 constexpr KernelRelease kFloor{5, 10};
 
 Result<> check_kernel_age() {
@@ -66,7 +66,8 @@ Result<> check_btf(const std::string& btf_path) {
   return fail(ErrorCode::kUnsupported, "kernel type information (BTF) is missing: " + path,
               btf_path.empty()
                   ? "use a kernel built with CONFIG_DEBUG_INFO_BTF=y (the kernels of "
-                    "Debian 11, Ubuntu 22.04 and later are)"
+                    "Debian 11, Ubuntu 22.04 and later are); where only the file is hidden, name "
+                    "a copy with --btf"
                   : "name the BTF file of the running kernel, or leave the option out");
 }
 

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <iterator>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -18,6 +19,7 @@
 #include "kernel/hook_catalogue.h"
 #include "kernel/kernel_release.h"
 #include "kernel/libbpf_log.h"
+#include "kernel/trampoline_probe.h"
 
 namespace cicd {
 
@@ -63,8 +65,8 @@ UniqueFd duplicate(int fd) { return UniqueFd(::fcntl(fd, F_DUPFD_CLOEXEC, 3)); }
 struct ProgramSet::Loader {
   using Names = std::set<std::string, std::less<>>;
 
-  const ProgramSetOptions& options;
   ProgramSet& set;
+  const ProgramSetOptions& options = set.options_;
 
   Result<BpfObject> open() const {
     std::size_t size = 0;
@@ -124,6 +126,15 @@ struct ProgramSet::Loader {
     return {};
   }
 
+  // What the program is put at has another name in another kernel.
+  Result<> set_function(bpf_program* program) const {
+    const auto function = set.functions_.find(::bpf_program__name(program));
+    if (function == set.functions_.end()) return {};
+    const int error = ::bpf_program__set_attach_target(program, 0, function->second.c_str());
+    if (error != 0) return fail_errno(-error, "find kernel function " + function->second);
+    return {};
+  }
+
   // Loads these programs, all or none. The error ends in the verifier's last lines.
   Result<> load(const Names& wanted) const {
     LibbpfLog log;
@@ -132,18 +143,71 @@ struct ProgramSet::Loader {
     if (Result<> prepared = prepare(object->get()); !prepared) return prepared;
     bpf_program* program = nullptr;
     bpf_object__for_each_program(program, object->get()) {
-      ::bpf_program__set_autoload(program, wanted.contains(::bpf_program__name(program)));
+      const bool is_wanted = wanted.contains(::bpf_program__name(program));
+      ::bpf_program__set_autoload(program, is_wanted);
       name_cgroup_hook(program);
+      if (!is_wanted) continue;
+      if (Result<> found = set_function(program); !found) return found;
     }
     const int error = ::bpf_object__load(object->get());
     if (error != 0) return fail_errno(-error, "load the kernel programs" + log.last_lines());
     return keep(object->get());
   }
 
+  void find_function(const btf* types, const HookInfo& hook) const {
+    for (const std::string_view function : hook.functions) {
+      std::string name(function);
+      if (::btf__find_by_name_kind(types, name.c_str(), BTF_KIND_FUNC) < 0) continue;
+      if (hook.attach == AttachKind::kTrampoline) set.functions_[hook.program] = std::move(name);
+      return;
+    }
+    if (hook.is_optional) {
+      set.absent_.emplace(hook.program);
+    } else {
+      set.refuse(hook.program,
+                 "this kernel has no function " + std::string(hook.functions.front()));
+    }
+  }
+
+  void refuse_split_functions() const {
+    std::set<std::string_view> functions;
+    for (const HookInfo& hook : hooks()) {
+      if (hook.attach != AttachKind::kTrampoline) continue;
+      functions.insert(hook.functions.begin(), hook.functions.end());
+    }
+    const auto split = split_functions(functions);
+    for (const HookInfo& hook : hooks()) {
+      if (hook.attach != AttachKind::kTrampoline) continue;
+      for (const std::string_view function : hook.functions) {
+        if (!split.contains(function)) continue;
+        set.refuse(hook.program, "the compiler has split " + std::string(function));
+      }
+    }
+  }
+
+  // Functions are those of the running kernel; a BTF file that was named need not have them.
+  void find_functions(const btf* types) const {
+    if (options.trampolines) {
+      const Result<> probed = types != nullptr
+                                  ? probe_trampolines(types)
+                                  : fail(ErrorCode::kUnsupported, "the running kernel has no BTF");
+      if (!probed) set.trampoline_error_ = probed.error().text;
+    }
+    const bool none = !options.trampolines || !set.trampoline_error_.empty();
+    if (!none) refuse_split_functions();
+    for (const HookInfo& hook : hooks()) {
+      if (hook.functions.empty() || set.is_absent(hook.program)) continue;
+      if (set.errors_.contains(hook.program)) continue;
+      if (hook.attach == AttachKind::kTrampoline && none) {
+        set.refuse(hook.program, set.trampoline_error_);
+      } else if (types != nullptr) {
+        find_function(types, hook);
+      }
+    }
+  }
+
   // Without type information nothing is absent: what does not load is an error then.
-  void find_absent() const {
-    btf* types = options.btf_path.empty() ? ::btf__load_vmlinux_btf()
-                                          : ::btf__parse(options.btf_path.c_str(), nullptr);
+  void find_absent(const btf* types) const {
     if (types == nullptr) return;
     for (const HookInfo& hook : hooks()) {
       if (hook.needs_type.empty()) continue;
@@ -152,55 +216,72 @@ struct ProgramSet::Loader {
         set.absent_.emplace(hook.program);
       }
     }
-    ::btf__free(types);
   }
 
-  Names wanted(std::optional<HookFamily> family) const {
-    Names names;
-    for (const HookInfo& hook : hooks()) {
-      const bool is_wanted = (hook.family != HookFamily::kStrict || options.strict) &&
-                             (hook.family != HookFamily::kTls || options.tls_capture) &&
-                             (!family || hook.family == *family);
-      if (is_wanted && !set.is_absent(hook.program)) names.emplace(hook.program);
+  void inspect_kernel() const {
+    btf* own = ::btf__load_vmlinux_btf();
+    if (options.btf_path.empty()) {
+      find_absent(own);
+    } else {
+      btf* named = ::btf__parse(options.btf_path.c_str(), nullptr);
+      find_absent(named);
+      ::btf__free(named);
     }
-    return names;
+    find_functions(own);
+    ::btf__free(own);
   }
 
-  // When a family fails, each of its programs by itself, so that one costs only itself.
-  void load_family(HookFamily family) const {
-    const Names names = wanted(family);
-    if (names.empty() || load(names)) return;
+  // When they fail together, each by itself, so that one costs only itself.
+  void load_family(const Names& names) const {
+    if (load(names)) return;
     for (const std::string& name : names) {
       if (Result<> loaded = load({name}); !loaded) set.errors_[name] = std::move(loaded).error();
     }
   }
 };
 
-Result<ProgramSet> ProgramSet::load(const ProgramSetOptions& options) {
+Result<ProgramSet> ProgramSet::open(const ProgramSetOptions& options) {
   ProgramSet set;
-  const Loader loader{options, set};
-  loader.find_absent();
-  // All at once: each time libbpf reads the types of the whole kernel anew.
-  if (!loader.load(loader.wanted({}))) {
-    for (std::size_t i = 0; i < kHookFamilyCount; ++i) {
-      loader.load_family(static_cast<HookFamily>(i));
-    }
-  }
-  if (set.programs_.empty()) {
-    return std::unexpected(set.explain_nothing_loaded(options.btf_path).error());
-  }
-  std::erase_if(set.maps_, [](const auto& map) {
-    return std::ranges::find(kOurMaps, map.first) == std::end(kOurMaps);
-  });
+  set.options_ = options;
+  Loader{set}.inspect_kernel();
   return set;
 }
 
-Result<> ProgramSet::explain_nothing_loaded(const std::string& btf_path) const {
-  if (errors_.empty()) return fail(ErrorCode::kInternal, "there are no kernel programs");
-  Error error = errors_.begin()->second;
+void ProgramSet::refuse(std::string_view program, std::string reason) {
+  errors_[std::string(program)] = Error{ErrorCode::kUnsupported, 0, std::move(reason), {}};
+}
+
+void ProgramSet::load(const std::set<std::string_view>& names) {
+  const Loader loader{*this};
+  std::map<HookFamily, Loader::Names> families;
+  Loader::Names all;
+  for (const HookInfo& hook : hooks()) {
+    if (!names.contains(hook.program) || is_absent(hook.program)) continue;
+    // What this kernel cannot do at all is known by now.
+    if (!hook.functions.empty() && errors_.contains(hook.program)) continue;
+    families[hook.family].emplace(hook.program);
+    all.emplace(hook.program);
+  }
+  if (all.empty()) return;
+  // All at once: each time libbpf reads the types of the whole kernel anew.
+  if (!loader.load(all)) {
+    for (const auto& [family, wanted] : families) loader.load_family(wanted);
+  }
+  std::erase_if(maps_, [](const auto& map) {
+    return std::ranges::find(kOurMaps, map.first) == std::end(kOurMaps);
+  });
+}
+
+Result<> ProgramSet::check() const {
+  if (!programs_.empty()) return {};
+  // What a program without alternative says tells more than that there are no trampolines.
+  const auto tells = [&](const auto& entry) { return entry.second.text != trampoline_error_; };
+  const auto first = std::ranges::find_if(errors_, tells);
+  if (first == errors_.end()) return fail(ErrorCode::kInternal, "there are no kernel programs");
+  Error error = first->second;
   error.text = "no kernel program could be loaded: " + error.text;
-  if (!btf_path.empty()) {
-    error.text += ", with the BTF of " + btf_path;
+  if (!options_.btf_path.empty()) {
+    error.text += ", with the BTF of " + options_.btf_path;
     error.hint = "check that this is the BTF file of the running kernel, or leave the option out";
   } else if (error.code == ErrorCode::kPermission) {
     error.hint = "a security module or kernel lockdown refuses tracing programs: look at `dmesg`";

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // ProgramSet: the kernel side, loaded but not attached. Owns the descriptors of maps and programs;
-// libbpf's objects (with their BTF and relocations, some ten megabytes) are gone after load().
+// libbpf's objects (with their BTF and relocations, some ten megabytes) are gone after loading.
+// Which programs are loaded is the caller's business: backends that nobody needs cost nothing.
 // Threads: one. Processes: descriptors are shared by fork().
 #pragma once
 
@@ -19,16 +20,20 @@ namespace cicd {
 struct ProgramSetOptions {
   std::size_t control_ring_bytes = 0;
   std::size_t bulk_ring_bytes = 0;
-  std::string btf_path;      // empty: the kernel's own
-  bool strict = false;       // with the programs of AttachKind::kStrict
-  bool tls_capture = false;  // without it those programs are not loaded
+  std::string btf_path;     // empty: the kernel's own
+  bool trampolines = true;  // false: not even tried
 };
 
 class ProgramSet {
  public:
-  // Fails when the shared maps cannot be made or no program at all loads. A single program that
-  // does not load is absent.
-  static Result<ProgramSet> load(const ProgramSetOptions& options);
+  // Finds out what this kernel has; loads nothing.
+  static Result<ProgramSet> open(const ProgramSetOptions& options);
+  // Loads programs of the catalogue; a name that was loaded before is loaded anew. Maps that are
+  // not everybody's belong to the programs that are loaded together. One that does not load costs
+  // only itself.
+  void load(const std::set<std::string_view>& names);
+  // Fails when no program at all was loaded, with the reason.
+  Result<> check() const;
 
   int map_fd(std::string_view name) const { return find(maps_, name); }
   // -1 when it did not load; then program_error() says why.
@@ -45,6 +50,8 @@ class ProgramSet {
 
   // This kernel does not have what the program attaches to; that is no error.
   bool is_absent(std::string_view name) const { return absent_.contains(name); }
+  // Why no program at a kernel function can be had here, or empty.
+  const std::string& trampoline_error() const { return trampoline_error_; }
 
  private:
   using Fds = std::map<std::string, UniqueFd, std::less<>>;
@@ -53,13 +60,15 @@ class ProgramSet {
     return found == fds.end() ? -1 : found->second.get();
   }
   struct Loader;
+  void refuse(std::string_view program, std::string reason);
 
-  Result<> explain_nothing_loaded(const std::string& btf_path) const;
-
+  ProgramSetOptions options_;
   Fds maps_;
   Fds programs_;
   std::map<std::string, Error, std::less<>> errors_;
   std::set<std::string, std::less<>> absent_;
+  std::map<std::string_view, std::string> functions_;  // by program: what it is put at
+  std::string trampoline_error_;
 };
 
 }  // namespace cicd

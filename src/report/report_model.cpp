@@ -167,37 +167,39 @@ void ReportModel::fill_texts(const EventRecord& record, ReportEvent& event) {
     case EventType::kUnixSocketConnect:
       event.text = path(field::unix_socket_connect::kPath);
       return;
-    case EventType::kNetworkConnect: {
-      namespace f = field::network_connect;
-      append_address(scratch_, record.text(f::kRemoteIp), record.number(f::kRemotePort),
-                     record.text(f::kProtocol));
-      event.text = strings_.intern(scratch_);
-      event.detail = strings_.intern(record.text(f::kDomain));
+    case EventType::kNetworkConnect:
+    case EventType::kDomain:
+    case EventType::kHttpRequest:
+      fill_network_texts(record, event);
       return;
-    }
-    case EventType::kDomain: {
-      namespace f = field::domain;
-      event.text = strings_.intern(record.text(f::kDomain));
-      scratch_.append(record.text(f::kQueryType));
-      if (!record.text(f::kResult).empty()) {
-        scratch_.append(" = ").append(record.text(f::kResult));
-        if (!record.text(f::kAnswers).empty())
-          scratch_.append(" ").append(record.text(f::kAnswers));
-      }
-      event.detail = strings_.intern(scratch_);
-      return;
-    }
-    case EventType::kHttpRequest: {
-      namespace f = field::http_request;
-      scratch_.append(record.text(f::kMethod));
-      scratch_.append(record.text(f::kSource) == "http" ? " http://" : " https://");
-      scratch_.append(record.text(f::kHost)).append(record.text(f::kPath));
-      event.text = strings_.intern(scratch_);
-      event.detail = strings_.intern(record.text(f::kHost));
-      return;
-    }
     default:
       event.text = strings_.intern(subject_of(record));
+  }
+}
+
+void ReportModel::fill_network_texts(const EventRecord& record, ReportEvent& event) {
+  if (record.type == EventType::kNetworkConnect) {
+    namespace f = field::network_connect;
+    append_address(scratch_, record.text(f::kRemoteIp), record.number(f::kRemotePort),
+                   record.text(f::kProtocol));
+    event.text = strings_.intern(scratch_);
+    event.detail = strings_.intern(record.text(f::kDomain));
+  } else if (record.type == EventType::kDomain) {
+    namespace f = field::domain;
+    event.text = strings_.intern(record.text(f::kDomain));
+    scratch_.append(record.text(f::kQueryType));
+    if (!record.text(f::kResult).empty()) {
+      scratch_.append(" = ").append(record.text(f::kResult));
+      if (!record.text(f::kAnswers).empty()) scratch_.append(" ").append(record.text(f::kAnswers));
+    }
+    event.detail = strings_.intern(scratch_);
+  } else {
+    namespace f = field::http_request;
+    scratch_.append(record.text(f::kMethod));
+    scratch_.append(record.text(f::kSource) == "http" ? " http://" : " https://");
+    scratch_.append(record.text(f::kHost)).append(record.text(f::kPath));
+    event.text = strings_.intern(scratch_);
+    event.detail = strings_.intern(record.text(f::kHost));
   }
 }
 

@@ -128,6 +128,7 @@ class ReportModel {
   void append(const EventRecord& record, std::uint32_t process, std::uint32_t image);
   std::size_t page_bytes_of(const ReportEvent& event) const;
   void fill_texts(const EventRecord& record, ReportEvent& event);
+  void fill_network_texts(const EventRecord& record, ReportEvent& event);
   void append_values(const EventRecord& record);
   CachedProcess process_of(const Process& process, std::uint64_t boot_epoch_ns);
   std::uint32_t find_or_add_process(const Process& process, std::uint64_t boot_epoch_ns);

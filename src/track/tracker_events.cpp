@@ -48,6 +48,7 @@ void Tracker::Impl::on(const OpenSample& sample, const Context& context) {
   record->marks |= path.marks;
   if (fixed.call == CICD_OPEN_TRUNCATE) record->marks |= kMarkTruncate;
   if (fixed.call == CICD_OPEN_COMPAT) record->marks |= kMark32Bit;
+  if (fixed.call == CICD_OPEN_IO_URING) record->marks |= kMarkIoUring;
   record->fields[f::kPath].text = path.text;
   record->fields[f::kIsRead].number = (fixed.header.flags & CICD_OPEN_READ) != 0 ? 1 : 0;
   record->fields[f::kIsWrite].number = (fixed.header.flags & CICD_OPEN_WRITE) != 0 ? 1 : 0;

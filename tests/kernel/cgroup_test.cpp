@@ -87,8 +87,8 @@ TEST_F(CgroupHooks, CgroupsElsewhereAreSilent) {
 
 TEST_F(CgroupHooks, OtherHierarchiesAreSilent) {
   std::string v1;
-  for (const char* name : {"/sys/fs/cgroup/cpu", "/sys/fs/cgroup/pids", "/sys/fs/cgroup/freezer",
-                           "/run/cgroup-v1"}) {
+  for (const char* name :
+       {"/sys/fs/cgroup/cpu", "/sys/fs/cgroup/pids", "/sys/fs/cgroup/freezer", "/run/cgroup-v1"}) {
     if (std::filesystem::exists(std::string(name) + "/cgroup.clone_children")) v1 = name;
   }
   if (v1.empty()) GTEST_SKIP() << "optional: no cgroup v1 hierarchy on this host";

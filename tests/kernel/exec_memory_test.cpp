@@ -6,6 +6,7 @@
 
 #include <fstream>
 
+#include "this_kernel.h"
 #include "victim.h"
 
 namespace cicd::test {
@@ -76,6 +77,12 @@ TEST_F(ExecMemoryHooks, Mprotect) {
     void* at = map(PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
     return ::mprotect(at, kBytes, PROT_READ | PROT_EXEC);
   });
+}
+
+TEST_F(ExecMemoryHooks, MprotectWithAKey) {
+  if (!kernel_has_call(SYS_pkey_mprotect)) {
+    GTEST_SKIP() << kNotInThisKernel << "pkey_mprotect (arm64 has it since 6.12)";
+  }
   expect_one(CICD_EXEC_MEMORY_MPROTECT, PROT_READ | PROT_WRITE | PROT_EXEC, [] {
     void* at = map(PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
     const int all = PROT_READ | PROT_WRITE | PROT_EXEC;

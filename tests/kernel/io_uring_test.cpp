@@ -305,6 +305,35 @@ TEST_F(IoUringHooks, SocketsAndTheFirstSendOfEach) {
   EXPECT_EQ(seen[2].fixed.opcode, static_cast<unsigned>(IORING_OP_SEND));
 }
 
+// Trampolines see what is carried out, whoever asked for it.
+TEST_F(IoUringHooks, OpensAndRemovesLikeSystemCalls) {
+  const std::string path = file();
+  const Samples samples = observe_inside([&] {
+    Ring ring;
+    if (!ring.ok()) return 1;
+    if (ring.run(open_request(AT_FDCWD, path.c_str(), O_RDONLY)) < 0) return 2;
+    if (ring.run(open_request(AT_FDCWD, (path + "-none").c_str(), O_RDONLY)) != -ENOENT) return 3;
+    const int removed = ring.run(request(IORING_OP_UNLINKAT, AT_FDCWD, path.c_str()));
+    return removed == 0 || removed == -EINVAL ? 0 : 4;  // since 5.11
+  });
+  EXPECT_EQ(finished().status, 0);
+  const auto opens = samples.opens(finished().pid);
+  const auto removes = samples.paths(CICD_SAMPLE_REMOVE, finished().pid);
+  if (!at_functions(EventType::kFileOpen)) {
+    EXPECT_EQ(opens.size() + removes.size(), 0u);
+    return;
+  }
+  ASSERT_EQ(opens.size(), 2u);
+  EXPECT_EQ(opens[0].path.path(), path);
+  EXPECT_EQ(opens[0].fixed.call, CICD_OPEN_IO_URING);
+  EXPECT_EQ(opens[1].path.bytes, path + "-none");
+  EXPECT_EQ(opens[1].fixed.error, ENOENT);
+  for (const SeenPaths& each : removes) {
+    EXPECT_EQ(each.path.path(), path);
+    EXPECT_EQ(each.fixed.header.flags, CICD_PATHS_IO_URING);
+  }
+}
+
 TEST_F(IoUringHooks, WhatNeitherOpensNorSendsIsNothing) {
   const std::string path = file();
   EXPECT_TRUE(requests([&] {

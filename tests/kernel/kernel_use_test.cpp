@@ -103,7 +103,9 @@ TEST_F(KernelUseHooks, ModulesAreServedWhereThereAreAny) {
   const Coverage* modules = coverage_of(all, EventType::kModuleLoad);
   ASSERT_NE(modules, nullptr);
   EXPECT_TRUE(modules->available) << modules->reason;
-  EXPECT_EQ(modules->backend, kernel_has_modules() ? "tp_btf" : "not in this kernel");
+  EXPECT_EQ(modules->backend, !kernel_has_modules()              ? "not in this kernel"
+                              : at_functions(EventType::kBpfUse) ? "trampoline"
+                                                                 : "tp_btf");
 }
 
 TEST_F(KernelUseHooks, ModuleThatIsLoaded) {

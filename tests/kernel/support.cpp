@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -189,17 +190,58 @@ int exec(const std::string& path, const std::vector<std::string>& argv) {
 
 std::map<std::string, std::unique_ptr<LiveSource>> HookTest::sources_;
 
+namespace {
+
+// Then the failures below have one cause.
+void print_refusals(const LiveSource& source) {
+  for (const Coverage& coverage : source.coverage()) {
+    if (coverage.available) continue;
+    std::fprintf(stderr, "%s is not seen: %s\n", std::string(info_of(coverage.type).name).c_str(),
+                 coverage.reason.c_str());
+  }
+}
+
+}  // namespace
+
+bool HookTest::at_functions(EventType type) const {
+  for (const Coverage& coverage : source_->coverage()) {
+    if (coverage.type == type) return coverage.backend == "trampoline";
+  }
+  return false;
+}
+
+void expect_name(const SeenString& string, const SeenString& base, const Name& name,
+                 bool is_walked) {
+  if (is_walked) {
+    EXPECT_EQ(string.path(), name.path);
+    EXPECT_EQ(string.flags, CICD_STRING_COMPONENTS);
+    EXPECT_EQ(base.bytes, "");
+    EXPECT_EQ(base.flags, 0u);
+    return;
+  }
+  EXPECT_EQ(string.bytes, name.raw);
+  EXPECT_EQ(string.flags, 0u);
+  if (name.base.empty()) {
+    EXPECT_EQ(base.bytes, "");
+  } else {
+    EXPECT_EQ(base.path(), name.base);
+  }
+}
+
 void HookTest::SetUp() {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root";
-  const LiveOptions wanted = options();
-  std::string kind;
+  LiveOptions wanted = options();
+  const char* forced = std::getenv("CICD_TEST_BACKEND");
+  if (forced != nullptr && wanted.backend_kind.empty()) wanted.backend_kind = forced;
+  std::string kind = wanted.backend_kind + (wanted.strict ? " strict " : " ");
   for (const auto& [type, backend] : wanted.backends) kind += type + "=" + backend + " ";
-  if (!wanted.dedup) kind += "all opens";
+  if (!wanted.dedup) kind += "all opens ";
   std::unique_ptr<LiveSource>& shared = sources_[kind];
   if (!shared) {
     Result<std::unique_ptr<LiveSource>> opened = LiveSource::open(wanted);
     ASSERT_TRUE(opened) << opened.error().text << " (" << opened.error().hint << ")";
     shared = std::move(*opened);
+    if (!wanted.backend_kind.empty()) print_refusals(*shared);
   }
   source_ = shared.get();
   job_ = Cgroup::below_own("cicd-hook");

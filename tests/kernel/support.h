@@ -3,6 +3,8 @@
 // samples that came of it, read straight from the wire format (not through src/wire, so that the
 // two check each other).
 //
+// CICD_TEST_BACKEND=syscall|trampoline forces that kind of backend where a test asks for no other.
+//
 // Threads: one. All tests with the same options share one LiveSource, opened at the first use and
 // gone with the program.
 #pragma once
@@ -83,6 +85,16 @@ struct SeenPaths {
   cicd_sample_paths fixed;
   SeenString path, base, other, other_base;
 };
+// A name that a call was given as `raw`, relative to `base` (empty: absolute), and that leads to
+// `path`: which of the two a sample has depends on the backend.
+struct Name {
+  std::string raw;
+  std::string base;
+  std::string path;
+};
+void expect_name(const SeenString& string, const SeenString& base, const Name& name,
+                 bool is_walked);
+
 struct SeenUnix {
   cicd_sample_unix_connect fixed;
   SeenString path, base;
@@ -168,6 +180,9 @@ class HookTest : public ::testing::Test {
   // Tests that need another sensor have one of their own kind.
   virtual LiveOptions options() const { return {}; }
   LiveSource& source() { return *source_; }
+  // Whether the backend in use looks at functions of the kernel: then names come as paths and not
+  // as the caller gave them, and calls are seen that make no system call of the known ones.
+  bool at_functions(EventType type) const;
   const Cgroup& job() const { return *job_; }
   const std::string& scratch() const { return scratch_; }  // an empty directory
 

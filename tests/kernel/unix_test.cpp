@@ -10,6 +10,7 @@
 #include <cstddef>
 
 #include "support.h"
+#include "this_kernel.h"
 
 namespace cicd::test {
 
@@ -48,6 +49,10 @@ class UnixHooks : public HookTest, public ::testing::WithParamInterface<const ch
     if (IsSkipped() || HasFatalFailure()) return;
     for (const Coverage& coverage : source().coverage()) {
       if (coverage.type != EventType::kUnixSocketConnect) continue;
+      // Neither is in every kernel; the last one is.
+      if (!coverage.available && std::string_view(GetParam()) != "syscall tracepoint") {
+        GTEST_SKIP() << "optional: " << coverage.reason;
+      }
       ASSERT_TRUE(coverage.available) << coverage.reason;
       ASSERT_EQ(coverage.backend, GetParam());
     }
@@ -240,7 +245,7 @@ TEST_P(UnixDatagrams, RepeatsAreCountedNotReported) {
   const auto after = source().losses(kSlot);
   ASSERT_TRUE(after);
   EXPECT_EQ(after->repeated_sendmsg - before->repeated_sendmsg, 4u);
-  EXPECT_EQ(after->total(), before->total());
+  EXPECT_EQ(without_recursion(*after).total(), without_recursion(*before).total());
 }
 
 TEST_P(UnixDatagrams, ManyInOneCall) {
@@ -269,9 +274,11 @@ TEST_P(UnixDatagrams, ManyInOneCall) {
   EXPECT_EQ(seen[1].path.bytes, scratch() + "/none");
 }
 
-INSTANTIATE_TEST_SUITE_P(Backends, UnixHooks, ::testing::Values("cgroup", "syscall tracepoint"),
+INSTANTIATE_TEST_SUITE_P(Backends, UnixHooks,
+                         ::testing::Values("cgroup", "trampoline", "syscall tracepoint"),
                          [](const auto& test) { return std::string(test.param).substr(0, 6); });
-INSTANTIATE_TEST_SUITE_P(Backends, UnixDatagrams, ::testing::Values("cgroup", "syscall tracepoint"),
+INSTANTIATE_TEST_SUITE_P(Backends, UnixDatagrams,
+                         ::testing::Values("cgroup", "trampoline", "syscall tracepoint"),
                          [](const auto& test) { return std::string(test.param).substr(0, 6); });
 
 }  // namespace

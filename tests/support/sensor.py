@@ -17,6 +17,9 @@ import tempfile
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("CICD_BUILD_DIR", SOURCE / "build"))
 SENSOR = BUILD / "cicd-sensor"
+# The kind of backend that is forced, to test each on one kernel; none: the best.
+BACKEND_FLAGS = ["--backend", os.environ["CICD_TEST_BACKEND"]] if os.environ.get(
+    "CICD_TEST_BACKEND") else []
 
 
 class Skip(Exception):
@@ -34,8 +37,8 @@ class Run:
             # The command writes to files of its own, so that nothing it leaves can hold us up.
             with open(self.folder / "stdout", "wb") as out, open(self.folder / "stderr", "wb") as err:
                 done = subprocess.run(
-                    [str(SENSOR), "run", "--name", name, "--output", str(output), *flags, "--",
-                     *map(str, command)], stdin=stdin, stdout=out, stderr=err,
+                    [str(SENSOR), "run", "--name", name, "--output", str(output), *BACKEND_FLAGS,
+                     *flags, "--", *map(str, command)], stdin=stdin, stdout=out, stderr=err,
                     timeout=timeout_s, check=False, env={**os.environ, **(env or {})})
             self.exit_code = done.returncode
             self.stdout = (self.folder / "stdout").read_text(errors="replace")

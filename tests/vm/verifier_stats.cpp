@@ -3,7 +3,8 @@
 // with instructions and states, or why it is refused. With --log PROGRAM, the whole log of that
 // one.
 //
-// Usage: verifier_stats [--log PROGRAM] HOOKS.o
+// Usage: verifier_stats HOOKS.o HOOKS_OLD.o      (the one that the sensor takes on this kernel)
+//        verifier_stats --log PROGRAM HOOKS.o
 // Output: program, "ok" | "refused" | "absent" (this kernel has nothing to attach it to),
 // instructions, states, peak of states, text; tabs between.
 //
@@ -23,6 +24,8 @@
 #include <set>
 #include <string>
 #include <string_view>
+
+#include "kernel/hook_catalogue.h"
 
 namespace {
 
@@ -64,6 +67,17 @@ void name_new_hooks(bpf_program* program) {
   const int type = section == "cgroup/connect_unix" ? kCgroupUnixConnect : kCgroupUnixSendmsg;
   ::bpf_program__set_type(program, BPF_PROG_TYPE_CGROUP_SOCK_ADDR);
   ::bpf_program__set_expected_attach_type(program, static_cast<bpf_attach_type>(type));
+}
+
+// A program at a kernel function is told which by the loader.
+void set_function(bpf_program* program) {
+  for (const cicd::HookInfo& hook : cicd::hooks()) {
+    if (hook.program != ::bpf_program__name(program)) continue;
+    if (hook.attach != cicd::AttachKind::kTrampoline) continue;
+    for (const std::string_view function : hook.functions) {
+      if (::bpf_program__set_attach_target(program, 0, std::string(function).c_str()) == 0) return;
+    }
+  }
 }
 
 std::string last_line(const std::string& text) {
@@ -109,6 +123,7 @@ std::string load(const char* path, const std::set<std::string>& names, std::uint
     ::bpf_program__set_autoload(program, is_wanted);
     name_new_hooks(program);
     if (!is_wanted) continue;
+    set_function(program);
     std::string& log = logs[name];
     log.assign(level == kStatistics ? kLogBytes : kWholeLogBytes, '\0');
     ::bpf_program__set_log_level(program, level);
@@ -188,7 +203,12 @@ int main(int argc, char** argv) {
   ::setrlimit(RLIMIT_MEMLOCK, &unlimited);
   ::libbpf_set_print(keep_text);
   if (argc == 4 && std::string_view(argv[1]) == "--log") return print_log(argv[3], argv[2]);
-  if (argc == 2) return print_statistics(argv[1]);
-  std::fprintf(stderr, "usage: verifier_stats [--log PROGRAM] HOOKS.o\n");
+  if (argc == 3) {
+    const bool has_loop =
+        ::libbpf_probe_bpf_helper(BPF_PROG_TYPE_TRACEPOINT, BPF_FUNC_loop, nullptr) == 1;
+    return print_statistics(argv[has_loop ? 1 : 2]);
+  }
+  std::fprintf(
+      stderr, "usage: verifier_stats HOOKS.o HOOKS_OLD.o | verifier_stats --log PROGRAM HOOKS.o\n");
   return 2;
 }

@@ -38,6 +38,13 @@ test_check_names_what_is_missing() {
   expect_no_output no-such-package-2
 }
 
+test_check_of_a_group_that_make_deps_leaves_out() {
+  list 'build bash' 'cross no-such-package-1'
+  expect_code 1 deps --check build cross
+  expect_output 'Missing to build for arm64 (make build PRESET=arm64): no-such-package-1'
+  expect_output 'tools/deps build cross'
+}
+
 test_installs_what_is_missing_only() {
   list 'build bash' 'build no-such-package-1' 'lint no-such-package-2'
   record_apt
@@ -75,7 +82,7 @@ test_may_be_turned_off() {
 
 test_every_line_of_the_list_is_of_a_known_group() {
   local bad
-  bad=$(grep -vE '^(#.*|(build|run|test|lint|container) [a-z0-9.+-]+)$' "$source_root/packages.txt") || true
+  bad=$(grep -vE '^(#.*|(build|run|test|lint|vm|cross|container) [a-z0-9.+-]+)$' "$source_root/packages.txt") || true
   expect_equal "$bad" "" "lines of packages.txt"
 }
 

@@ -34,12 +34,15 @@ DoctorCheck skipped(std::string name, std::string why) {
   return {std::move(name), State::kSkipped, std::move(why), {}};
 }
 
-DoctorCheck check_btf() {
-  constexpr const char* kPath = "/sys/kernel/btf/vmlinux";
-  if (::access(kPath, R_OK) == 0) return good("type information (BTF)", kPath);
-  return finding("type information (BTF)",
-                 Error{ErrorCode::kUnsupported, 0, std::string(kPath) + " cannot be read",
-                       "use a kernel built with CONFIG_DEBUG_INFO_BTF=y"});
+DoctorCheck check_btf(const std::string& btf_path) {
+  const std::string path = btf_path.empty() ? "/sys/kernel/btf/vmlinux" : btf_path;
+  if (::access(path.c_str(), R_OK) == 0) return good("type information (BTF)", path);
+  return finding(
+      "type information (BTF)",
+      Error{ErrorCode::kUnsupported, 0, path + " cannot be read",
+            btf_path.empty() ? "use a kernel built with CONFIG_DEBUG_INFO_BTF=y, or name "
+                               "a copy of the file with --btf"
+                             : "name a file that is there"});
 }
 
 // Makes a cgroup, starts /bin/true in it, and removes it again.
@@ -81,12 +84,14 @@ void check_cgroup(DoctorReport& report, bool may_watch) {
   }
 }
 
-void check_hooks(DoctorReport& report, bool may_watch) {
+void check_hooks(DoctorReport& report, bool may_watch, const std::string& btf_path) {
   if (!may_watch) {
     report.checks.push_back(skipped("kernel programs", "not permitted to try"));
     return;
   }
-  auto source = LiveSource::open({});
+  LiveOptions options;
+  options.btf_path = btf_path;
+  auto source = LiveSource::open(options);
   if (!source) {
     report.checks.push_back(finding("kernel programs", source.error()));
     return;
@@ -121,7 +126,7 @@ bool DoctorReport::has_findings() const {
       checks, [](const DoctorCheck& check) { return check.state == State::kFinding; });
 }
 
-DoctorReport examine_machine() {
+DoctorReport examine_machine(const std::string& btf_path) {
   DoctorReport report;
   utsname kernel{};
   ::uname(&kernel);
@@ -129,14 +134,14 @@ DoctorReport examine_machine() {
   const auto allowed = check_capabilities({"doctor"});
   report.checks.push_back(allowed ? good("permission", "kernel programs may be loaded")
                                   : finding("permission", allowed.error()));
-  report.checks.push_back(check_btf());
+  report.checks.push_back(check_btf(btf_path));
   check_cgroup(report, allowed.has_value());
-  check_hooks(report, allowed.has_value());
+  check_hooks(report, allowed.has_value(), btf_path);
   return report;
 }
 
-int run_doctor(bool as_json) {
-  const DoctorReport report = examine_machine();
+int run_doctor(bool as_json, const std::string& btf_path) {
+  const DoctorReport report = examine_machine(btf_path);
   print_out(as_json ? doctor_json(report) : doctor_text(report));
   return report.has_findings() ? kExitFindings : 0;
 }

@@ -27,11 +27,12 @@ struct DoctorReport {
   bool has_findings() const;
 };
 
-DoctorReport examine_machine();
+// `btf_path`: in place of the kernel's own, when not empty.
+DoctorReport examine_machine(const std::string& btf_path);
 std::string doctor_text(const DoctorReport& report);
 std::string doctor_json(const DoctorReport& report);
 
 // Prints it; exit code 0, or 1 when there are findings.
-int run_doctor(bool as_json);
+int run_doctor(bool as_json, const std::string& btf_path);
 
 }  // namespace cicd

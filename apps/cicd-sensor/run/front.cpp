@@ -149,9 +149,11 @@ Result<void> Front::prepare() {
     print_line(text);
   }
   LiveOptions live;
+  live.btf_path = plan_.options.btf_path;
   live.strict = plan_.options.is_strict;
   live.dedup = !plan_.options.reports_repeats;
   live.tls_capture = plan_.options.captures_tls;
+  live.backend_kind = plan_.options.backend_kind;
   live.pace = pace_of(plan_.program.get());
   CICD_ASSIGN(source_, LiveSource::open(live));
   CICD_TRY(source_->start_job_hooks());

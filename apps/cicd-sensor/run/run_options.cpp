@@ -49,9 +49,11 @@ Result<RunOptions> read_run_options(const CommandLine& line) {
   options.is_monitor_mode = line.has("monitor-mode");
   options.record_path = line.value("record");
   options.user = line.value("user");
+  options.btf_path = line.value("btf");
   options.is_strict = line.has("strict");
   options.reports_repeats = line.has("no-dedup");
   options.captures_tls = line.has("tls-capture");
+  options.backend_kind = line.value("backend");
   options.command = line.command_to_run;
   return options;
 }

@@ -31,7 +31,9 @@ struct RunOptions {
   std::string user;         // empty: the invoking user
   bool is_quiet = false;
   bool reports_repeats = false;  // of opens
-  bool is_strict = false;  // 32-bit system calls too
+  std::string btf_path;          // empty: the kernel's own
+  std::string backend_kind;      // of LiveOptions; empty: the best
+  bool is_strict = false;        // 32-bit system calls too
   bool captures_tls = false;
   std::vector<std::string> command;
   std::vector<std::string> arguments;  // all of the command line, as given

@@ -2,13 +2,12 @@
 // Who did it and why a rule fired: the chain of processes, the condition with what the event had,
 // and the drawer that shows one event or process.
 
-// The chain of a process, one link a line, oldest first; `from` leaves out the links before it.
-function chainList(process, from = 0) {
-  const chain = chainOf(process);
+// The chain of a process, one link a line, oldest first.
+function chainList(process) {
   const list = el('ol.chain');
-  chain.slice(from).forEach((link, i) => {
-    const entry = el('li', button('link', () => openTree(link), programName(link)),
-      el('code', args(P.image[link])), el('span.note', ` pid ${P.pid[link]}`));
+  middleOut(chainOf(process)).forEach((link, i) => {
+    const entry = link ? el('li', button('link', () => openTree(link), programName(link)),
+      el('code', args(P.image[link])), el('span.note', ` pid ${P.pid[link]}`)) : el('li', '...');
     entry.style.setProperty('--level', Math.min(i, 12));
     list.append(entry);
   });
@@ -17,7 +16,7 @@ function chainList(process, from = 0) {
 
 // "bash → pip → sh → curl" in one line; `from` leaves out the programs before it.
 function chainLine(process, from = 0) {
-  const words = chainWords(process).slice(from);
+  const words = middleOut(programsOf(process).slice(from)).map(link => link ? programName(link) : '...');
   if (!words.length) words.push(programName(process));
   const line = el('span.chainline');
   words.forEach((word, i) => add(line, i > 0 && el('span.arrow', ' → '),
@@ -49,7 +48,7 @@ function valuesOf(event) {
   fields.push(['process.exec_path', string(D.images.path[image])]);
   fields.push(['process.argv', lastPart(string(D.images.path[image])) + args(image)]);
   if (ancestors.length) {
-    fields.push(['process.ancestors', ancestors.map(link => string(D.images.path[P.image[link]])).join('  ←  ')]);
+    fields.push(['process.ancestors', ancestors.slice(0, 64).map(link => string(D.images.path[P.image[link]])).join('  ←  ')]);
   }
   return fields;
 }

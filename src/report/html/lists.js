@@ -62,6 +62,7 @@ class VirtualList {
   drawRow(row, index) {
     if (row.dataset.index !== String(index)) {
       row.dataset.index = String(index);
+      attributes(row, {'aria-posinset': String(index + 1), 'aria-setsize': String(this.count)});
       row.id = `${this.options.label.replace(/\W/g, '')}-${index}`;
       row.style.transform = `translateY(${index * this.options.rowHeight}px)`;
       if (!this.options.reuses) {
@@ -111,15 +112,18 @@ class VirtualList {
   }
 }
 
+// What a job can make long has an end: a page of a million elements answers nothing.
+const MOST_ITEMS = 2000;
+
 // A list of ours that starts short: the first `shown` items and a button for the others.
-function shortList(items, shown, make, what) {
-  const list = el('ul.plain', items.slice(0, shown).map(item => el('li', make(item))));
+function shortList(items, shown, make, what, kind = 'ul.plain') {
+  const list = el(kind, items.slice(0, shown).map(item => el('li', make(item))));
   if (items.length <= shown) return list;
   const more = el('li.more');
   const open = button('link', () => {
     more.remove();
-    list.append(...items.slice(shown, 2000).map(item => el('li', make(item))));
-    if (items.length > 2000) list.append(el('li.note', `and ${number(items.length - 2000)} more in events.jsonl`));
+    list.append(...items.slice(shown, MOST_ITEMS).map(item => el('li', make(item))));
+    if (items.length > MOST_ITEMS) list.append(el('li.note', `and ${number(items.length - MOST_ITEMS)} more in events.jsonl`));
   }, `show ${number(items.length - shown)} more ${what}`);
   more.append(open);
   list.append(more);

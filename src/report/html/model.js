@@ -119,7 +119,13 @@ function chainOf(process) {
 }
 // The same without those that only forked: they are what their parent is.
 const programsOf = process => chainOf(process).filter(link => P.image[link] !== P.image[P.parent[link]]);
-const chainWords = process => programsOf(process).map(programName);
+const chainWords = process => middleOut(programsOf(process)).map(link => link ? programName(link) : '...');
+
+// A chain can be as long as a job likes to fork: its middle is left out, and 0 stands for it.
+function middleOut(chain) {
+  const head = 4, tail = 20;
+  return chain.length > head + tail + 1 ? [...chain.slice(0, head), 0, ...chain.slice(-tail)] : chain;
+}
 
 const isAnswer = event => string(E.detail[event]).includes(' = ');
 

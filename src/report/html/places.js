@@ -87,8 +87,8 @@ const isAlarming = place => [...place.rules].some(rule => D.rules[rule].action !
 
 function placeNode(place) {
   const counts = [];
-  if (place.connects) counts.push(plural(place.connects, 'connect'));
-  if (place.asked && !place.connects) counts.push(`asked for ${plural(place.asked, 'time')}, no connect`);
+  if (place.connects) counts.push(plural(place.connects, 'connection'));
+  if (place.asked && !place.connects) counts.push(`asked ${plural(place.asked, 'time')}, no connection`);
   const addresses = [...place.addresses].sort((a, b) => b[1] - a[1]);
   const node = el('div.place' + (isAlarming(place) ? '.alarming' : ''),
     el('div.place-head', isAlarming(place) ? icon('alert') : icon('net'),

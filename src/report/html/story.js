@@ -107,7 +107,7 @@ function stepNode(step, from) {
   }, 'Why');
   toggle.setAttribute('aria-expanded', 'false');
   const again = step.again.length ? againNode(step.again) : null;
-  return el('li.step.' + severity(step.rules),
+  return el('div.step.' + severity(step.rules),
     el('div.when', offset(timeOf(step.event))),
     el('div.act', el('div.what', who, ` ${verb} `, attributes(button('thing', () => openEvent(step.event), what), {title: plain(what)})), again,
       el('ul.chips', chips, el('li', toggle)), why));
@@ -121,13 +121,14 @@ function againNode(events) {
 
 function branchNode(steps) {
   const common = commonChain(steps);
-  const who = el('ol.crumbs', common.map((process, i) => {
-    const link = el('li', button('link', () => openProcess(process), el('b', programName(process)), el('span', args(P.image[process]))));
+  const who = el('ol.crumbs', middleOut(common).map((process, i) => {
+    const link = el('li', process ? button('link', () => openProcess(process), el('b', programName(process)),
+      el('span', args(P.image[process]))) : '...');
     link.style.setProperty('--level', Math.min(i, 6));
     return link;
   }));
   const head = el('header', el('span.label', 'Who'), who);
-  return el('article.branch', head, el('ol.steps', steps.map(step => stepNode(step, common.length))));
+  return el('article.branch', head, shortList(steps, 40, step => stepNode(step, common.length), 'acts', 'ol.steps'));
 }
 
 function whatHappened() {
@@ -140,16 +141,17 @@ function whatHappened() {
       ? 'Rules fired, but their events are not in this page.'
       : D.ruleSets.length ? 'Nothing that a rule calls suspicious.' : 'No rules were given, so nothing was judged.'));
   }
-  for (const steps of branchesOf(stepsOf(serious))) node.append(branchNode(steps));
+  const branches = branchesOf(stepsOf(serious));
+  if (branches.length) node.append(shortList(branches, 20, branchNode, 'branches of the job'));
   if (collected.length) {
     const steps = stepsOf(collected);
     const hits = D.rules.filter(rule => rule.action === 'collect').reduce((sum, rule) => sum + rule.hits, 0);
     node.append(el('details.noted', el('summary', `${plural(hits, 'hit')} noted without alarm`),
-      branchesOf(steps).map(branchNode)));
+      shortList(branchesOf(steps), 20, branchNode, 'branches of the job')));
   }
   const beyond = D.rules.filter(rule => rule.hits > (A.eventsOf.get(D.rules.indexOf(rule)) || []).length);
   if (beyond.length) {
-    node.append(el('p.note', 'Not each hit is shown: ', beyond.map((rule, i) =>
+    node.append(el('p.note', 'Not each hit is shown: ', beyond.slice(0, 20).map((rule, i) =>
       `${i ? ', ' : ''}${rule.id} had ${number(rule.hits)} (at most ${number(rule.most)} become alerts)`)));
   }
   return node;

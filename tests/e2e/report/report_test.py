@@ -13,7 +13,7 @@ import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "support"))
 from browser import Browser, chromium  # noqa: E402
-from sensor import SENSOR, Run, Skip, run_tests  # noqa: E402
+from sensor import BUILD, SENSOR, Run, Skip, run_tests  # noqa: E402
 
 # Each would do something, were it taken for markup, script, an escape sequence or layout.
 HOSTILE = [b"</script><script>document.title='owned'</script>", b"<img src=x onerror=alert(1)>",
@@ -59,6 +59,11 @@ rule_sets:
         event_type: network_connect
         condition: remote_port == 9
         action: collect
+      - rule_id: lists
+        rule_name: Lists the root
+        event_type: process_exec
+        condition: process.exec_path.endsWith("/ls")
+        action: detect
 """
 
 MANY = r"""
@@ -72,14 +77,17 @@ for i in range(200000):
 """
 
 
+PLACE = tempfile.TemporaryDirectory(prefix="cicd-report-")
+RULES_FILE = pathlib.Path(PLACE.name) / "rules.yaml"
+RULES_FILE.write_text(RULES)
+
+
 def hostile_run():
     with tempfile.TemporaryDirectory(prefix="cicd-report-") as folder:
-        rules = pathlib.Path(folder) / "rules.yaml"
-        rules.write_text(RULES)
         work = pathlib.Path(folder) / "work"
         work.mkdir()
         return Run(["/usr/bin/python3", "-c", HOSTILE_JOB, work, *(name.hex() for name in HOSTILE)],
-                   flags=["--rules", str(rules), "--baseline", "off"], name="<b>job</b> \u202e name")
+                   flags=["--rules", str(RULES_FILE), "--baseline", "off"], name="<b>job</b> \u202e name")
 
 
 RUN = hostile_run()
@@ -328,14 +336,100 @@ def test_replay_makes_the_same_page():
         assert "/etc/hostname" in words, words
 
 
+def made_by_ctl(folder, *flags):
+    return subprocess.run([str(BUILD / "cicd-sensorctl"), "report", "html", *flags, str(folder)],
+                          check=False, capture_output=True, timeout=60)
+
+
+# What must be the same in a page that was made from the rows.
+FACTS = """(() => { const data = JSON.parse(document.getElementById('data').textContent);
+  const tree = [...document.querySelectorAll('#tree .row:not([hidden])')].map(row =>
+      row.getAttribute('aria-level') + row.querySelector('.name').textContent + row.querySelector('.pid').textContent);
+  return {result: data.result, events: data.events.type, alerts: data.alerts, values: data.values, tree,
+          said: document.querySelector('.said').textContent, went: document.getElementById('went').innerText,
+          happened: document.getElementById('happened').innerText.replace(/[+]\\S+ s/g, '')}; })()"""
+
+
+def test_ctl_makes_the_page_from_the_rows():
+    with tempfile.TemporaryDirectory(prefix="cicd-report-") as folder:
+        # Names that are no text cannot come back from the rows: a job without them.
+        job = "cat /etc/hostname; (exec true x y); sh -c 'ls / >/dev/null; exec true z'"
+        with Run(["/bin/sh", "-c", job], flags=["--rules", str(RULES_FILE)]) as run:
+            output = run.events_path.parent
+            made = pathlib.Path(folder) / "made.html"
+            done = made_by_ctl(output, "--output-file", str(made))
+            assert done.returncode == 0, done.stderr
+            first, second = opened(output / "report.html"), opened(made)
+            is_quiet(second)
+            wanted, got = first.evaluate(FACTS), second.evaluate(FACTS)
+            for name, value in wanted.items():
+                assert got[name] == value, f"{name}: {got[name]} instead of {value}"
+            assert "Lists the root" in wanted["happened"], wanted["happened"]
+            on_stdout = made_by_ctl(output)
+            assert on_stdout.stdout == made.read_bytes(), "standard output has another page"
+
+
+def test_ctl_says_what_is_wrong_with_a_folder():
+    with tempfile.TemporaryDirectory(prefix="cicd-report-") as folder:
+        done = made_by_ctl(folder)
+        assert done.returncode == 1 and b"no summary.json" in done.stderr, done.stderr
+        (pathlib.Path(folder) / "summary.json").write_text("{}")
+        done = made_by_ctl(folder)
+        assert done.returncode == 1 and b"no summary of cicd-sensor" in done.stderr, done.stderr
+        assert not done.stdout, "a page of nothing"
+        assert made_by_ctl(folder, "--colour").returncode == 2
+
+
+def test_ctl_leaves_out_damaged_rows_and_says_so():
+    with Run(["/bin/true"]) as run:
+        with open(run.events_path, "a", encoding="utf-8") as rows:
+            rows.write('{"event":\n[1]\n{"event":{"type":"x","process":{}}}\n{"event":{"type":"file_open","process":'
+                       '{"pid":"x","argv":[1],"ancestors":[1,{}]},"file_open":7,"tags":[1]}}\n')
+        done = made_by_ctl(run.events_path.parent)
+        assert done.returncode == 1 and b"could not be read: 3" in done.stderr, done.stderr
+        assert done.stdout.endswith(b"</html>\n"), done.stdout[-100:]
+
+
 def test_no_page_when_it_is_not_wanted():
     with Run(["/bin/true"], flags=["--report", "json"]) as run:
         assert "report.html" not in run.files, run.files
+        output = run.events_path.parent
+        (output / "report.html").write_text("of an earlier run")
+        subprocess.run([str(SENSOR), "run", "--quiet", "--report", "json", "--output", str(output), "--",
+                        "/bin/true"], check=True, timeout=60)
+        assert not (output / "report.html").exists(), "the page of an earlier run is still there"
+
+
+DEEP = """
+import os
+for level in range(400):
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+        os._exit(0)
+for name in range(300):
+    os.close(os.open(f"/dev/shm/cicd-owned-{os.getpid()}-{name}", os.O_WRONLY | os.O_CREAT))
+    os.unlink(f"/dev/shm/cicd-owned-{os.getpid()}-{name}")
+os.execv("/bin/ls", ["ls", "/"])
+"""
+
+
+def test_a_deep_chain_does_not_flood_the_page():
+    with Run(["/usr/bin/python3", "-c", DEEP], flags=["--rules", str(RULES_FILE)]) as run:
+        page = opened(run.events_path.parent / "report.html")
+        is_quiet(page)
+        assert page.evaluate("document.getElementById('tree').querySelector('.count').textContent") == "401"
+        elements = page.evaluate("document.querySelectorAll('#app *').length")
+        assert elements < 5000, f"{elements} elements"
+        page.evaluate("document.querySelector('.touched .thing').click()")
+        links = page.evaluate("document.querySelectorAll('.drawer .chain li').length")
+        assert links == 25, f"{links} links of the chain"
 
 
 try:
     run_tests(globals())
 finally:
     RUN.close()
+    PLACE.cleanup()
     if BROWSER:
         BROWSER.close()
