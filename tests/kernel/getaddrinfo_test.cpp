@@ -162,8 +162,7 @@ TEST_F(ResolverHooks, ACopyOfTheLibraryInAChroot) {
   EXPECT_EQ(status_, 0);
   ASSERT_EQ(samples.of(CICD_SAMPLE_LIBRARY).size(), 1u);
   const auto library = samples.of(CICD_SAMPLE_LIBRARY)[0];
-  EXPECT_EQ(library.strings<cicd_sample_library>({&cicd_sample_library::path})[0].path(),
-            kLibrary);
+  EXPECT_EQ(library.strings<cicd_sample_library>({&cicd_sample_library::path})[0].path(), kLibrary);
   EXPECT_EQ(count_of(names(samples), "127.0.0.79"), 2u) << "getaddrinfo and gethostbyname";
   EXPECT_EQ(without_recursion(*source().losses(kSlot)).total(), 0u);
 }
