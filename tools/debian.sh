@@ -1,9 +1,9 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
-# What fetch and image share: the cache folder, and an apt state of our own in it, so that packages
-# of other suites can be had without the machine's own lists being touched.
+# Debian packages that are unpacked and never installed (tests/vm, tools/sysroot): the cache folder,
+# and an apt state of our own in it, so that packages of other suites and architectures can be had
+# without the machine's own lists being touched.
 
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${CICD_VM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/cicd-sensor-vm}
 suites=(bullseye bookworm bookworm-backports trixie sid)
 arch=amd64 # of the packages that are fetched; use_arch changes it
