@@ -8,7 +8,7 @@
 // Output: program, "ok" | "refused" | "absent" (this kernel has nothing to attach it to),
 // instructions, states, peak of states, text; tabs between.
 //
-// Nothing is attached. All programs are loaded at once, and again without the one that is refused,
+// Nothing is attached. All programs are loaded at once, and those behind one that is refused again,
 // until the rest loads: libbpf reads the types of the whole kernel for each load. Threads: one.
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
@@ -185,6 +185,12 @@ int print_statistics(const char* path) {
   while (!rest.empty()) {
     const std::string refused = load(path, rest, kStatistics, logs);
     if (refused.empty()) break;
+    // Those that came before it are loaded and measured.
+    std::erase_if(rest, [&](const std::string& name) {
+      const Statistics each = parse(logs[name], name != refused);
+      if (each.outcome == "ok") seen[name] = each;
+      return each.outcome == "ok";
+    });
     seen[refused] = refusal(path, refused);
     rest.erase(refused);
   }
