@@ -30,6 +30,7 @@ class Outcome:
             command = [ACTS, "all", world.folder, world.port, *ids]
             with Run(command, ["--report", "json"], stdin=stdin) as run:
                 self.exit_code, self.stderr = run.exit_code, run.stderr
+                assert run.summary, f"no summary, exit code {run.exit_code}: {run.stderr[-2000:]}"
                 self.codes = dict(line.split() for line in run.stdout.splitlines())
                 self.losses = run.losses()
                 self.loss_reasons = {each["reason"] for each in run.summary.get("losses", [])}
