@@ -201,11 +201,12 @@ static __always_inline void append_user_string(struct cicd_scratch *scratch, con
   scratch->start = position;
   scratch->flags = 0;
   if (position <= CICD_SCRATCH_BYTES - CICD_PATH_MAX) {
+    /* Of an empty string older kernels give 0, newer ones 1. */
     long length = bpf_probe_read_user_str(scratch->data + position, CICD_PATH_MAX, from);
     char next = 0;
     if (length == CICD_PATH_MAX) bpf_probe_read_user(&next, 1, from + CICD_PATH_MAX - 1);
     if (length > 0) scratch->position = position + length - 1;
-    if (length <= 0) scratch->flags = CICD_STRING_FAULT;
+    if (length < 0) scratch->flags = CICD_STRING_FAULT;
     if (next) scratch->flags = CICD_STRING_TRUNCATED;
   }
   finish_string(scratch, string);

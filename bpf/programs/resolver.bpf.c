@@ -112,7 +112,7 @@ static __always_inline void read_hostent(struct cicd_sample_getaddrinfo *sample,
 static __always_inline void emit(struct scratch *scratch, __u32 slot, __u64 name) {
   struct cicd_sample_getaddrinfo *sample = &scratch->sample;
   long length = bpf_probe_read_user_str(scratch->name, CICD_NAME_MAX, (void *)name);
-  if (length <= 0) sample->name.flags = CICD_STRING_FAULT;
+  if (length < 0) sample->name.flags = CICD_STRING_FAULT;
   if (length == CICD_NAME_MAX) {
     char next = 0;
     bpf_probe_read_user(&next, 1, (void *)(name + CICD_NAME_MAX - 1));
