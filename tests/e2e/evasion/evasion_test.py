@@ -129,6 +129,20 @@ def test_strict_sees_32_bit_calls():
 
 
 RELEASE = tuple(int(number) for number in re.findall(r"\d+", platform.release())[:2])
+def test_each_open_of_a_race_has_a_row():
+    """In the run of all, repeats are counted together; here each open has to be there."""
+    with World(["fd-swap-race"]) as world:
+        command = [ACTS, "all", world.folder, world.port, "fd-swap-race"]
+        with Run(command, ["--report", "json", "--no-dedup"]) as run:
+            assert run.stdout.split() == ["fd-swap-race", "0"], run.stderr
+            folder = world.folder / "fd-swap-race"
+            names = (f"{folder}/secret", f"{folder}/sub")
+            rows = [event for event in run.events()
+                    if event.get("file_open", {}).get("path") in names]
+            opened = int((folder / "opened").read_text())
+            assert len(rows) >= opened > 0, f"{len(rows)} rows of {opened} opens"
+
+
 OUTCOME = Outcome()
 tests = {name: function for name, function in globals().items() if name.startswith("test_")}
 tests |= {f"test_{case.id}": lambda case=case: check(case) for case in CASES}
