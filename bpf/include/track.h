@@ -29,9 +29,10 @@ static __always_inline __u32 slot_of_current(void) {
   return slot_of_escaped(bpf_get_current_pid_tgid() >> 32);
 }
 
-static __always_inline void member_put(struct task_struct *task, __u32 slot, __u64 cgroup_id) {
+static __always_inline void member_put(struct task_struct *task, __u32 slot, __u64 cgroup_id,
+                                       __u32 exec_id) {
   __u32 tgid = BPF_CORE_READ(task, tgid);
-  struct cicd_member member = {.cgroup_id = cgroup_id, .slot = slot};
+  struct cicd_member member = {.cgroup_id = cgroup_id, .slot = slot, .exec_id = exec_id};
   member.start_time_ns = BPF_CORE_READ(task, group_leader, start_boottime);
   if (!bpf_map_update_elem(&members, &tgid, &member, BPF_ANY)) return;
   count_loss(slot, CICD_LOSS_MEMBERS_FULL);

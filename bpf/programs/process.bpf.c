@@ -1,10 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // Processes of jobs: fork (new processes, not threads), exec, exit of the last thread.
+//
+// Since Linux 7.0 a program at a tracepoint can be preempted, and the kernel skips it for whatever
+// happens on that CPU until it goes on. So there each event has a second program (`..._again`),
+// which looks whether the first one has told the event and does it otherwise; which of the two
+// comes first does not matter. The map `members` tells: a process that was made, the last exec
+// told, a process that is gone.
 #include "kernel_types.h"
 
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
+
+/* Of process_exec and process_exec_again. */
+#define CICD_SCRATCH_USERS 2
 
 #include "emit.h"
 #include "path.h"
@@ -12,11 +21,11 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/*
- * Since 6.16 the tracepoint says itself whether this is the last thread. Set by the loader, which
- * finds it by its section.
- */
-SEC(".rodata.process") const volatile bool exit_has_group_dead = false;
+/* Set by the loader, which finds them by their section. */
+SEC(".rodata.process") const volatile struct {
+  bool exit_has_group_dead; /* since 6.16 the tracepoint says whether this is the last thread */
+  bool has_second_programs;
+} kernel_facts = {};
 
 #define SIGNAL_GROUP_EXIT 0x00000004
 
@@ -44,8 +53,23 @@ static __always_inline void emit_fork(struct task_struct *parent, struct task_st
   emit_control(&sample, sizeof(sample), slot, CICD_SAMPLE_FORK);
 }
 
-SEC("tp_btf/sched_process_fork")
-int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child) {
+/* Processes that `members` has no room for are told by the first program only. */
+static __always_inline bool members_are_complete(void) {
+  struct cicd_shared *memory = shared_memory();
+  return memory && !memory->members_missing;
+}
+
+static __always_inline bool fork_was_told(struct task_struct *child, __u32 child_tracked) {
+  __u32 tgid = child->tgid;
+  if (child->pid != child->tgid) {
+    return child_tracked || bpf_map_lookup_elem(&escaped, &tgid);
+  }
+  struct cicd_member *member = bpf_map_lookup_elem(&members, &tgid);
+  return member && member->start_time_ns == BPF_CORE_READ(child, start_boottime);
+}
+
+static __always_inline void process_made(struct task_struct *parent, struct task_struct *child,
+                                         bool is_second) {
   __u64 parent_cgroup = bpf_get_current_cgroup_id();
   __u64 child_cgroup = child->cgroups->dfl_cgrp->kn->id;
   __u32 parent_tracked = slot_of_cgroup(parent_cgroup);
@@ -54,16 +78,29 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
   __u32 parent_slot = parent_tracked;
   if (!parent_slot) parent_slot = slot_of_escaped(bpf_get_current_pid_tgid() >> 32);
   __u32 slot = child_tracked ? child_tracked : parent_slot;
-  if (!slot) return 0;
+  if (!slot) return;
+  if (is_second && !members_are_complete()) return;
+  if (kernel_facts.has_second_programs && fork_was_told(child, child_tracked)) return;
 
   __u32 tgid = child->tgid;
   bool process = child->pid == child->tgid;
-  if (process) member_put(child, slot, child_cgroup);
+  if (process) member_put(child, slot, child_cgroup, 0);
   if (!child_tracked) escaped_put(tgid, slot);
   if (process) emit_fork(parent, child, slot, parent_cgroup);
   if (parent_tracked && child_tracked != parent_tracked) {
     emit_clone_escape(child, parent_tracked, parent_cgroup, child_cgroup);
   }
+}
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child) {
+  process_made(parent, child, false);
+  return 0;
+}
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(process_fork_again, struct task_struct *parent, struct task_struct *child) {
+  process_made(parent, child, true);
   return 0;
 }
 
@@ -115,23 +152,34 @@ static __always_inline void append_program(struct cicd_scratch *scratch,
   if (sample->exec_path.flags & CICD_STRING_MEMFD) sample->header.flags |= CICD_EXEC_MEMFD;
 }
 
-SEC("tp_btf/sched_process_exec")
-int BPF_PROG(process_exec, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm) {
+/* False when this exec was told already, or is nobody's. */
+static __always_inline bool take_exec(struct task_struct *task, __u32 *slot, bool is_second) {
   __u32 tgid = bpf_get_current_pid_tgid() >> 32;
   __u64 cgroup_id = bpf_get_current_cgroup_id();
-  __u32 slot = slot_of_current();
+  __u32 exec_id = BPF_CORE_READ(task, self_exec_id);
+  *slot = slot_of_current();
   struct cicd_member *member = bpf_map_lookup_elem(&members, &tgid);
-  if (!slot) {
-    if (!member) return 0;
-    /* Being moved out of the job right now: cgroup_attach_task comes after the move. */
-    slot = member->slot;
-  } else if (!member) {
-    member_put(task, slot, cgroup_id);
+  if (!*slot && !member) return false;
+  if (is_second && !members_are_complete()) return false;
+  if (!member) {
+    member_put(task, *slot, cgroup_id, exec_id);
+    return true;
   }
-  struct cicd_scratch *scratch = scratch_memory();
+  if (kernel_facts.has_second_programs && member->exec_id == exec_id) return false;
+  member->exec_id = exec_id;
+  /* Being moved out of the job right now: cgroup_attach_task comes after the move. */
+  if (!*slot) *slot = member->slot;
+  return true;
+}
+
+static __always_inline void program_started(struct task_struct *task, pid_t old_pid,
+                                            struct linux_binprm *bprm, bool is_second) {
+  __u32 slot;
+  if (!take_exec(task, &slot, is_second)) return;
+  struct cicd_scratch *scratch = scratch_of(is_second);
   if (!scratch) {
     count_loss(slot, CICD_LOSS_SCRATCH);
-    return 0;
+    return;
   }
   struct cicd_sample_exec *sample = (void *)scratch->data;
   __builtin_memset(sample, 0, sizeof(*sample));
@@ -154,31 +202,44 @@ int BPF_PROG(process_exec, struct task_struct *task, pid_t old_pid, struct linux
   __u32 size = scratch->position;
   if (size > CICD_SCRATCH_BYTES) {
     count_loss(slot, CICD_LOSS_SCRATCH);
-    return 0;
+    return;
   }
   sample->header.size = size;
   emit_control(sample, size, slot, CICD_SAMPLE_EXEC);
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(process_exec, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm) {
+  program_started(task, old_pid, bprm, false);
   return 0;
 }
 
-SEC("tp_btf/sched_process_exit")
-int process_exit(__u64 *ctx) {
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(process_exec_again, struct task_struct *task, pid_t old_pid,
+             struct linux_binprm *bprm) {
+  program_started(task, old_pid, bprm, true);
+  return 0;
+}
+
+static __always_inline void process_ended(const __u64 *ctx, bool is_second) {
   struct task_struct *task = (void *)ctx[0];
-  if (exit_has_group_dead) {
-    if (!(ctx[1] & 1)) return 0;
+  if (kernel_facts.exit_has_group_dead) {
+    if (!(ctx[1] & 1)) return;
   } else if (BPF_CORE_READ(task, signal, live.counter) != 0) {
-    return 0;
+    return;
   }
   __u32 slot = slot_of_current();
   __u32 tgid = bpf_get_current_pid_tgid() >> 32;
   struct cicd_member *member = bpf_map_lookup_elem(&members, &tgid);
   if (!slot && member) slot = member->slot;
-  if (!slot) return 0;
+  if (!slot) return;
   bool removed = bpf_map_delete_elem(&members, &tgid) == 0;
-  if (!exit_has_group_dead && !removed) {
-    /* Two last threads can both find `live` at zero; only one of them removes the member. */
-    struct cicd_shared *memory = shared_memory();
-    if (!memory || !memory->members_missing) return 0;
+  if (!removed && (!kernel_facts.exit_has_group_dead || kernel_facts.has_second_programs)) {
+    /*
+     * Two last threads can both find `live` at zero, and two programs come for one: only one
+     * removes the member.
+     */
+    if (is_second || members_are_complete()) return;
   }
   escaped_drop(tgid);
 
@@ -191,5 +252,16 @@ int process_exit(__u64 *ctx) {
     sample.status = BPF_CORE_READ(task, group_leader, exit_code);
   }
   emit_control(&sample, sizeof(sample), slot, CICD_SAMPLE_EXIT);
+}
+
+SEC("tp_btf/sched_process_exit")
+int process_exit(__u64 *ctx) {
+  process_ended(ctx, false);
+  return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int process_exit_again(__u64 *ctx) {
+  process_ended(ctx, true);
   return 0;
 }

@@ -32,7 +32,7 @@ struct cicd_member {
   __u64 cgroup_id;     /* v2 cgroup the process was in when it was seen last */
   __u64 start_time_ns; /* boot time, of its leader; 0: there before the job was watched */
   __u32 slot;
-  __u32 pad0;
+  __u32 exec_id; /* self_exec_id of the last exec that was told; 0: none yet */
 };
 CICD_STATIC_ASSERT(sizeof(struct cicd_member) == 24, "wire: member");
 

@@ -121,6 +121,10 @@ constexpr HookInfo at_optional(std::string_view program, HookFamily family, std:
   return {program, family, kTrampoline, loss, {}, 0, {}, functions, true};
 }
 
+constexpr HookInfo second_of(std::string_view first, std::string_view program) {
+  return {program, HookFamily::kProcess, kTracing, first, {}, 0, {}, {}, false, first};
+}
+
 // Not on kernels without modules.
 constexpr HookInfo at_module(std::string_view program, std::span<const std::string_view> functions,
                              bool is_optional) {
@@ -132,6 +136,9 @@ constexpr HookInfo kHooks[] = {
     {"process_fork", HookFamily::kProcess, kTracing, "process_fork"},
     {"process_exec", HookFamily::kProcess, kTracing, "process_exec"},
     {"process_exit", HookFamily::kProcess, kTracing, "process_exit"},
+    second_of("process_fork", "process_fork_again"),
+    second_of("process_exec", "process_exec_again"),
+    second_of("process_exit", "process_exit_again"),
     {"cgroup_made", HookFamily::kCgroup, kTracing, "cgroup"},
     {"cgroup_removed", HookFamily::kCgroup, kTracing, "cgroup"},
     {"cgroup_attached", HookFamily::kCgroup, kTracing, "cgroup"},

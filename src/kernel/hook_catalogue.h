@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "event/event_type.h"
+#include "kernel/kernel_release.h"
 
 namespace cicd {
 
@@ -63,8 +64,13 @@ struct HookInfo {
   // Others: functions of the kernel of which it needs one.
   std::span<const std::string_view> functions = {};
   bool is_optional = false;  // without such a function nothing is missed
+  // Does the work of this program when the kernel skips it (bpf/programs/process.bpf.c). Only for
+  // kernels that preempt programs at tracepoints.
+  std::string_view second_of = {};
 };
 std::span<const HookInfo> hooks();
+// Since this release programs at tracepoints can be preempted, and are skipped meanwhile.
+inline constexpr KernelRelease kPreemptsTracepoints{7, 0};
 
 // What `--backend` can force. A type that has no backend of the forced kind keeps its best one.
 enum class BackendKind : std::uint8_t { kAny, kSyscall, kTrampoline };

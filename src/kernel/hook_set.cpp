@@ -279,6 +279,7 @@ HookSet::Names HookSet::programs_in_use() const {
 }
 
 bool HookSet::is_wanted(const HookInfo& hook) const {
+  if (!hook.second_of.empty() && running_kernel() < kPreemptsTracepoints) return false;
   return hook.family != HookFamily::kStrict && (hook.family != HookFamily::kTls || tls_capture_);
 }
 

@@ -48,7 +48,7 @@ void name_cgroup_hook(bpf_program* program) {
 // Maps that user space has business with; the others live as long as the programs that use them.
 constexpr std::string_view kOurMaps[] = {"control_ring", "bulk_ring", "escaped", "known_libraries",
                                          "loss",         "members",   "shared",  "tracked_cgroups"};
-// process.bpf.c has its one constant in there.
+// The constants of process.bpf.c (kernel_facts): two bools.
 constexpr std::string_view kExitConstants = ".rodata.process";
 
 // Which of the two objects this kernel gets (bpf/include/path.h).
@@ -93,8 +93,9 @@ struct ProgramSet::Loader {
       if (name == kExitConstants) {
         std::size_t size = 0;
         void* value = const_cast<void*>(::bpf_map__initial_value(map, &size));
-        if (value == nullptr || size < 1) return fail(ErrorCode::kInternal, "no constants");
-        *static_cast<bool*>(value) = running_kernel() >= kGroupDeadSince;
+        if (value == nullptr || size < 2) return fail(ErrorCode::kInternal, "no constants");
+        static_cast<bool*>(value)[0] = running_kernel() >= kGroupDeadSince;
+        static_cast<bool*>(value)[1] = running_kernel() >= kPreemptsTracepoints;
       }
     }
     const auto set_size = [&](const char* name, std::size_t bytes) {
