@@ -21,11 +21,13 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* Set by the loader, which finds them by their section. */
-SEC(".rodata.process") const volatile struct {
-  bool exit_has_group_dead; /* since 6.16 the tracepoint says whether this is the last thread */
-  bool has_second_programs;
-} kernel_facts = {};
+/* libbpf fills it in, and the verifier takes it for the constant it is. */
+extern int LINUX_KERNEL_VERSION __kconfig;
+#define KERNEL(major, minor) (((major) << 16) + ((minor) << 8))
+/* Since then the tracepoint says whether this is the last thread. */
+#define EXIT_HAS_GROUP_DEAD (LINUX_KERNEL_VERSION >= KERNEL(6, 16))
+/* What hook_catalogue.h calls kPreemptsTracepoints. */
+#define HAS_SECOND_PROGRAMS (LINUX_KERNEL_VERSION >= KERNEL(7, 0))
 
 #define SIGNAL_GROUP_EXIT 0x00000004
 
@@ -80,7 +82,7 @@ static __always_inline void process_made(struct task_struct *parent, struct task
   __u32 slot = child_tracked ? child_tracked : parent_slot;
   if (!slot) return;
   if (is_second && !members_are_complete()) return;
-  if (kernel_facts.has_second_programs && fork_was_told(child, child_tracked)) return;
+  if (HAS_SECOND_PROGRAMS && fork_was_told(child, child_tracked)) return;
 
   __u32 tgid = child->tgid;
   bool process = child->pid == child->tgid;
@@ -165,7 +167,7 @@ static __always_inline bool take_exec(struct task_struct *task, __u32 *slot, boo
     member_put(task, *slot, cgroup_id, exec_id);
     return true;
   }
-  if (kernel_facts.has_second_programs && member->exec_id == exec_id) return false;
+  if (HAS_SECOND_PROGRAMS && member->exec_id == exec_id) return false;
   member->exec_id = exec_id;
   /* Being moved out of the job right now: cgroup_attach_task comes after the move. */
   if (!*slot) *slot = member->slot;
@@ -223,7 +225,7 @@ int BPF_PROG(process_exec_again, struct task_struct *task, pid_t old_pid,
 
 static __always_inline void process_ended(const __u64 *ctx, bool is_second) {
   struct task_struct *task = (void *)ctx[0];
-  if (kernel_facts.exit_has_group_dead) {
+  if (EXIT_HAS_GROUP_DEAD) {
     if (!(ctx[1] & 1)) return;
   } else if (BPF_CORE_READ(task, signal, live.counter) != 0) {
     return;
@@ -234,7 +236,7 @@ static __always_inline void process_ended(const __u64 *ctx, bool is_second) {
   if (!slot && member) slot = member->slot;
   if (!slot) return;
   bool removed = bpf_map_delete_elem(&members, &tgid) == 0;
-  if (!removed && (!kernel_facts.exit_has_group_dead || kernel_facts.has_second_programs)) {
+  if (!removed && (!EXIT_HAS_GROUP_DEAD || HAS_SECOND_PROGRAMS)) {
     /*
      * Two last threads can both find `live` at zero, and two programs come for one: only one
      * removes the member.

@@ -17,7 +17,6 @@
 #include "hooks.skel.h"
 #include "hooks_old.skel.h"
 #include "kernel/hook_catalogue.h"
-#include "kernel/kernel_release.h"
 #include "kernel/libbpf_log.h"
 #include "kernel/trampoline_probe.h"
 
@@ -29,9 +28,6 @@ struct ObjectCloser {
   void operator()(bpf_object* object) const { ::bpf_object__close(object); }
 };
 using BpfObject = std::unique_ptr<bpf_object, ObjectCloser>;
-
-// sched_process_exit says since this release whether the last thread has gone.
-constexpr KernelRelease kGroupDeadSince{6, 16};
 
 // A libbpf older than the hook does not know it by its section.
 void name_cgroup_hook(bpf_program* program) {
@@ -48,8 +44,6 @@ void name_cgroup_hook(bpf_program* program) {
 // Maps that user space has business with; the others live as long as the programs that use them.
 constexpr std::string_view kOurMaps[] = {"control_ring", "bulk_ring", "escaped", "known_libraries",
                                          "loss",         "members",   "shared",  "tracked_cgroups"};
-// The constants of process.bpf.c (kernel_facts): two bools.
-constexpr std::string_view kExitConstants = ".rodata.process";
 
 // Which of the two objects this kernel gets (bpf/include/path.h).
 bool has_bpf_loop() {
@@ -81,7 +75,7 @@ struct ProgramSet::Loader {
     return BpfObject(object);
   }
 
-  // Sizes and constants; maps that an earlier object made serve this one too.
+  // Sizes; maps that an earlier object made serve this one too.
   Result<> prepare(bpf_object* object) const {
     bpf_map* map = nullptr;
     bpf_object__for_each_map(map, object) {
@@ -89,13 +83,6 @@ struct ProgramSet::Loader {
       if (const int made = set.map_fd(name); made >= 0) {
         const int error = ::bpf_map__reuse_fd(map, made);
         if (error != 0) return fail_errno(-error, "share map " + name);
-      }
-      if (name == kExitConstants) {
-        std::size_t size = 0;
-        void* value = const_cast<void*>(::bpf_map__initial_value(map, &size));
-        if (value == nullptr || size < 2) return fail(ErrorCode::kInternal, "no constants");
-        static_cast<bool*>(value)[0] = running_kernel() >= kGroupDeadSince;
-        static_cast<bool*>(value)[1] = running_kernel() >= kPreemptsTracepoints;
       }
     }
     const auto set_size = [&](const char* name, std::size_t bytes) {

@@ -134,9 +134,10 @@ def page():
            "# Kernels", "",
            "Which backend serves each type of event on the kernels that the tests boot. What a "
            "backend cannot see is printed by `cicd-sensor doctor` on the machine itself.", "",
-           "On Linux 7.x a program at a tracepoint is not run for an event while it runs for another "
-           "one on the same CPU, which happens on a busy machine. Such events are lost and counted, "
-           "with the reason `recursion`.", "",
+           "On Linux 7.x a kernel program can be preempted in the middle, and is then not run for "
+           "what happens on that CPU until it goes on. Fork, exec and exit have a second program "
+           "each for that, and those that see connections are never skipped. Of the others events "
+           "are lost on a busy machine, and counted with the reason `recursion`.", "",
            "| type of event | " + " | ".join(release for release, _ in tables.values()) + " |",
            "|---|" + "---|" * len(tables)]
     for name in names:
