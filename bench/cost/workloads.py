@@ -101,6 +101,7 @@ class NpmInstall(Workload):
     about = "npm install of 200 packages with 2,400 files from a registry on loopback"
     programs = ("npm", "node")
     packages, files = 200, 10
+    registry = None
 
     def prepare(self, folder):
         super().prepare(folder)
@@ -144,6 +145,8 @@ class NpmInstall(Workload):
         return ["/bin/sh", "-c", f"cd app && {install}"]
 
     def close(self):
+        if self.registry is None:
+            return
         self.registry.kill()
         self.registry.wait()
         self.registry.stdout.close()
