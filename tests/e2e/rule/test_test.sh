@@ -36,6 +36,11 @@ test_passing_tests() {
     "true 2 writes " "JSON"
 }
 
+test_baseline_passes() {
+  expect_code 0 "$ctl" rule test --coverage "$source_root/rules/tests"
+  expect_output "failed: 0, errors: 0"
+}
+
 test_coverage_is_a_condition() {
   put_files
   expect_code 1 "$ctl" rule test --coverage test.yaml
