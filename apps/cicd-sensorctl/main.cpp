@@ -8,6 +8,7 @@
 
 #include "report_html.h"
 #include "rule_docs.h"
+#include "rule_replay.h"
 #include "rule_schema.h"
 #include "rule_test.h"
 #include "rule_validate.h"
@@ -20,6 +21,7 @@ constexpr const char* kHelp =
 Commands:
   rule validate PATH...   Check rule files
   rule test PATH...       Run rule tests: events in, expected rules out
+  rule replay LOG...      What rules would have fired for recorded jobs
   rule docs [PATH...]     Rules as a Markdown table
   rule schema             Event types and their fields, for rules
   report html DIR         The page of a run from the files it left
@@ -37,9 +39,8 @@ struct Command {
 };
 
 constexpr Command kRuleCommands[] = {
-    {"validate", cicd::ctl::rule_validate},
-    {"test", cicd::ctl::rule_test},
-    {"docs", cicd::ctl::rule_docs},
+    {"validate", cicd::ctl::rule_validate}, {"test", cicd::ctl::rule_test},
+    {"replay", cicd::ctl::rule_replay},     {"docs", cicd::ctl::rule_docs},
     {"schema", cicd::ctl::rule_schema},
 };
 

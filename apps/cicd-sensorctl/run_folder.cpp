@@ -9,6 +9,7 @@
 #include <sstream>
 #include <unordered_map>
 
+#include "base/time_format.h"
 #include "evidence/row_writer.h"
 #include "job/subject.h"
 #include "rule/baseline.h"
@@ -79,7 +80,7 @@ class Processes {
     auto process = std::make_shared<Process>();
     process->pid = static_cast<std::uint32_t>(number_of(row, "pid"));
     process->uid = static_cast<std::uint32_t>(number_of(row, "uid"));
-    process->start_time_ns = time_of(text_of(row, "start_time"));
+    process->start_time_ns = parse_rfc3339(text_of(row, "start_time")).value_or(0);
     process->parent = known ? known->parent : parent_of(row);
     add(*process, image);
     known = process;
@@ -220,7 +221,7 @@ void Reader::add_event(const json& row, const json& event) {
   }
   EventRecord record;
   record.type = *type;
-  record.time_ns = time_of(text_of(row, "timestamp"));
+  record.time_ns = parse_rfc3339(text_of(row, "timestamp")).value_or(0);
   record.boot_time_ns = record.time_ns;  // starts of processes are wall clock times here
   record.process = processes_.of(*process);
   if (const auto tags = event.find("tags"); tags != event.end() && tags->is_array()) {

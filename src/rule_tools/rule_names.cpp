@@ -45,6 +45,12 @@ LoadedRules load_named_rules(const std::vector<std::string>& names) {
   return out;
 }
 
+CompileResult compile_all(const LoadedRules& loaded) {
+  CompileOptions options;
+  options.modifiers = loaded.rule_modifiers;
+  return compile(loaded.rule_sets, options);
+}
+
 void drop_duplicate_sets(std::vector<RuleSet>& rule_sets) {
   std::set<std::string> seen;
   std::erase_if(rule_sets, [&](const RuleSet& set) { return !seen.insert(set.ruleset_id).second; });

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "rule/program.h"
 #include "rule/rule_set.h"
 
 namespace cicd {
@@ -20,6 +21,9 @@ inline constexpr std::string_view kBaselineName = "baseline";
 
 // As load_rules(), with `baseline` as one more thing to name.
 LoadedRules load_named_rules(const std::vector<std::string>& names);
+
+// With its modifiers and for every project: what the rules are, and what is wrong with them.
+CompileResult compile_all(const LoadedRules& loaded);
 
 // Of two sets with one id the first, as everywhere.
 void drop_duplicate_sets(std::vector<RuleSet>& rule_sets);
