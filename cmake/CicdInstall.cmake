@@ -16,4 +16,4 @@ install(DIRECTORY docs/ DESTINATION ${documents} FILES_MATCHING PATTERN "*.md"
         PATTERN "*.png"
         PATTERN "adr" EXCLUDE)
 install(DIRECTORY rules/ DESTINATION ${rules} FILES_MATCHING PATTERN "*.yaml"
-        PATTERN "*.test.yaml" EXCLUDE)
+        PATTERN "tests" EXCLUDE)

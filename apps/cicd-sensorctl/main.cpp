@@ -2,12 +2,15 @@
 // cicd-sensorctl: tools for people who write rules or read reports. Finds the command and hands
 // over.
 #include <cstdio>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "report_html.h"
 #include "rule_docs.h"
+#include "rule_replay.h"
 #include "rule_schema.h"
+#include "rule_test.h"
 #include "rule_validate.h"
 
 namespace {
@@ -17,6 +20,8 @@ constexpr const char* kHelp =
 
 Commands:
   rule validate PATH...   Check rule files
+  rule test PATH...       Run rule tests: events in, expected rules out
+  rule replay LOG...      What rules would have fired for recorded jobs
   rule docs [PATH...]     Rules as a Markdown table
   rule schema             Event types and their fields, for rules
   report html DIR         The page of a run from the files it left
@@ -27,6 +32,23 @@ Options:
 Example:
   cicd-sensorctl rule validate rules/
 )";
+
+struct Command {
+  const char* name;
+  int (*run)(const std::vector<std::string>& arguments);  // gives the exit code
+};
+
+constexpr Command kRuleCommands[] = {
+    {"validate", cicd::ctl::rule_validate}, {"test", cicd::ctl::rule_test},
+    {"replay", cicd::ctl::rule_replay},     {"docs", cicd::ctl::rule_docs},
+    {"schema", cicd::ctl::rule_schema},
+};
+
+std::string names_of(std::span<const Command> commands) {
+  std::string out;
+  for (const Command& command : commands) out.append(out.empty() ? "" : ", ").append(command.name);
+  return out;
+}
 
 bool is_help(const std::string& word) {
   return word == "-h" || word == "-help" || word == "--help" || word == "help";
@@ -52,10 +74,9 @@ int main(int argc, char** argv) {
     return cicd::ctl::report_html({words.begin() + 2, words.end()});
   }
   if (words[0] != "rule") return usage_error("unknown command " + words[0]);
-  if (words.size() < 2) return usage_error("rule needs a command: validate, docs, schema");
-  const std::vector<std::string> arguments(words.begin() + 2, words.end());
-  if (words[1] == "validate") return cicd::ctl::rule_validate(arguments);
-  if (words[1] == "docs") return cicd::ctl::rule_docs(arguments);
-  if (words[1] == "schema") return cicd::ctl::rule_schema(arguments);
-  return usage_error("unknown command rule " + words[1]);
+  if (words.size() < 2) return usage_error("rule needs a command: " + names_of(kRuleCommands));
+  for (const Command& command : kRuleCommands) {
+    if (words[1] == command.name) return command.run({words.begin() + 2, words.end()});
+  }
+  return usage_error("unknown command rule " + words[1] + "; known: " + names_of(kRuleCommands));
 }

@@ -13,6 +13,8 @@ namespace cicd::ctl {
 
 namespace {
 
+constexpr const char* kCommand = "rule docs";
+
 constexpr const char* kHelp =
     R"(Usage: cicd-sensorctl rule docs [--format text|json] [PATH...]
 
@@ -104,9 +106,7 @@ void print_json(const std::vector<RuleSet>& rule_sets) {
 int rule_docs(const std::vector<std::string>& arguments) {
   PathArguments options;
   if (const auto mistake = read_path_arguments(arguments, options)) {
-    std::fprintf(stderr, "cicd-sensorctl rule docs: %s\nTry: cicd-sensorctl rule docs --help\n",
-                 mistake->c_str());
-    return kExitUsage;
+    return usage_error(kCommand, *mistake);
   }
   if (options.help) {
     std::fputs(kHelp, stdout);
@@ -118,11 +118,7 @@ int rule_docs(const std::vector<std::string>& arguments) {
   }
   if (has_errors(loaded.diagnostics)) return kExitFindings;
   options.json ? print_json(loaded.rule_sets) : print_markdown(loaded.rule_sets);
-  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
-    std::fputs("cicd-sensorctl rule docs: cannot write to stdout\n", stderr);
-    return kExitFindings;
-  }
-  return kExitOk;
+  return finish_output(kCommand, kExitOk);
 }
 
 }  // namespace cicd::ctl

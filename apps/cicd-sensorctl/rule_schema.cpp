@@ -12,6 +12,8 @@ namespace cicd::ctl {
 
 namespace {
 
+constexpr const char* kCommand = "rule schema";
+
 constexpr const char* kHelp =
     R"(Usage: cicd-sensorctl rule schema [--format text|json]
 
@@ -55,20 +57,12 @@ int rule_schema(const std::vector<std::string>& arguments) {
   PathArguments options;
   std::optional<std::string> mistake = read_path_arguments(arguments, options);
   if (!mistake && !options.paths.empty()) mistake = "takes no path: " + options.paths.front();
-  if (mistake) {
-    std::fprintf(stderr, "cicd-sensorctl rule schema: %s\nTry: cicd-sensorctl rule schema --help\n",
-                 mistake->c_str());
-    return kExitUsage;
-  }
+  if (mistake) return usage_error(kCommand, *mistake);
   const std::string text = options.help   ? kHelp
                            : options.json ? json_text()
                                           : event_reference_page();
   std::fputs(text.c_str(), stdout);
-  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
-    std::fputs("cicd-sensorctl rule schema: cannot write to stdout\n", stderr);
-    return kExitFindings;
-  }
-  return kExitOk;
+  return finish_output(kCommand, kExitOk);
 }
 
 }  // namespace cicd::ctl

@@ -18,6 +18,8 @@ namespace cicd::ctl {
 
 namespace {
 
+constexpr const char* kCommand = "rule validate";
+
 constexpr const char* kHelp =
     R"(Usage: cicd-sensorctl rule validate [--format text|json] PATH...
 
@@ -42,13 +44,6 @@ All files named together are checked together: a rule set id that stands twice i
 modifier that names a rule which is neither in these files nor in the baseline.
 docs/rules.md tells how rules are written.
 )";
-
-int usage_error(const std::string& what) {
-  std::fprintf(stderr,
-               "cicd-sensorctl rule validate: %s\nTry: cicd-sensorctl rule validate --help\n",
-               what.c_str());
-  return kExitUsage;
-}
 
 struct Findings {
   std::size_t rule_sets = 0;
@@ -136,8 +131,9 @@ void print_json(const Findings& findings) {
 
 int rule_validate(const std::vector<std::string>& arguments) {
   PathArguments options;
-  if (const auto mistake = read_path_arguments(arguments, options)) return usage_error(*mistake);
-  if (!options.help && options.paths.empty()) return usage_error("no PATH given");
+  if (const auto mistake = read_path_arguments(arguments, options))
+    return usage_error(kCommand, *mistake);
+  if (!options.help && options.paths.empty()) return usage_error(kCommand, "no PATH given");
   if (options.help) {
     std::fputs(kHelp, stdout);
     return kExitOk;
@@ -148,12 +144,7 @@ int rule_validate(const std::vector<std::string>& arguments) {
   } else {
     print_text(findings);
   }
-  // A pipe that went away or a full disk must not pass for "valid".
-  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
-    std::fputs("cicd-sensorctl rule validate: cannot write to stdout\n", stderr);
-    return kExitFindings;
-  }
-  return findings.errors == 0 ? kExitOk : kExitFindings;
+  return finish_output(kCommand, findings.errors == 0 ? kExitOk : kExitFindings);
 }
 
 }  // namespace cicd::ctl

@@ -3,60 +3,23 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <deque>
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <sstream>
 #include <unordered_map>
 
 #include "evidence/row_writer.h"
 #include "job/subject.h"
 #include "rule/baseline.h"
+#include "rule_tools/row_reader.h"
 #include "summary_reader.h"
 
 namespace cicd::ctl {
 
 namespace {
 
-using nlohmann::json;
-
 // Arguments that tell one chain from another; later ones may be cut in an ancestor.
 constexpr std::size_t kComparedArguments = 8;
 constexpr std::size_t kMaxAlertsPerRule = 10;
-
-std::string text_of(const json& object, std::string_view name) {
-  const auto found = object.find(std::string(name));
-  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-
-// Also of the form that 64-bit numbers have in rows: text.
-std::int64_t number_of(const json& object, std::string_view name) {
-  const auto found = object.find(std::string(name));
-  if (found == object.end()) return 0;
-  if (found->is_boolean()) return found->get<bool>() ? 1 : 0;
-  if (found->is_number_integer()) return found->get<std::int64_t>();
-  return found->is_string()
-             ? std::strtoll(found->get_ref<const std::string&>().c_str(), nullptr, 10)
-             : 0;
-}
-
-std::vector<std::string> arguments_of(const json& process) {
-  std::vector<std::string> out;
-  const auto found = process.find("argv");
-  if (found == process.end() || !found->is_array()) return out;
-  for (const json& item : *found) {
-    if (item.is_string()) out.push_back(item.get<std::string>());
-  }
-  return out;
-}
-
-std::shared_ptr<ExecImage> image_of(const json& process) {
-  auto image = std::make_shared<ExecImage>();
-  image->exec_path = text_of(process, "exec_path");
-  image->argv = arguments_of(process);
-  image->cwd = text_of(process, "cwd");
-  return image;
-}
 
 // One program of a chain, for comparing.
 std::string link_text(const ExecImage& image) {
@@ -70,18 +33,18 @@ std::string link_text(const ExecImage& image) {
 // Processes as they are told by rows, put together to a tree (see the header).
 class Processes {
  public:
-  ProcessRef of(const json& row) {
-    const auto image = image_of(row);
+  // `seen` as its row tells of it.
+  ProcessRef of(const Process& seen) {
     const std::string identity =
-        std::to_string(number_of(row, "pid")) + ' ' + text_of(row, "start_time");
+        std::to_string(seen.pid) + ' ' + std::to_string(seen.start_time_ns);
     ProcessRef& known = by_identity_[identity];
-    if (known && link_text(*known->image) == link_text(*image)) return known;
+    if (known && link_text(*known->image) == link_text(*seen.image)) return known;
     auto process = std::make_shared<Process>();
-    process->pid = static_cast<std::uint32_t>(number_of(row, "pid"));
-    process->uid = static_cast<std::uint32_t>(number_of(row, "uid"));
-    process->start_time_ns = time_of(text_of(row, "start_time"));
-    process->parent = known ? known->parent : parent_of(row);
-    add(*process, image);
+    process->pid = seen.pid;
+    process->uid = seen.uid;
+    process->start_time_ns = seen.start_time_ns;
+    process->parent = known ? known->parent : parent_of(seen);
+    add(*process, seen.image);
     known = process;
     by_chain_[chain_of(*process)] = process;
     return process;
@@ -103,14 +66,11 @@ class Processes {
     }
     return out;
   }
-  ProcessRef parent_of(const json& row) {
-    const auto found = row.find("ancestors");
-    if (found == row.end() || !found->is_array()) return nullptr;
-    std::vector<std::shared_ptr<ExecImage>> chain;
-    for (const json& ancestor : *found) {
-      if (ancestor.is_object() && chain.size() < kMaxAncestorsInRow) {
-        chain.push_back(image_of(ancestor));
-      }
+  ProcessRef parent_of(const Process& seen) {
+    std::vector<std::shared_ptr<const ExecImage>> chain;
+    for (const Process* at = seen.parent.get(); at != nullptr && chain.size() < kMaxAncestorsInRow;
+         at = at->parent.get()) {
+      chain.push_back(at->image);
     }
     // From the oldest: each is the process that has this chain, or one that no row told of.
     ProcessRef parent;
@@ -135,18 +95,18 @@ class Processes {
   std::uint64_t last_id_ = 0;
 };
 
-// Reads the lines of a file; false when it is not there.
+// Reads the rows of a file that are events or detections; false when it is not there.
 template <typename Handle>
 bool for_each_row(const std::string& path, std::uint64_t& bad_rows, Handle handle) {
   std::ifstream file(path, std::ios::binary);
   if (!file) return false;
+  RowReader reader;
   for (std::string line; std::getline(file, line);) {
-    const json row = json::parse(line, nullptr, false);
-    const auto event = row.is_object() ? row.find("event") : row.end();
-    if (!row.is_object() || event == row.end() || !event->is_object()) {
+    const auto row = reader.read(line);
+    if (!row || (*row)->kind == LogRow::Kind::kOther) {
       ++bad_rows;
     } else {
-      handle(row, *event);
+      handle(**row);
     }
   }
   return true;
@@ -157,21 +117,20 @@ class Reader {
   Reader(RunFolder& folder, std::string path) : folder_(folder), path_(std::move(path)) {}
 
   Result<void> read() {
-    const auto is_there =
-        for_each_row(path_ + "/detections.jsonl", folder_.bad_rows,
-                     [&](const json& row, const json& event) { add_hit(row, event); });
+    const auto is_there = for_each_row(path_ + "/detections.jsonl", folder_.bad_rows,
+                                       [&](const LogRow& row) { add_hit(row); });
     if (!is_there) return fail_errno(ENOENT, "read " + path_ + "/detections.jsonl");
     fill_in_conditions();
     if (!for_each_row(path_ + "/events.jsonl", folder_.bad_rows,
-                      [&](const json& row, const json& event) { add_event(row, event); })) {
+                      [&](const LogRow& row) { add_event(row); })) {
       return fail_errno(ENOENT, "read " + path_ + "/events.jsonl");
     }
     return {};
   }
 
  private:
-  void add_hit(const json& row, const json& event);
-  void add_event(const json& row, const json& event);
+  void add_hit(const LogRow& row);
+  void add_event(const LogRow& row);
   void fill_in_conditions();
 
   RunFolder& folder_;
@@ -180,19 +139,18 @@ class Reader {
   std::unordered_map<std::string, std::vector<std::size_t>> hits_;  // event id -> detections
 };
 
-void Reader::add_hit(const json& row, const json& event) {
+void Reader::add_hit(const LogRow& row) {
   auto& detections = folder_.summary.detections;
-  const std::string rule_id = text_of(row, "rule_id");
-  const std::string ruleset_id = text_of(row, "ruleset_id");
   const auto found = std::ranges::find_if(detections, [&](const DetectionSummary& detection) {
-    return detection.rule.rule.rule_id == rule_id && detection.rule.ruleset_id == ruleset_id;
+    return detection.rule.rule.rule_id == row.rule_id &&
+           detection.rule.ruleset_id == row.ruleset_id;
   });
   if (found == detections.end()) return;
   Rule& rule = found->rule.rule;
-  rule.rule_name = text_of(row, "rule_name");
-  rule.description = text_of(row, "rule_description");
-  rule.event_type = event_type_by_name(text_of(event, "type")).value_or(rule.event_type);
-  hits_[text_of(event, "id")].push_back(static_cast<std::size_t>(found - detections.begin()));
+  rule.rule_name = row.rule_name;
+  rule.description = row.rule_description;
+  rule.event_type = row.record.type;
+  hits_[row.event_id].push_back(static_cast<std::size_t>(found - detections.begin()));
 }
 
 void Reader::fill_in_conditions() {
@@ -211,37 +169,11 @@ void Reader::fill_in_conditions() {
   }
 }
 
-void Reader::add_event(const json& row, const json& event) {
-  const auto type = event_type_by_name(text_of(event, "type"));
-  const auto process = event.find("process");
-  if (!type || process == event.end() || !process->is_object()) {
-    ++folder_.bad_rows;
-    return;
-  }
-  EventRecord record;
-  record.type = *type;
-  record.time_ns = time_of(text_of(row, "timestamp"));
-  record.boot_time_ns = record.time_ns;  // starts of processes are wall clock times here
-  record.process = processes_.of(*process);
-  if (const auto tags = event.find("tags"); tags != event.end() && tags->is_array()) {
-    for (const json& tag : *tags) {
-      if (tag.is_string()) record.marks |= mark_of_tag(tag.get_ref<const std::string&>());
-    }
-  }
-  const EventTypeInfo& info = info_of(*type);
-  std::array<std::string, kMaxEventFields> texts;
-  const auto payload = event.find(std::string(info.name));
-  for (std::size_t i = 0; payload != event.end() && i < info.fields.size(); ++i) {
-    const FieldInfo& field = info.fields[i];
-    if (field.type == FieldType::kString) {
-      texts[i] = text_of(*payload, field.json_name);
-      record.fields[i].text = texts[i];
-    } else {
-      record.fields[i].number = number_of(*payload, field.json_name);
-    }
-  }
+void Reader::add_event(const LogRow& row) {
+  EventRecord record = row.record;
+  record.process = processes_.of(*record.process);
   folder_.model->add_event(record);
-  const auto hits = hits_.find(text_of(event, "id"));
+  const auto hits = hits_.find(row.event_id);
   if (hits == hits_.end()) return;
   for (std::size_t index : hits->second) {
     DetectionSummary& detection = folder_.summary.detections[index];

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "summary_reader.h"
 
-#include <chrono>
-#include <cstdio>
 #include <nlohmann/json.hpp>
+
+#include "base/time_format.h"
 
 namespace cicd::ctl {
 
@@ -153,8 +153,8 @@ void read_uses(const json& root, JobSummary& summary) {
 void read_end(const json& root, JobSummary& summary) {
   summary.runner_type = text_of(root, "runner_type");
   summary.finalize_reason = text_of(root, "finalize_reason");
-  summary.start_time_ns = time_of(text_of(root, "start_time"));
-  summary.end_time_ns = time_of(text_of(root, "end_time"));
+  summary.start_time_ns = parse_rfc3339(text_of(root, "start_time")).value_or(0);
+  summary.end_time_ns = parse_rfc3339(text_of(root, "end_time")).value_or(0);
   summary.command = texts_of(root, "command");
   summary.command_known = root.contains("exit_code");
   summary.command_status = static_cast<int>(number_of(root, "exit_code"));
@@ -165,37 +165,17 @@ void read_end(const json& root, JobSummary& summary) {
   }
   const auto ended = root.find("termination");
   if (ended == root.end() || !ended->is_object()) return;
-  summary.termination =
-      TerminationSummary{text_of(*ended, "ruleset_id"),     text_of(*ended, "rule_id"),
-                         time_of(text_of(*ended, "time")),  number_of(*ended, "duration_us"),
-                         number_of(*ended, "processes"),    number_of(*ended, "escaped_processes"),
-                         number_of(*ended, "left_running"), text_of(*ended, "method")};
+  summary.termination = TerminationSummary{text_of(*ended, "ruleset_id"),
+                                           text_of(*ended, "rule_id"),
+                                           parse_rfc3339(text_of(*ended, "time")).value_or(0),
+                                           number_of(*ended, "duration_us"),
+                                           number_of(*ended, "processes"),
+                                           number_of(*ended, "escaped_processes"),
+                                           number_of(*ended, "left_running"),
+                                           text_of(*ended, "method")};
 }
 
 }  // namespace
-
-std::uint64_t time_of(const std::string& text) {
-  int year = 0;
-  unsigned month = 0;
-  unsigned day = 0;
-  unsigned hour = 0;
-  unsigned minute = 0;
-  unsigned second = 0;
-  int used = 0;
-  const int read = std::sscanf(text.c_str(), "%4d-%2u-%2uT%2u:%2u:%2u%n", &year, &month, &day,
-                               &hour, &minute, &second, &used);
-  if (read != 6 || year < 1970) return 0;
-  const std::chrono::sys_days date = std::chrono::year(year) / std::chrono::month(month) / day;
-  auto out = static_cast<std::uint64_t>(date.time_since_epoch().count()) * 86'400;
-  out = (out + hour * 3'600 + minute * 60 + second) * 1'000'000'000;
-  std::size_t at = static_cast<std::size_t>(used);
-  if (at >= text.size() || text[at] != '.') return out;
-  std::uint64_t unit = 100'000'000;
-  for (++at; at < text.size() && text[at] >= '0' && text[at] <= '9'; ++at, unit /= 10) {
-    out += static_cast<std::uint64_t>(text[at] - '0') * unit;
-  }
-  return out;
-}
 
 Result<JobSummary> read_summary(const std::string& text) {
   const json root = json::parse(text, nullptr, false);

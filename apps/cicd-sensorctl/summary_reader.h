@@ -13,7 +13,4 @@ namespace cicd::ctl {
 // have no names and alerts, which are in the rows.
 Result<JobSummary> read_summary(const std::string& text);
 
-// RFC 3339 in UTC as nanoseconds since 1970; 0 for what is none.
-std::uint64_t time_of(const std::string& text);
-
 }  // namespace cicd::ctl

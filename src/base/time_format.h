@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace cicd {
@@ -20,6 +21,9 @@ class Rfc3339Formatter {
 };
 
 std::string format_rfc3339(std::uint64_t realtime_ns);
+
+// The other way; nothing for what is no such time in UTC since 1970.
+std::optional<std::uint64_t> parse_rfc3339(const std::string& text);
 
 // CLOCK_REALTIME now, nanoseconds.
 std::uint64_t realtime_now_ns();

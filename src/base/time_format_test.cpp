@@ -33,5 +33,19 @@ TEST(Rfc3339, LeapDayAndFarFuture) {
   EXPECT_EQ(format_rfc3339(UINT64_MAX), "2554-07-21T23:34:33.709551615Z");
 }
 
+TEST(Rfc3339, IsReadBack) {
+  for (const std::uint64_t time : {0ull, 1'500'000'000ull, 1'709'164'800'000'000'000ull,
+                                   1'764'000'000'123'456'789ull, 1'764'000'000'120'000'000ull}) {
+    EXPECT_EQ(parse_rfc3339(format_rfc3339(time)), time);
+  }
+  for (const char* text :
+       {"", "x", "2026-11-27", "2026-11-27T10:00:00", "2026-11-27T10:00:00+01:00",
+        "2026-13-01T10:00:00Z", "2026-02-30T10:00:00Z", "2026-11-27T24:00:00Z",
+        "2026-11-27T10:-1:00Z", "1969-12-31T23:59:59Z", "9999-11-27T10:00:00Z",
+        "2026-11-27T10:00:00Zx", "2026-11-27T10:00:00.5"}) {
+    EXPECT_EQ(parse_rfc3339(text), std::nullopt) << text;
+  }
+}
+
 }  // namespace
 }  // namespace cicd

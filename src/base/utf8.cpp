@@ -7,6 +7,9 @@ namespace cicd {
 
 namespace {
 
+constexpr std::string_view kBase64Alphabet =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
 // What a lead byte promises: length, and the range its second byte must be in (which rules out
 // overlong forms, surrogates and everything above U+10FFFF).
 struct Lead {
@@ -107,8 +110,6 @@ void append_utf8(std::string& out, char32_t c) {
 }
 
 void append_base64(std::string& out, std::string_view bytes) {
-  static constexpr char kAlphabet[] =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   for (std::size_t i = 0; i < bytes.size(); i += 3) {
     std::uint32_t group = 0;
     const std::size_t n = bytes.size() - i < 3 ? bytes.size() - i : 3;
@@ -116,11 +117,33 @@ void append_base64(std::string& out, std::string_view bytes) {
       const std::uint32_t byte = k < n ? static_cast<unsigned char>(bytes[i + k]) : 0;
       group = group << 8 | byte;
     }
-    out.push_back(kAlphabet[group >> 18]);
-    out.push_back(kAlphabet[group >> 12 & 63]);
-    out.push_back(n > 1 ? kAlphabet[group >> 6 & 63] : '=');
-    out.push_back(n > 2 ? kAlphabet[group & 63] : '=');
+    out.push_back(kBase64Alphabet[group >> 18]);
+    out.push_back(kBase64Alphabet[group >> 12 & 63]);
+    out.push_back(n > 1 ? kBase64Alphabet[group >> 6 & 63] : '=');
+    out.push_back(n > 2 ? kBase64Alphabet[group & 63] : '=');
   }
+}
+
+std::optional<std::string> decode_base64(std::string_view text) {
+  if (text.size() % 4 != 0) return std::nullopt;
+  std::string out;
+  out.reserve(text.size() / 4 * 3);
+  const std::size_t padding = text.ends_with("==") ? 2 : text.ends_with('=') ? 1 : 0;
+  std::uint32_t bits = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const bool is_padding = i >= text.size() - padding;
+    const std::size_t value = is_padding ? 0 : kBase64Alphabet.find(text[i]);
+    if (value == std::string_view::npos) return std::nullopt;
+    bits = bits << 6 | static_cast<std::uint32_t>(value);
+    if (i % 4 != 3) continue;
+    for (const int shift : {16, 8, 0}) out.push_back(static_cast<char>(bits >> shift & 0xff));
+  }
+  // What the padding stands for must be nothing, or two texts would mean the same bytes.
+  for (std::size_t i = 0; i < padding; ++i) {
+    if (out.back() != '\0') return std::nullopt;
+    out.pop_back();
+  }
+  return out;
 }
 
 }  // namespace cicd

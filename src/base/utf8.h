@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -31,5 +32,7 @@ void append_utf8(std::string& out, char32_t code_point);
 
 // Standard alphabet with padding (RFC 4648, section 4).
 void append_base64(std::string& out, std::string_view bytes);
+// The bytes of such a text; nothing when it is none.
+std::optional<std::string> decode_base64(std::string_view text);
 
 }  // namespace cicd

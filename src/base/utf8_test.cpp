@@ -86,10 +86,19 @@ TEST(Base64, TestVectors) {
     std::string out;
     append_base64(out, plain);
     EXPECT_EQ(out, encoded);
+    EXPECT_EQ(decode_base64(encoded), plain);
   }
   std::string out;
   append_base64(out, "\xFB\xFF\xFE");
   EXPECT_EQ(out, "+//+");
+  EXPECT_EQ(decode_base64("+//+"), "\xFB\xFF\xFE");
+}
+
+TEST(Base64, RefusesWhatIsNone) {
+  for (const char* text : {"A", "AA", "AAA", "Zg=", "Zh==", "Zm9=", "====", "Z===", "Zg==Zg==",
+                           "Zm 9", "Zm9-", "Zm9v\n"}) {
+    EXPECT_EQ(decode_base64(text), std::nullopt) << text;
+  }
 }
 
 }  // namespace
