@@ -78,8 +78,10 @@ Result<Outputs> Outputs::open(const RunOptions& options, const std::string& run_
   struct stat info{};
   outputs.made_folder_ = ::stat(options.output_dir.c_str(), &info) != 0;
   CICD_ASSIGN(outputs.sink_, make_file_sink(outputs.files_));
-  // A page of an earlier run beside rows of this one would be taken for this one's.
-  remove_file_of(outputs.files_.directory + "/" + kHtmlFile, owner);
+  // What an earlier run left beside rows of this one would be taken for this one's.
+  for (const char* name : {kSummaryFile, kHtmlFile}) {
+    remove_file_of(outputs.files_.directory + "/" + name, owner);
+  }
   if (options.wants_html_report) {
     outputs.model_ = std::make_shared<ReportModel>();
     outputs.sink_ = make_report_sink(outputs.model_, std::move(outputs.sink_));

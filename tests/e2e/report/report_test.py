@@ -386,7 +386,7 @@ def test_ctl_leaves_out_damaged_rows_and_says_so():
             rows.write('{"event":\n[1]\n{"event":{"type":"x","process":{}}}\n{"event":{"type":"file_open","process":'
                        '{"pid":"x","argv":[1],"ancestors":[1,{}]},"file_open":7,"tags":[1]}}\n')
         done = made_by_ctl(run.events_path.parent)
-        assert done.returncode == 1 and b"could not be read: 3" in done.stderr, done.stderr
+        assert done.returncode == 1 and b"could not be read: 4" in done.stderr, done.stderr
         assert done.stdout.endswith(b"</html>\n"), done.stdout[-100:]
 
 
@@ -395,9 +395,10 @@ def test_no_page_when_it_is_not_wanted():
         assert "report.html" not in run.files, run.files
         output = run.events_path.parent
         (output / "report.html").write_text("of an earlier run")
-        subprocess.run([str(SENSOR), "run", "--quiet", "--report", "json", "--output", str(output), "--",
-                        "/bin/true"], check=True, timeout=60)
-        assert not (output / "report.html").exists(), "the page of an earlier run is still there"
+        subprocess.run([str(SENSOR), "run", "--quiet", "--report", "terminal", "--output", str(output),
+                        "--", "/bin/true"], check=True, timeout=60)
+        left = sorted(path.name for path in output.iterdir())
+        assert left == ["detections.jsonl", "events.jsonl"], f"of an earlier run: {left}"
 
 
 DEEP = """
