@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "rule/answer_table.h"
+#include "rule/event_text.h"
 #include "rule/ip_prefix.h"
-#include "rule/normalize.h"
 #include "rule/plan.h"
 #include "rule/process_cache.h"
 #include "rule/program.h"
@@ -35,10 +35,19 @@ bool compare(CompareOp op, const T& left, const T& right) {
   return false;
 }
 
+std::size_t most_entries(const Plan& plan) {
+  std::size_t most = 0;
+  for (const auto& entries : plan.entries) most = std::max(most, entries.size());
+  return most;
+}
+
 class PlanEvaluator : public Evaluator {
  public:
   explicit PlanEvaluator(std::shared_ptr<const Plan> plan)
-      : plan_(std::move(plan)), code_(plan_->code), scopes_(plan_->programs.size()) {
+      : plan_(std::move(plan)),
+        code_(plan_->code),
+        scopes_(plan_->programs.size()),
+        candidates_(plan_->index, most_entries(*plan_)) {
     for (std::size_t i = 0; i < scopes_.size(); ++i) {
       if (plan_->programs[i]) scopes_[i].hits.reserve(plan_->programs[i]->rules().size());
     }
@@ -66,6 +75,7 @@ class PlanEvaluator : public Evaluator {
   void evaluate(const Plan::Entry& entry);
   bool run(std::uint32_t index);
   bool compute(const Instruction& in);
+  bool text_in(const Instruction& in);
   bool exists(const Instruction& in);
   bool exists_named(const Instruction& in);
   bool exists_text(const Instruction& in, std::span<const std::string_view> list);
@@ -74,7 +84,6 @@ class PlanEvaluator : public Evaluator {
   bool take_step();
   std::uint64_t holder_of(const Instruction& in) const;
   std::string_view text(const TextSource& source);
-  std::string_view field(std::uint8_t index);
   std::optional<IpBytes> address(const TextSource& source);
   std::int64_t number(const IntSource& source) const {
     return source.is_field ? record_->number(source.field) : source.number;
@@ -88,17 +97,13 @@ class PlanEvaluator : public Evaluator {
   std::vector<Scope> scopes_;
   ProcessCache cache_;
   AnswerTable answers_;
-  Normalizer normalizer_;
+  Candidates candidates_;
 
   // Of the event being evaluated.
   const EventRecord* record_ = nullptr;
   std::uint64_t event_serial_ = 0;
   ProcessView* process_ = nullptr;
-  std::array<std::string_view, kMaxEventFields> fields_;
-  std::array<std::string, kMaxEventFields> field_buffers_;
-  std::uint32_t known_fields_ = 0;  // bits: fields_ is filled
-  std::array<std::optional<IpBytes>, kMaxEventFields> addresses_;
-  std::uint32_t known_addresses_ = 0;  // bits: addresses_ is filled
+  EventText text_;
   std::array<Slot, kMaxExistsDepth> slots_;
   int steps_left_ = 0;
 };
@@ -123,9 +128,10 @@ std::span<const std::uint32_t> PlanEvaluator::evaluate(const EventRecord& record
   record_ = &record;
   process_ = &cache_.view(record.process);
   event_serial_ = cache_.next_serial();
-  known_fields_ = 0;
-  known_addresses_ = 0;
-  for (const Plan::Entry& entry : entries) evaluate(entry);
+  text_.begin(record);
+  for (const std::uint32_t entry : candidates_.find(record, *process_, text_)) {
+    evaluate(entries[entry]);
+  }
   for (Scope& scope : scopes_) {
     if (scope.hits.size() > 1) std::sort(scope.hits.begin(), scope.hits.end());
   }
@@ -191,7 +197,7 @@ bool PlanEvaluator::compute(const Instruction& in) {
       }
       return false;
     case Op::kTextIn:
-      return fits_any(code_, code_.sets[in.index], text(in.text[0]));
+      return text_in(in);
     case Op::kTextCompare:
       return compare(in.compare, text(in.text[0]), text(in.text[1]));
     case Op::kStartsWith:
@@ -215,6 +221,13 @@ bool PlanEvaluator::compute(const Instruction& in) {
       return exists(in);
   }
   return false;
+}
+
+bool PlanEvaluator::text_in(const Instruction& in) {
+  const std::string_view asked = text(in.text[0]);
+  const TextMatcher* matcher = plan_->matchers[in.index].get();
+  return matcher != nullptr ? matcher->fits_any(asked)
+                            : fits_any(code_, code_.sets[in.index], asked);
 }
 
 bool PlanEvaluator::exists(const Instruction& in) {
@@ -294,7 +307,7 @@ std::string_view PlanEvaluator::text(const TextSource& source) {
     case TextSource::Kind::kLiteral:
       return code_.literals[source.literal];
     case TextSource::Kind::kField:
-      return field(source.index);
+      return text_.text(source.index);
     case TextSource::Kind::kExecPath:
       return process_->image->exec_path;
     case TextSource::Kind::kElement:
@@ -305,24 +318,9 @@ std::string_view PlanEvaluator::text(const TextSource& source) {
   return {};
 }
 
-std::string_view PlanEvaluator::field(std::uint8_t index) {
-  const std::uint32_t bit = 1u << index;
-  if ((known_fields_ & bit) == 0) {
-    fields_[index] = normalizer_.view(record_->text(index), field_buffers_[index]);
-    known_fields_ |= bit;
-  }
-  return fields_[index];
-}
-
-// Several ranges are usually asked of the one address of an event.
 std::optional<IpBytes> PlanEvaluator::address(const TextSource& source) {
-  if (source.kind != TextSource::Kind::kField) return parse_ip(text(source));
-  const std::uint32_t bit = 1u << source.index;
-  if ((known_addresses_ & bit) == 0) {
-    addresses_[source.index] = parse_ip(field(source.index));
-    known_addresses_ |= bit;
-  }
-  return addresses_[source.index];
+  if (source.kind == TextSource::Kind::kField) return text_.address(source.index);
+  return parse_ip(text(source));
 }
 
 }  // namespace

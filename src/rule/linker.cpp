@@ -13,6 +13,8 @@ namespace cicd {
 namespace {
 
 constexpr std::uint32_t kNone = ~0u;
+// A smaller set is asked pattern by pattern.
+constexpr std::size_t kFewestMatched = 5;
 
 // One program's code on its way into the plan's.
 class Linker {
@@ -98,6 +100,25 @@ class Linker {
   std::vector<std::uint32_t> instructions_, literals_, lists_, sets_, prefixes_;
 };
 
+void finish(Plan& plan) {
+  std::array<std::vector<std::uint32_t>, kEventTypeCount> roots;
+  for (std::size_t type = 0; type < kEventTypeCount; ++type) {
+    for (const Plan::Entry& entry : plan.entries[type]) roots[type].push_back(entry.root);
+  }
+  plan.index = RuleIndex(plan.code, roots);
+  plan.matchers.resize(plan.code.sets.size());
+  for (const Instruction& in : plan.code.instructions) {
+    if (in.op != Op::kTextIn || plan.matchers[in.index] != nullptr) continue;
+    const std::vector<TextPattern>& set = plan.code.sets[in.index];
+    if (set.size() < kFewestMatched) continue;
+    std::vector<TextMatcher::Pattern> patterns;
+    for (const TextPattern& pattern : set) {
+      patterns.push_back({pattern.kind, plan.code.literals[pattern.literal], 0});
+    }
+    plan.matchers[in.index] = std::make_unique<const TextMatcher>(std::move(patterns));
+  }
+}
+
 }  // namespace
 
 std::shared_ptr<const Plan> link(std::vector<std::shared_ptr<const Program>> programs) {
@@ -124,6 +145,7 @@ std::shared_ptr<const Plan> link(std::vector<std::shared_ptr<const Program>> pro
     }
   }
   builder.assign_memos();
+  finish(*plan);
   plan->programs = std::move(programs);
   return plan;
 }

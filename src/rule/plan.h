@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "rule/code.h"
+#include "rule/rule_index.h"
 
 namespace cicd {
 
@@ -29,6 +30,9 @@ struct Plan {
   std::vector<std::shared_ptr<const Program>> programs;  // some may be null
   Code code;
   std::array<std::vector<Entry>, kEventTypeCount> entries;  // by event type
+  RuleIndex index;
+  // By set, ready for use where a set is long; null where it is asked pattern by pattern.
+  std::vector<std::unique_ptr<const TextMatcher>> matchers;
 };
 
 }  // namespace cicd

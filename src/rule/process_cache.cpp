@@ -37,6 +37,7 @@ ProcessView& ProcessCache::fill(ProcessView& view, const Process& process) {
   view.serial = next_serial();
   view.image = &image(*process.image);
   view.above = nullptr;
+  for (KnownTexts& texts : view.texts) texts.is_known = false;
   return view;
 }
 
@@ -45,6 +46,7 @@ ImageView& ProcessCache::image(const ExecImage& image) {
   if (view.key != nullptr) return view;
   view.key = &image;
   view.serial = next_serial();
+  for (KnownTexts& texts : view.texts) texts.is_known = false;
   view.buffer.clear();
   ends_.clear();
   normalizer_.append(image.exec_path, view.buffer);

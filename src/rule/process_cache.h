@@ -11,6 +11,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -23,12 +24,42 @@
 
 namespace cicd {
 
+// Two texts of an image that guards ask of (rule_index.h): numbers of the sets that fit.
+enum : std::size_t { kExecPathTexts, kArgumentTexts, kImageTexts };
+
+struct KnownTexts {
+  // More are not kept: whoever asks must look at everything then.
+  static constexpr std::size_t kMost = 128;
+
+  bool is_known = false;
+  bool is_too_many = false;
+  std::vector<std::uint32_t> numbers;  // each once
+
+  void clear() {
+    numbers.clear();
+    is_too_many = false;
+  }
+  void add(std::uint32_t number) {
+    if (std::find(numbers.begin(), numbers.end(), number) != numbers.end()) return;
+    if (numbers.size() < kMost) {
+      numbers.push_back(number);
+    } else {
+      is_too_many = true;
+    }
+  }
+  void add(const KnownTexts& other) {
+    is_too_many |= other.is_too_many;
+    for (const std::uint32_t number : other.numbers) add(number);
+  }
+};
+
 struct ImageView {
   const void* key = nullptr;
   std::uint64_t serial = 0;  // never used again
   std::string buffer;        // text of all views below
   std::string_view exec_path;
   std::vector<std::string_view> argv;
+  std::array<KnownTexts, kImageTexts> texts;
 };
 
 struct ProcessView {
@@ -36,7 +67,8 @@ struct ProcessView {
   std::uint64_t serial = 0;
   ProcessRef owner;  // null for one that is only known as an ancestor: the child's holds it
   ImageView* image = nullptr;
-  ProcessView* above = nullptr;  // of the parent; null at the top
+  ProcessView* above = nullptr;               // of the parent; null at the top
+  std::array<KnownTexts, kImageTexts> texts;  // of it or of one above it
 };
 
 // Views by the address of what they show.
