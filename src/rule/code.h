@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Code: what a Program evaluates. Conditions of all rules in one graph of instructions: equal
-// sub-expressions are one instruction (numbers of children are part of its identity), and an
-// instruction whose answer cannot change for a process, or within an event, says where the answer
-// is kept.
+// sub-expressions are one instruction (numbers of children are part of its identity; children come
+// before their parents), and an instruction whose answer cannot change for a process, or within an
+// event, says how long it holds.
 //
-// Pure data, immutable once compiled; any thread. Made by Lowering (lowering.h), read by
+// A new operator: an Op here, what it depends on in facts_of() and its identity in key_of()
+// (code_builder.cpp), its numbers in Linker::copy() when it names something in one of the tables
+// of Code, and a case in evaluator.cpp.
+//
+// Pure data, immutable once compiled; any thread. Made by CodeBuilder (code_builder.h), read by
 // evaluator.cpp.
 #pragma once
 
@@ -24,6 +28,7 @@ enum class Op : std::uint8_t {
   kNot,
   kAnd,
   kOr,
+  kTextIn,       // text[0] fits a pattern of sets[index]; every test against known text is one
   kTextCompare,  // text[0] <compare> text[1]
   kStartsWith,
   kEndsWith,
@@ -60,12 +65,15 @@ struct ListSource {
   std::uint32_t named = 0;  // lists[named]
 };
 
-// Where the answer of an instruction is kept, and so how long it holds.
+// How long the answer of an instruction holds.
 enum class Memo : std::uint8_t {
   kNone,
-  kEvent,    // until the next event
-  kProcess,  // depends on the process and its ancestors only
-  kImage,    // depends on the image (program and arguments) of the process in `memo_slot` only
+  kEvent,     // until the next event
+  kProcess,   // depends on the process and its ancestors only
+  kOwnImage,  // depends on the image (program and arguments) of the event's process only
+  kImage,     // depends on the image of the process in `memo_slot` only
+  kAbove,     // exists() over the ancestors that asks of their images only: holds for the parent
+              // and all that is above it, so what was found for one child serves the next
 };
 
 struct Instruction {
@@ -75,7 +83,6 @@ struct Instruction {
   std::uint8_t slot = 0;  // kExists: where the element goes
   Memo memo = Memo::kNone;
   std::uint8_t memo_slot = 0;
-  std::uint32_t memo_index = 0;
   std::uint32_t index = 0;
   std::uint32_t first_child = 0;  // in Code::children
   std::uint32_t child_count = 0;
@@ -84,15 +91,22 @@ struct Instruction {
   std::array<IntSource, 2> number;
 };
 
+// What a text is compared with.
+struct TextPattern {
+  enum class Kind : std::uint8_t { kEqual, kPrefix, kSuffix, kContains };
+  Kind kind = Kind::kEqual;
+  std::uint32_t literal = 0;  // literals[literal]; empty for kEqual only
+
+  auto operator<=>(const TextPattern&) const = default;
+};
+
 struct Code {
   std::vector<Instruction> instructions;
   std::vector<std::uint32_t> children;
   std::vector<std::string> literals;            // in normal form
   std::vector<std::vector<std::string>> lists;  // in normal form, without repeats
+  std::vector<std::vector<TextPattern>> sets;   // sorted, without repeats, not empty
   std::vector<IpPrefix> prefixes;
-  std::uint32_t event_memos = 0;
-  std::uint32_t process_memos = 0;
-  std::uint32_t image_memos = 0;
 };
 
 // The one kind of Program there is.

@@ -34,7 +34,6 @@ class Compiler {
     }
     apply_modifiers(options_.modifiers, used, out_.diagnostics);
     for (const RuleSet& set : used) add_set(set);
-    lowering_.finish();
     if (!has_errors(out_.diagnostics)) out_.program = program_;
     return std::move(out_);
   }

@@ -4,19 +4,17 @@
 #include <optional>
 #include <utility>
 
-#include "rule/code.h"
+#include "rule/answer_table.h"
+#include "rule/event_text.h"
 #include "rule/ip_prefix.h"
-#include "rule/list_scan.h"
-#include "rule/normalize.h"
+#include "rule/plan.h"
 #include "rule/process_cache.h"
 #include "rule/program.h"
+#include "rule/text_pattern.h"
 
 namespace cicd {
 
 namespace {
-
-// A shorter list is asked as it is: making it ready takes as long as asking a few of its elements.
-constexpr std::size_t kFewestScanned = 4;
 
 template <typename T>
 bool compare(CompareOp op, const T& left, const T& right) {
@@ -37,36 +35,55 @@ bool compare(CompareOp op, const T& left, const T& right) {
   return false;
 }
 
-class CodeEvaluator : public Evaluator {
+std::size_t most_entries(const Plan& plan) {
+  std::size_t most = 0;
+  for (const auto& entries : plan.entries) most = std::max(most, entries.size());
+  return most;
+}
+
+class PlanEvaluator : public Evaluator {
  public:
-  explicit CodeEvaluator(std::shared_ptr<const CompiledProgram> program)
-      : program_(std::move(program)),
-        code_(program_->code),
-        cache_(code_.process_memos, code_.image_memos),
-        kept_(code_.event_memos, Kept::kUnknown) {
-    hits_.reserve(program_->rules().size());
+  explicit PlanEvaluator(std::shared_ptr<const Plan> plan)
+      : plan_(std::move(plan)),
+        code_(plan_->code),
+        scopes_(plan_->programs.size()),
+        candidates_(plan_->index, most_entries(*plan_)) {
+    for (std::size_t i = 0; i < scopes_.size(); ++i) {
+      if (plan_->programs[i]) scopes_[i].hits.reserve(plan_->programs[i]->rules().size());
+    }
   }
 
   std::span<const std::uint32_t> evaluate(const EventRecord& record) override;
-  std::uint64_t cut_evaluations() const override { return cuts_; }
+  std::span<const std::uint32_t> hits(std::size_t scope) const override {
+    return scopes_[scope].hits;
+  }
+  std::uint64_t cut_evaluations(std::size_t scope = 0) const override {
+    return scopes_[scope].cuts;
+  }
 
  private:
   // What a variable of exists() holds.
   struct Slot {
     std::string_view text;
-    std::size_t process = 0;  // position in the chain
+    ProcessView* process = nullptr;
+  };
+  struct Scope {
+    std::vector<std::uint32_t> hits;
+    std::uint64_t cuts = 0;
   };
 
+  void evaluate(const Plan::Entry& entry);
   bool run(std::uint32_t index);
   bool compute(const Instruction& in);
+  bool text_in(const Instruction& in);
   bool exists(const Instruction& in);
   bool exists_named(const Instruction& in);
   bool exists_text(const Instruction& in, std::span<const std::string_view> list);
-  bool exists_process(const Instruction& in, std::size_t from, std::size_t to);
+  bool exists_process(const Instruction& in, ProcessView* from, const ProcessView* to);
+  bool exists_above(const Instruction& in, std::uint32_t index);
   bool take_step();
-  Kept* kept_of(const Instruction& in);
+  std::uint64_t holder_of(const Instruction& in) const;
   std::string_view text(const TextSource& source);
-  std::string_view field(std::uint8_t index);
   std::optional<IpBytes> address(const TextSource& source);
   std::int64_t number(const IntSource& source) const {
     return source.is_field ? record_->number(source.field) : source.number;
@@ -75,23 +92,18 @@ class CodeEvaluator : public Evaluator {
     return code_.children[in.first_child + i];
   }
 
-  std::shared_ptr<const CompiledProgram> program_;
+  std::shared_ptr<const Plan> plan_;
   const Code& code_;
+  std::vector<Scope> scopes_;
   ProcessCache cache_;
-  Normalizer normalizer_;
-  ListScan scan_;
-  std::vector<Kept> kept_;
-  std::vector<std::uint32_t> hits_;
-  std::uint64_t cuts_ = 0;
+  AnswerTable answers_;
+  Candidates candidates_;
 
   // Of the event being evaluated.
   const EventRecord* record_ = nullptr;
+  std::uint64_t event_serial_ = 0;
   ProcessView* process_ = nullptr;
-  std::array<std::string_view, kMaxEventFields> fields_;
-  std::array<std::string, kMaxEventFields> field_buffers_;
-  std::uint32_t known_fields_ = 0;  // bits: fields_ is filled
-  std::array<std::optional<IpBytes>, kMaxEventFields> addresses_;
-  std::uint32_t known_addresses_ = 0;  // bits: addresses_ is filled
+  EventText text_;
   std::array<Slot, kMaxExistsDepth> slots_;
   int steps_left_ = 0;
 };
@@ -108,46 +120,65 @@ bool is_for_logs_only(const EventRecord& record) {
   }
 }
 
-std::span<const std::uint32_t> CodeEvaluator::evaluate(const EventRecord& record) {
-  hits_.clear();
-  const auto& entries = program_->entries[static_cast<std::size_t>(record.type)];
-  if (entries.empty() || is_for_logs_only(record) || record.process == nullptr) return hits_;
+std::span<const std::uint32_t> PlanEvaluator::evaluate(const EventRecord& record) {
+  for (Scope& scope : scopes_) scope.hits.clear();
+  const auto& entries = plan_->entries[static_cast<std::size_t>(record.type)];
+  if (entries.empty() || is_for_logs_only(record) || record.process == nullptr) return hits(0);
   cache_.make_room();
   record_ = &record;
   process_ = &cache_.view(record.process);
-  known_fields_ = 0;
-  known_addresses_ = 0;
-  std::fill(kept_.begin(), kept_.end(), Kept::kUnknown);
-  for (const CompiledProgram::Entry& entry : entries) {
-    steps_left_ = kMaxRuleSteps;
-    if (run(entry.root)) hits_.push_back(entry.rule);
-    if (steps_left_ < 0) ++cuts_;
+  event_serial_ = cache_.next_serial();
+  text_.begin(record);
+  for (const std::uint32_t entry : candidates_.find(record, *process_, text_)) {
+    evaluate(entries[entry]);
   }
-  return hits_;
+  for (Scope& scope : scopes_) {
+    if (scope.hits.size() > 1) std::sort(scope.hits.begin(), scope.hits.end());
+  }
+  return hits(0);
 }
 
-bool CodeEvaluator::run(std::uint32_t index) {
+void PlanEvaluator::evaluate(const Plan::Entry& entry) {
+  steps_left_ = kMaxRuleSteps;
+  const bool fires = run(entry.root);
+  const bool is_cut = steps_left_ < 0;
+  if (!fires && !is_cut) return;
+  for (const Plan::Owner& owner : entry.owners) {
+    if (is_cut) {
+      ++scopes_[owner.scope].cuts;
+    } else {
+      scopes_[owner.scope].hits.push_back(owner.rule);
+    }
+  }
+}
+
+bool PlanEvaluator::run(std::uint32_t index) {
   const Instruction& in = code_.instructions[index];
   if (in.memo == Memo::kNone) return compute(in);
-  Kept& kept = *kept_of(in);
+  if (in.memo == Memo::kAbove) return exists_above(in, index);
+  const std::uint64_t holder = holder_of(in);
+  const Kept kept = answers_.find(holder, index);
   if (kept != Kept::kUnknown) return kept == Kept::kTrue;
   const bool answer = compute(in);
-  if (steps_left_ >= 0) kept = answer ? Kept::kTrue : Kept::kFalse;
-  return answer && steps_left_ >= 0;
+  if (steps_left_ < 0) return false;
+  answers_.keep(holder, index, answer);
+  return answer;
 }
 
-Kept* CodeEvaluator::kept_of(const Instruction& in) {
+std::uint64_t PlanEvaluator::holder_of(const Instruction& in) const {
   switch (in.memo) {
     case Memo::kProcess:
-      return &process_->kept[in.memo_index];
+      return process_->serial;
+    case Memo::kOwnImage:
+      return process_->image->serial;
     case Memo::kImage:
-      return &process_->chain[slots_[in.memo_slot].process]->kept[in.memo_index];
+      return slots_[in.memo_slot].process->image->serial;
     default:
-      return &kept_[in.memo_index];
+      return event_serial_;
   }
 }
 
-bool CodeEvaluator::compute(const Instruction& in) {
+bool PlanEvaluator::compute(const Instruction& in) {
   switch (in.op) {
     case Op::kConstant:
       return in.number[0].number != 0;
@@ -165,6 +196,8 @@ bool CodeEvaluator::compute(const Instruction& in) {
         if (run(child(in, i))) return true;
       }
       return false;
+    case Op::kTextIn:
+      return text_in(in);
     case Op::kTextCompare:
       return compare(in.compare, text(in.text[0]), text(in.text[1]));
     case Op::kStartsWith:
@@ -190,45 +223,43 @@ bool CodeEvaluator::compute(const Instruction& in) {
   return false;
 }
 
-bool CodeEvaluator::exists(const Instruction& in) {
+bool PlanEvaluator::text_in(const Instruction& in) {
+  const std::string_view asked = text(in.text[0]);
+  const TextMatcher* matcher = plan_->matchers[in.index].get();
+  return matcher != nullptr ? matcher->fits_any(asked)
+                            : fits_any(code_, code_.sets[in.index], asked);
+}
+
+bool PlanEvaluator::exists(const Instruction& in) {
   using Kind = ListSource::Kind;
   switch (in.list.kind) {
     case Kind::kArgv:
-      return exists_text(in, process_->chain[0]->argv);
+      return exists_text(in, process_->image->argv);
     case Kind::kElementArgv:
-      return exists_text(in, process_->chain[slots_[in.list.slot].process]->argv);
+      return exists_text(in, slots_[in.list.slot].process->image->argv);
     case Kind::kAncestors:
-      return exists_process(in, 1, process_->chain.size());
+      return exists_process(in, process_->above, nullptr);
     case Kind::kDescendants:
-      // From behind the current process (0) up to the ancestor: the same processes however deep
-      // the question is nested, so nothing is ever expanded.
-      return exists_process(in, 1, slots_[in.list.slot].process);
+      // From behind the current process up to the ancestor: the same processes however deep the
+      // question is nested, so nothing is ever expanded.
+      return exists_process(in, process_->above, slots_[in.list.slot].process);
     case Kind::kNamed:
       break;
   }
   return exists_named(in);
 }
 
-// Most lists are asked whether a text is one of them, ends in one, ... : scanned, not interpreted.
-bool CodeEvaluator::exists_named(const Instruction& in) {
-  const std::vector<std::string>& list = code_.lists[in.list.named];
-  const bool is_scan = list.size() >= kFewestScanned &&
-                       steps_left_ >= static_cast<int>(list.size()) &&
-                       scan_.prepare(code_, child(in, 0), in.slot,
-                                     [this](const TextSource& source) { return text(source); });
-  for (const std::string& value : list) {
+// What Lowering could not make a set of.
+bool PlanEvaluator::exists_named(const Instruction& in) {
+  for (const std::string& value : code_.lists[in.list.named]) {
     if (!take_step()) return false;
-    if (is_scan) {
-      if (scan_.matches(value)) return true;
-      continue;
-    }
     slots_[in.slot].text = value;
     if (run(child(in, 0))) return true;
   }
   return false;
 }
 
-bool CodeEvaluator::exists_text(const Instruction& in, std::span<const std::string_view> list) {
+bool PlanEvaluator::exists_text(const Instruction& in, std::span<const std::string_view> list) {
   for (const std::string_view value : list) {
     if (!take_step()) return false;
     slots_[in.slot].text = value;
@@ -237,61 +268,69 @@ bool CodeEvaluator::exists_text(const Instruction& in, std::span<const std::stri
   return false;
 }
 
-bool CodeEvaluator::exists_process(const Instruction& in, std::size_t from, std::size_t to) {
-  for (std::size_t i = from; i < to; ++i) {
+bool PlanEvaluator::exists_process(const Instruction& in, ProcessView* from,
+                                   const ProcessView* to) {
+  for (ProcessView* at = from; at != to; at = at->above) {
     if (!take_step()) return false;
-    slots_[in.slot].process = i;
+    slots_[in.slot].process = at;
     if (run(child(in, 0))) return true;
   }
   return false;
 }
 
+// The answer for a process and all above it is that of its image, or that of its parent: the walk
+// ends where it is known already.
+bool PlanEvaluator::exists_above(const Instruction& in, std::uint32_t index) {
+  bool answer = false;
+  ProcessView* at = process_->above;
+  for (; at != nullptr && !answer; at = at->above) {
+    const Kept kept = answers_.find(at->serial, index);
+    answer = kept == Kept::kTrue;
+    if (kept != Kept::kUnknown) break;
+    if (!take_step()) return false;
+    slots_[in.slot].process = at;
+    answer = run(child(in, 0));
+  }
+  if (steps_left_ < 0) return false;
+  for (ProcessView* below = process_->above; below != at; below = below->above) {
+    answers_.keep(below->serial, index, answer);
+  }
+  return answer;
+}
+
 // False when the rule has used up its steps. Then every answer on the way out is false: the rule
 // does not fire, and none of them is kept.
-bool CodeEvaluator::take_step() { return steps_left_ >= 0 && --steps_left_ >= 0; }
+bool PlanEvaluator::take_step() { return steps_left_ >= 0 && --steps_left_ >= 0; }
 
-std::string_view CodeEvaluator::text(const TextSource& source) {
+std::string_view PlanEvaluator::text(const TextSource& source) {
   switch (source.kind) {
     case TextSource::Kind::kLiteral:
       return code_.literals[source.literal];
     case TextSource::Kind::kField:
-      return field(source.index);
+      return text_.text(source.index);
     case TextSource::Kind::kExecPath:
-      return process_->chain[0]->exec_path;
+      return process_->image->exec_path;
     case TextSource::Kind::kElement:
       return slots_[source.index].text;
     case TextSource::Kind::kElementExecPath:
-      return process_->chain[slots_[source.index].process]->exec_path;
+      return slots_[source.index].process->image->exec_path;
   }
   return {};
 }
 
-std::string_view CodeEvaluator::field(std::uint8_t index) {
-  const std::uint32_t bit = 1u << index;
-  if ((known_fields_ & bit) == 0) {
-    fields_[index] = normalizer_.view(record_->text(index), field_buffers_[index]);
-    known_fields_ |= bit;
-  }
-  return fields_[index];
-}
-
-// Several ranges are usually asked of the one address of an event.
-std::optional<IpBytes> CodeEvaluator::address(const TextSource& source) {
-  if (source.kind != TextSource::Kind::kField) return parse_ip(text(source));
-  const std::uint32_t bit = 1u << source.index;
-  if ((known_addresses_ & bit) == 0) {
-    addresses_[source.index] = parse_ip(field(source.index));
-    known_addresses_ |= bit;
-  }
-  return addresses_[source.index];
+std::optional<IpBytes> PlanEvaluator::address(const TextSource& source) {
+  if (source.kind == TextSource::Kind::kField) return text_.address(source.index);
+  return parse_ip(text(source));
 }
 
 }  // namespace
 
+std::unique_ptr<Evaluator> make_evaluator(std::shared_ptr<const Plan> plan) {
+  return std::make_unique<PlanEvaluator>(std::move(plan));
+}
+
 std::unique_ptr<Evaluator> make_evaluator(std::shared_ptr<const Program> program) {
-  // CompiledProgram is the one kind of Program that compile() makes.
-  return std::make_unique<CodeEvaluator>(
-      std::static_pointer_cast<const CompiledProgram>(std::move(program)));
+  return make_evaluator(link({std::move(program)}));
 }
 
 }  // namespace cicd

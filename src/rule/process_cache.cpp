@@ -6,38 +6,52 @@ namespace cicd {
 void ProcessCache::make_room() {
   constexpr std::size_t kNeeded = kMaxAncestorDepth + 1;
   if (images_.size() + kNeeded <= ViewTable<ImageView>::kMaxViews &&
-      processes_.size() + 1 <= ViewTable<ProcessView>::kMaxViews && bytes_ <= kMaxBytes) {
+      processes_.size() + kNeeded <= ViewTable<ProcessView>::kMaxViews && bytes_ <= kMaxBytes) {
     return;
   }
-  processes_.clear();
-  images_.clear();
+  processes_.clear([](ProcessView& view) { view.owner.reset(); });
+  images_.clear([](ImageView&) {});
   bytes_ = 0;
 }
 
 ProcessView& ProcessCache::view(const ProcessRef& process) {
-  ProcessView& view = processes_.at(process.get());
-  if (view.owner != nullptr) return view;
-  view.owner = process;
-  view.kept.assign(process_memos_, Kept::kUnknown);
-  view.chain.clear();
-  const Process* at = process.get();
-  while (at != nullptr && view.chain.size() <= static_cast<std::size_t>(kMaxAncestorDepth)) {
-    view.chain.push_back(&image(at->image));
-    at = at->parent.get();
+  ProcessView& first = processes_.at(process.get());
+  if (first.key == nullptr) {
+    fill(first, *process);
+    first.owner = process;
+    ProcessView* below = &first;
+    const Process* at = process->parent.get();
+    for (int depth = 0; at != nullptr && depth < kMaxAncestorDepth; ++depth) {
+      ProcessView& next = processes_.at(at);
+      below->above = &next;
+      if (next.key != nullptr) break;
+      below = &fill(next, *at);
+      at = at->parent.get();
+    }
   }
+  return first;
+}
+
+ProcessView& ProcessCache::fill(ProcessView& view, const Process& process) {
+  view.key = &process;
+  view.serial = next_serial();
+  view.image = &image(*process.image);
+  view.above = nullptr;
+  for (KnownTexts& texts : view.texts) texts.is_known = false;
   return view;
 }
 
-ImageView& ProcessCache::image(const std::shared_ptr<const ExecImage>& image) {
-  ImageView& view = images_.at(image.get());
-  if (view.owner != nullptr) return view;
-  view.owner = image;
-  view.kept.assign(image_memos_, Kept::kUnknown);
+ImageView& ProcessCache::image(const ExecImage& image) {
+  ImageView& view = images_.at(&image);
+  if (view.key != nullptr) return view;
+  view.key = &image;
+  view.serial = next_serial();
+  for (KnownTexts& texts : view.texts) texts.is_known = false;
   view.buffer.clear();
   ends_.clear();
-  normalizer_.append(image->exec_path, view.buffer);
+  normalizer_.append(image.exec_path, view.buffer);
   const std::size_t path_end = view.buffer.size();
-  for (const std::string& argument : image->argv) {
+  for (const std::string& argument : image.argv) {
     normalizer_.append(argument, view.buffer);
     ends_.push_back(view.buffer.size());
   }

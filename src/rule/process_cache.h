@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // ProcessCache: what rules see of processes, in normal form, made once per picture of a process
-// and once per program image, together with the answers that hold as long as they do.
+// and once per program image. A picture's view leads to its parent's, so a new process below a
+// known one costs two look-ups however deep it stands.
 //
-// Threads: one. Lifetime: a cached view keeps its Process and ExecImage alive, so a pointer is
-// never used again for another one while it is cached; that is at most kMaxViews of each, and
-// about kMaxBytes of text. When that is reached everything is let go at once (`make_room`), and
-// the memory of the views is used again: no allocation in the steady state.
+// Threads: one. Lifetime: a cached view keeps its Process, and so its image and all above it,
+// alive: a pointer is never used again for another one while it is cached. That is at most
+// kMaxViews of each, and about kMaxBytes of text. When that is reached everything is let go at once
+// (`make_room`), and the memory of the views is used again: no allocation in the steady state.
+// A chain is as long as the tracker makes it: at most kMaxAncestorDepth parents.
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -21,22 +24,51 @@
 
 namespace cicd {
 
-// An answer that was kept.
-enum class Kept : std::uint8_t { kUnknown, kFalse, kTrue };
+// Two texts of an image that guards ask of (rule_index.h): numbers of the sets that fit.
+enum : std::size_t { kExecPathTexts, kArgumentTexts, kImageTexts };
+
+struct KnownTexts {
+  // More are not kept: whoever asks must look at everything then.
+  static constexpr std::size_t kMost = 128;
+
+  bool is_known = false;
+  bool is_too_many = false;
+  std::vector<std::uint32_t> numbers;  // each once
+
+  void clear() {
+    numbers.clear();
+    is_too_many = false;
+  }
+  void add(std::uint32_t number) {
+    if (std::find(numbers.begin(), numbers.end(), number) != numbers.end()) return;
+    if (numbers.size() < kMost) {
+      numbers.push_back(number);
+    } else {
+      is_too_many = true;
+    }
+  }
+  void add(const KnownTexts& other) {
+    is_too_many |= other.is_too_many;
+    for (const std::uint32_t number : other.numbers) add(number);
+  }
+};
 
 struct ImageView {
-  std::shared_ptr<const ExecImage> owner;
-  std::string buffer;  // text of all views below
+  const void* key = nullptr;
+  std::uint64_t serial = 0;  // never used again
+  std::string buffer;        // text of all views below
   std::string_view exec_path;
   std::vector<std::string_view> argv;
-  std::vector<Kept> kept;
+  std::array<KnownTexts, kImageTexts> texts;
 };
 
 struct ProcessView {
-  ProcessRef owner;
-  // The process itself, its parent, and so on: at most 1 + kMaxAncestorDepth.
-  std::vector<ImageView*> chain;
-  std::vector<Kept> kept;
+  const void* key = nullptr;
+  std::uint64_t serial = 0;
+  ProcessRef owner;  // null for one that is only known as an ancestor: the child's holds it
+  ImageView* image = nullptr;
+  ProcessView* above = nullptr;               // of the parent; null at the top
+  std::array<KnownTexts, kImageTexts> texts;  // of it or of one above it
 };
 
 // Views by the address of what they show.
@@ -45,29 +77,41 @@ class ViewTable {
  public:
   static constexpr std::size_t kMaxViews = 4096;
 
-  ViewTable() : slots_(2 * kMaxViews, nullptr) {}
-
-  // The view of `key`, or a recycled one with no owner for the caller to fill.
+  // The view of `key`, or a recycled one whose key is null, for the caller to fill.
   View& at(const void* key) {
-    // The upper bits of the product (Fibonacci hashing): 13 of them number 2 * kMaxViews slots.
-    std::size_t slot = (reinterpret_cast<std::uintptr_t>(key) * 0x9e3779b97f4a7c15ull) >> 51;
-    static_assert(2 * kMaxViews == 1u << 13);
-    while (slots_[slot] != nullptr) {
-      if (slots_[slot]->owner.get() == key) return *slots_[slot];
-      slot = (slot + 1) % slots_.size();
-    }
+    if (2 * (used_ + 1) > slots_.size()) grow();
+    View*& slot = slots_[find(key)];
+    if (slot != nullptr) return *slot;
     if (used_ == views_.size()) views_.push_back(std::make_unique<View>());
-    slots_[slot] = views_[used_++].get();
-    return *slots_[slot];
+    slot = views_[used_++].get();
+    return *slot;
   }
   std::size_t size() const { return used_; }
-  void clear() {
-    for (std::size_t i = 0; i < used_; ++i) views_[i]->owner.reset();
+  template <typename Release>
+  void clear(Release release) {
+    for (std::size_t i = 0; i < used_; ++i) {
+      release(*views_[i]);
+      views_[i]->key = nullptr;
+    }
     used_ = 0;
     std::fill(slots_.begin(), slots_.end(), nullptr);
   }
 
  private:
+  std::size_t find(const void* key) const {
+    // The upper bits of the product (Fibonacci hashing).
+    std::size_t slot =
+        (reinterpret_cast<std::uintptr_t>(key) * 0x9e3779b97f4a7c15ull >> 40) & (slots_.size() - 1);
+    while (slots_[slot] != nullptr && slots_[slot]->key != key) {
+      slot = (slot + 1) & (slots_.size() - 1);
+    }
+    return slot;
+  }
+  void grow() {
+    slots_.assign(std::max<std::size_t>(256, 2 * slots_.size()), nullptr);
+    for (std::size_t i = 0; i < used_; ++i) slots_[find(views_[i]->key)] = views_[i].get();
+  }
+
   std::vector<View*> slots_;
   std::vector<std::unique_ptr<View>> views_;  // the first used_ are in slots_
   std::size_t used_ = 0;
@@ -77,19 +121,17 @@ class ProcessCache {
  public:
   static constexpr std::size_t kMaxBytes = 16u << 20;
 
-  ProcessCache(std::size_t process_memos, std::size_t image_memos)
-      : process_memos_(process_memos), image_memos_(image_memos) {}
-
   // Lets everything go when one more event might not fit. Views from before are gone then.
   void make_room();
   // Valid until the next make_room().
   ProcessView& view(const ProcessRef& process);
+  std::uint64_t next_serial() { return ++serial_; }
 
  private:
-  ImageView& image(const std::shared_ptr<const ExecImage>& image);
+  ProcessView& fill(ProcessView& view, const Process& process);
+  ImageView& image(const ExecImage& image);
 
-  std::size_t process_memos_;
-  std::size_t image_memos_;
+  std::uint64_t serial_ = 0;
   std::size_t bytes_ = 0;
   Normalizer normalizer_;
   std::vector<std::size_t> ends_;  // scratch of image()

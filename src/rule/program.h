@@ -62,15 +62,26 @@ struct CompileOptions {
 // the baseline's as they should win or lose.
 CompileResult compile(const std::vector<RuleSet>& rule_sets, const CompileOptions& options = {});
 
+// Programs made ready to be evaluated together, one for each scope of a job (plan.h). Immutable and
+// shared, also between jobs.
+struct Plan;
+// A scope without rules may be null. At least one scope.
+std::shared_ptr<const Plan> link(std::vector<std::shared_ptr<const Program>> programs);
+
 class Evaluator {
  public:
   virtual ~Evaluator() = default;
-  // Indices of the rules that fire, in the order of Program::rules(); valid until the next call.
+  // Evaluates the rules of all scopes. Returns hits(0).
   virtual std::span<const std::uint32_t> evaluate(const EventRecord& record) = 0;
-  // How often a rule was cut off because exists() inside exists() took more than kMaxRuleSteps
-  // list elements for one event. A rule that was cut off did not fire.
-  virtual std::uint64_t cut_evaluations() const { return 0; }
+  // Indices of the rules of a scope that fired, in the order of its Program::rules(); valid until
+  // the next evaluate().
+  virtual std::span<const std::uint32_t> hits(std::size_t scope) const = 0;
+  // How often a rule of the scope was cut off because exists() inside exists() took more than
+  // kMaxRuleSteps list elements for one event. A rule that was cut off did not fire.
+  virtual std::uint64_t cut_evaluations([[maybe_unused]] std::size_t scope = 0) const { return 0; }
 };
+std::unique_ptr<Evaluator> make_evaluator(std::shared_ptr<const Plan> plan);
+// Of one scope.
 std::unique_ptr<Evaluator> make_evaluator(std::shared_ptr<const Program> program);
 
 }  // namespace cicd

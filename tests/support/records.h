@@ -117,6 +117,7 @@ class FunctionEvaluator final : public Evaluator {
     }
     return fired_;
   }
+  std::span<const std::uint32_t> hits(std::size_t) const override { return fired_; }
 
  private:
   std::shared_ptr<const FunctionProgram> program_;
