@@ -39,6 +39,9 @@ class LentEvaluator : public Evaluator {
   std::span<const std::uint32_t> evaluate(const EventRecord& record) override {
     return evaluator_.evaluate(record);
   }
+  std::span<const std::uint32_t> hits(std::size_t scope) const override {
+    return evaluator_.hits(scope);
+  }
 
  private:
   Evaluator& evaluator_;
