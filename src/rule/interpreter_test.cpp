@@ -21,11 +21,14 @@ namespace cicd {
 namespace {
 
 // Long ones become a matcher, short ones are asked pattern by pattern, and a few stay lists.
-const NamedLists kLists = {{"one", {"/a", "B", ""}},
-                           {"long", {"c", "/a", "", "B", "/b/c"}},
-                           {"none", {}},
-                           {"names", {"ab", "/ab", "b/a", "/a/b", "\xc3\x89", "bb/", "/B"}},
-                           {"ends", {".a", "/ab.b", ".a", "b", "ab/ab"}}};
+const NamedLists kLists = {
+    {"one", {"/a", "B", ""}},
+    {"long", {"c", "/a", "", "B", "/b/c"}},
+    {"none", {}},
+    {"names", {"ab", "/ab", "b/a", "/a/b", "\xc3\x89", "bb/", "/B"}},
+    {"ends", {".a", "/ab.b", ".a", "b", "ab/ab"}},
+    {"many", {"a",   "b",  "ab",  "/a",  "/b",  "/ab", "a/",  "b/",  "ab/", ".a",      ".b",
+              "a.a", "bb", "aab", "abb", "/AB", "b.b", "/a.", "/b.", "bab", "\xc3\x89"}}};
 
 struct Node {  // a process as the language shows it
   std::string exec_path;
@@ -348,7 +351,9 @@ class DenseMaker {
     return out;
   }
   std::string literal() { return "\"" + word() + "\""; }
-  std::string list() { return "list." + any({"one", "long", "none", "names", "ends"}); }
+  std::string list() {
+    return "list." + any({"one", "long", "none", "names", "ends", "many", "many"});
+  }
   std::string field() { return pick(3) == 0 ? "process.exec_path" : any(texts_); }
   std::string test_of(const std::string& text, const std::string& other) {
     const std::string op =
@@ -517,7 +522,8 @@ TEST(Interpreter, AgreesWithCompiledProgramsOnRandomRulesAndEvents) {
   EXPECT_LT(fired, evaluated * 9 / 10);
 }
 
-// Two scopes with sets of one id, some rules the same in both. Other seeds: --gtest_shuffle --gtest_random_seed=N.
+// Two scopes with sets of one id, some rules the same in both. Other seeds: --gtest_shuffle
+// --gtest_random_seed=N.
 TEST(Interpreter, AgreesWithTwoScopesOfManyRulesThatShareTheirLiterals) {
   std::uint64_t fired = 0;
   std::uint64_t evaluated = 0;
