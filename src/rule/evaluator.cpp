@@ -104,7 +104,7 @@ class PlanEvaluator : public Evaluator {
   std::uint64_t event_serial_ = 0;
   ProcessView* process_ = nullptr;
   EventText text_;
-  std::array<Slot, kMaxExistsDepth> slots_;
+  std::array<Slot, kMaxSlots> slots_;
   int steps_left_ = 0;
 };
 
