@@ -5,6 +5,8 @@
 #include <bit>
 #include <cstring>
 
+#include "rule/answer_table.h"
+
 namespace cicd {
 
 namespace {
@@ -323,7 +325,9 @@ void CodeBuilder::assign_memos() {
 Memo CodeBuilder::memo_of(std::uint32_t index) const {
   const Facts& facts = facts_[index];
   const Instruction& in = at(index);
-  if (facts.cost < kKeepFrom || facts.strings != 0) return Memo::kNone;
+  if (facts.cost < kKeepFrom || facts.strings != 0 || index > AnswerTable::kMaxInstruction) {
+    return Memo::kNone;
+  }
   if (in.op == Op::kExists && in.list.kind == ListSource::Kind::kAncestors) {
     const Facts& body = facts_[code_.children[in.first_child]];
     const bool asks_only_image = !body.event && !body.process && !body.chain && body.strings == 0 &&
