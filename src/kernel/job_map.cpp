@@ -31,7 +31,8 @@ void put_members(const ProgramSet& programs, int root_fd, std::uint64_t cgroup_i
   UniqueFd directory = open_cgroup(root_fd, cgroup_id);
   if (!directory) return;  // only the reporting of an escape of these processes hangs on it
   std::ifstream procs("/proc/self/fd/" + std::to_string(directory.get()) + "/cgroup.procs");
-  const cicd_member member = {.cgroup_id = cgroup_id, .start_time_ns = 0, .slot = slot, .exec_id = 0};
+  const cicd_member member = {
+      .cgroup_id = cgroup_id, .start_time_ns = 0, .slot = slot, .exec_id = 0};
   std::uint32_t pid = 0;
   while (procs >> pid) {
     if (pid != 0) ::bpf_map_update_elem(programs.map_fd("members"), &pid, &member, BPF_NOEXIST);

@@ -79,10 +79,12 @@ void AhoCorasick::add_table() {
   if (states * classes_ > kMaxTable) return;
   std::vector<std::uint16_t> table(states * classes_, 0);
   for (std::uint32_t state = 0; state < states; ++state) {
-    for (std::uint32_t byte = 0; byte < 256; ++byte) {
-      if (class_of_[byte] == 0) continue;
-      table[state * classes_ + class_of_[byte]] =
-          static_cast<std::uint16_t>(next(state, static_cast<unsigned char>(byte)));
+    // What a state does not go on with goes on from its link, which is complete: it is less deep.
+    const auto row = table.begin() + state * classes_;
+    if (state != 0) std::copy_n(table.begin() + fail_[state] * classes_, classes_, row);
+    for (std::uint32_t i = 0; i < child_count_[state]; ++i) {
+      const std::uint32_t to = first_child_[state] + i;
+      row[class_of_[byte_of_[to]]] = static_cast<std::uint16_t>(to);
     }
   }
   table_ = std::move(table);

@@ -22,6 +22,11 @@
 
 namespace cicd {
 
+// Slots that variables of exists() are kept in while a rule is evaluated. Facts have a bit for
+// each.
+inline constexpr std::size_t kMaxSlots = kMaxExistsDepth;
+static_assert(kMaxSlots <= 8);
+
 enum class Op : std::uint8_t {
   kConstant,   // number[0]
   kBoolField,  // field

@@ -5,6 +5,8 @@
 #include <bit>
 #include <cstring>
 
+#include "rule/answer_table.h"
+
 namespace cicd {
 
 namespace {
@@ -31,6 +33,7 @@ void put(std::string& key, T value) {
 // Everything that makes two instructions the same.
 std::string key_of(const Instruction& in, const std::vector<std::uint32_t>& children) {
   std::string key;
+  key.reserve(96);
   put(key, in.op);
   put(key, in.compare);
   put(key, in.field);
@@ -131,6 +134,8 @@ std::uint32_t CodeBuilder::join(Op op, const std::vector<std::uint32_t>& childre
 }
 
 void CodeBuilder::merge_text_tests(std::vector<std::uint32_t>& operands) {
+  const auto tests_text = [this](std::uint32_t i) { return at(i).op == Op::kTextIn; };
+  if (std::ranges::count_if(operands, tests_text) < 2) return;
   std::vector<std::uint32_t> out;
   std::vector<std::pair<TextSource, std::vector<TextPattern>>> tests;
   for (const std::uint32_t operand : operands) {
@@ -160,10 +165,14 @@ std::uint32_t CodeBuilder::text_in(const TextSource& source, std::vector<TextPat
         pattern.kind != TextPattern::Kind::kEqual && code_.literals[pattern.literal].empty();
     if (fits_all) return constant(true);
   }
+  return text_in(source, set(std::move(patterns)));
+}
+
+std::uint32_t CodeBuilder::text_in(const TextSource& source, std::uint32_t set) {
   Instruction in;
   in.op = Op::kTextIn;
   in.text[0] = source;
-  in.index = set(std::move(patterns));
+  in.index = set;
   return intern(in, {});
 }
 
@@ -279,8 +288,13 @@ std::uint32_t CodeBuilder::list(std::vector<std::string> values) {
 std::uint32_t CodeBuilder::set(std::vector<TextPattern> patterns) {
   std::sort(patterns.begin(), patterns.end());
   patterns.erase(std::unique(patterns.begin(), patterns.end()), patterns.end());
+  std::string key;
+  for (const TextPattern& pattern : patterns) {
+    put(key, pattern.kind);
+    put(key, pattern.literal);
+  }
   const auto [entry, is_new] =
-      sets_.try_emplace(patterns, static_cast<std::uint32_t>(code_.sets.size()));
+      sets_.try_emplace(std::move(key), static_cast<std::uint32_t>(code_.sets.size()));
   if (is_new) code_.sets.push_back(std::move(patterns));
   return entry->second;
 }
@@ -311,7 +325,9 @@ void CodeBuilder::assign_memos() {
 Memo CodeBuilder::memo_of(std::uint32_t index) const {
   const Facts& facts = facts_[index];
   const Instruction& in = at(index);
-  if (facts.cost < kKeepFrom || facts.strings != 0) return Memo::kNone;
+  if (facts.cost < kKeepFrom || facts.strings != 0 || index > AnswerTable::kMaxInstruction) {
+    return Memo::kNone;
+  }
   if (in.op == Op::kExists && in.list.kind == ListSource::Kind::kAncestors) {
     const Facts& body = facts_[code_.children[in.first_child]];
     const bool asks_only_image = !body.event && !body.process && !body.chain && body.strings == 0 &&

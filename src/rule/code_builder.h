@@ -39,6 +39,7 @@ class CodeBuilder {
   std::uint32_t join(Op op, const std::vector<std::uint32_t>& children);
   // `source` fits one of the patterns.
   std::uint32_t text_in(const TextSource& source, std::vector<TextPattern> patterns);
+  std::uint32_t text_in(const TextSource& source, std::uint32_t set);  // no empty prefix or suffix
   // The instruction equal to this one, made when there is none yet. Of `in` everything but the
   // place of the children counts.
   std::uint32_t intern(Instruction in, const std::vector<std::uint32_t>& children);
@@ -67,7 +68,7 @@ class CodeBuilder {
   std::unordered_map<std::string, std::uint32_t> interned_;
   std::unordered_map<std::string, std::uint32_t> literals_;
   std::map<std::vector<std::string>, std::uint32_t> lists_;
-  std::map<std::vector<TextPattern>, std::uint32_t> sets_;
+  std::unordered_map<std::string, std::uint32_t> sets_;
   std::map<std::pair<IpBytes, int>, std::uint32_t> prefixes_;
 };
 

@@ -47,7 +47,7 @@ class PlanEvaluator : public Evaluator {
       : plan_(std::move(plan)),
         code_(plan_->code),
         scopes_(plan_->programs.size()),
-        candidates_(plan_->index, most_entries(*plan_)) {
+        candidates_(plan_->index, most_entries(*plan_), cache_) {
     for (std::size_t i = 0; i < scopes_.size(); ++i) {
       if (plan_->programs[i]) scopes_[i].hits.reserve(plan_->programs[i]->rules().size());
     }
@@ -104,7 +104,7 @@ class PlanEvaluator : public Evaluator {
   std::uint64_t event_serial_ = 0;
   ProcessView* process_ = nullptr;
   EventText text_;
-  std::array<Slot, kMaxExistsDepth> slots_;
+  std::array<Slot, kMaxSlots> slots_;
   int steps_left_ = 0;
 };
 
@@ -234,9 +234,9 @@ bool PlanEvaluator::exists(const Instruction& in) {
   using Kind = ListSource::Kind;
   switch (in.list.kind) {
     case Kind::kArgv:
-      return exists_text(in, process_->image->argv);
+      return exists_text(in, cache_.argv(*process_->image));
     case Kind::kElementArgv:
-      return exists_text(in, slots_[in.list.slot].process->image->argv);
+      return exists_text(in, cache_.argv(*slots_[in.list.slot].process->image));
     case Kind::kAncestors:
       return exists_process(in, process_->above, nullptr);
     case Kind::kDescendants:

@@ -5,8 +5,6 @@
 #include <array>
 #include <bit>
 
-#include "rule/checked.h"
-
 namespace cicd {
 
 namespace {
@@ -161,7 +159,7 @@ class GuardFinder {
   }
 
   const Code& code_;
-  std::array<Binding, kMaxExistsDepth> bindings_{};
+  std::array<Binding, kMaxSlots> bindings_{};
 };
 
 }  // namespace

@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::uint32_t kNone = ~0u;
 // A smaller set is asked pattern by pattern.
-constexpr std::size_t kFewestMatched = 5;
+constexpr std::size_t kFewestMatched = 17;
 
 // One program's code on its way into the plan's.
 class Linker {

@@ -2,7 +2,6 @@
 #include "rule/lowering.h"
 
 #include <algorithm>
-#include <set>
 #include <utility>
 
 #include "rule/normalize.h"
@@ -139,25 +138,25 @@ std::uint32_t Lowering::lower_exists(const Checked& checked, const CheckedNode& 
   return builder_.intern(in, {body});
 }
 
-std::uint32_t Lowering::exists_in(const std::vector<std::string>& values, std::uint8_t slot,
-                                  std::uint32_t body) {
+std::uint32_t Lowering::exists_in(ValueList& list, std::uint8_t slot, std::uint32_t body) {
+  const std::vector<std::string>& values = list.values;
   if (values.empty()) return builder_.constant(false);
   const Instruction in = builder_.at(body);
   if ((builder_.facts(body).strings & bit(slot)) == 0) return body;
   if (in.op == Op::kOr) {
     std::vector<std::uint32_t> parts;
     for (const std::uint32_t child : builder_.children_of(body)) {
-      parts.push_back(exists_in(values, slot, child));
+      parts.push_back(exists_in(list, slot, child));
     }
     return builder_.join(Op::kOr, parts);
   }
-  if (in.op == Op::kAnd) return exists_all_of(values, slot, body);
+  if (in.op == Op::kAnd) return exists_all_of(list, slot, body);
   if (known_answer(body, slot, values.front())) {
     return builder_.constant(
         std::any_of(values.begin(), values.end(),
                     [&](const std::string& value) { return *known_answer(body, slot, value); }));
   }
-  if (const auto test = exists_test(values, slot, in)) return *test;
+  if (const auto test = exists_test(list, slot, in)) return *test;
   Instruction scan;
   scan.op = Op::kExists;
   scan.slot = slot;
@@ -167,47 +166,58 @@ std::uint32_t Lowering::exists_in(const std::vector<std::string>& values, std::u
 
 // What does not ask of the element is asked once, and what asks of nothing else is answered here:
 // `d.startsWith(".") && domain.endsWith(d)` is about the part of the list that begins with a dot.
-std::uint32_t Lowering::exists_all_of(const std::vector<std::string>& values, std::uint8_t slot,
-                                      std::uint32_t body) {
+std::uint32_t Lowering::exists_all_of(ValueList& list, std::uint8_t slot, std::uint32_t body) {
+  const std::vector<std::string>& values = list.values;
   std::vector<std::uint32_t> outside;
   std::vector<std::uint32_t> rest;
-  std::vector<std::string> left = values;
+  ValueList left{values, {}};
   for (const std::uint32_t child : builder_.children_of(body)) {
     if ((builder_.facts(child).strings & bit(slot)) == 0) {
       outside.push_back(child);
     } else if (known_answer(child, slot, values.front())) {
-      std::erase_if(left,
+      std::erase_if(left.values,
                     [&](const std::string& value) { return !*known_answer(child, slot, value); });
     } else {
       rest.push_back(child);
     }
   }
-  if (left.empty()) return builder_.constant(false);
+  if (left.values.empty()) return builder_.constant(false);
   const std::uint32_t inner = builder_.join(Op::kAnd, rest);
   if (builder_.at(inner).op != Op::kAnd) {
-    outside.push_back(exists_in(left, slot, inner));
+    outside.push_back(exists_in(left.values.size() == values.size() ? list : left, slot, inner));
   } else {
     Instruction scan;
     scan.op = Op::kExists;
     scan.slot = slot;
-    scan.list = {ListSource::Kind::kNamed, 0, builder_.list(left)};
+    scan.list = {ListSource::Kind::kNamed, 0, builder_.list(left.values)};
     outside.push_back(builder_.intern(scan, {inner}));
   }
   return builder_.join(Op::kAnd, outside);
 }
 
 // `text == e`, `text.startsWith(e)` and so on, for all values of e at once.
-std::optional<std::uint32_t> Lowering::exists_test(const std::vector<std::string>& values,
-                                                   std::uint8_t slot, const Instruction& test) {
+std::optional<std::uint32_t> Lowering::exists_test(ValueList& list, std::uint8_t slot,
+                                                   const Instruction& test) {
   const auto kind = pattern_kind(test);
   if (!kind) return std::nullopt;
   TextSource text = test.text[0];
   TextSource element = test.text[1];
   if (*kind == Kind::kEqual && is_element(text, slot)) std::swap(text, element);
   if (!is_element(element, slot) || is_element(text, slot)) return std::nullopt;
-  std::vector<TextPattern> patterns;
-  for (const std::string& value : values) patterns.push_back({*kind, builder_.literal(value)});
-  return builder_.text_in(text, std::move(patterns));
+  if (*kind != Kind::kEqual && list.values.front().empty()) return builder_.constant(true);
+  return builder_.text_in(text, set_of(list, *kind));
+}
+
+std::uint32_t Lowering::set_of(ValueList& list, Kind kind) {
+  std::optional<std::uint32_t>& set = list.sets[static_cast<std::size_t>(kind)];
+  if (!set) {
+    std::vector<TextPattern> patterns;
+    for (const std::string& value : list.values) {
+      patterns.push_back({kind, builder_.literal(value)});
+    }
+    set = builder_.set(std::move(patterns));
+  }
+  return *set;
 }
 
 std::optional<bool> Lowering::known_answer(std::uint32_t instruction, std::uint8_t slot,
@@ -266,15 +276,14 @@ ListSource Lowering::list_source(const CheckedNode& node) {
   }
 }
 
-const std::vector<std::string>& Lowering::values_of(const NamedLists& lists,
-                                                    const std::string& name) {
-  const std::vector<std::string>& values = lists.at(name);
-  const auto [entry, is_new] = normalized_.try_emplace(values);
-  if (is_new) {
-    std::set<std::string> distinct;
-    for (const std::string& value : values) distinct.insert(normalized(value));
-    entry->second.assign(distinct.begin(), distinct.end());
-  }
+Lowering::ValueList& Lowering::values_of(const NamedLists& lists, const std::string& name) {
+  const std::vector<std::string>& given = lists.at(name);
+  const auto [entry, is_new] = lists_.try_emplace(&given);
+  std::vector<std::string>& values = entry->second.values;
+  if (!is_new) return entry->second;
+  for (const std::string& value : given) values.push_back(normalized(value));
+  std::sort(values.begin(), values.end());
+  values.erase(std::unique(values.begin(), values.end()), values.end());
   return entry->second;
 }
 

@@ -4,6 +4,7 @@
 #include <utf8proc.h>
 
 #include <algorithm>
+#include <cstring>
 
 namespace cicd {
 
@@ -13,33 +14,69 @@ namespace {
 constexpr std::size_t kMaxDecomposed = 32;
 constexpr auto kOptions = static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE);
 
-bool is_ascii(std::string_view text) {
-  return std::all_of(text.begin(), text.end(),
-                     [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+constexpr std::uint64_t kHighBits = 0x8080808080808080;
+constexpr std::uint64_t kOnes = 0x0101010101010101;
+
+std::uint64_t load(const char* at) {
+  std::uint64_t word = 0;
+  std::memcpy(&word, at, sizeof(word));
+  return word;
 }
+
+// The high bit of each byte from 'A' to 'Z'; the other bits are 0. All bytes are ASCII, so that no
+// sum carries into the next one.
+std::uint64_t upper_bits(std::uint64_t word) {
+  return (word + kOnes * (0x80 - 'A')) & ~(word + kOnes * (0x80 - 'Z' - 1)) & kHighBits;
+}
+
+bool is_ascii(char c) { return static_cast<unsigned char>(c) < 0x80; }
 
 bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
 
-char lower(char c) { return is_upper(c) ? static_cast<char>(c + ('a' - 'A')) : c; }
+// Eight bytes at a time: nearly all text is ASCII, and each text of an event comes by here.
+bool is_normal_ascii(std::string_view text) {
+  std::size_t at = 0;
+  for (; at + sizeof(std::uint64_t) <= text.size(); at += sizeof(std::uint64_t)) {
+    const std::uint64_t word = load(text.data() + at);
+    if ((word & kHighBits) != 0 || upper_bits(word) != 0) return false;
+  }
+  for (; at < text.size(); ++at) {
+    if (!is_ascii(text[at]) || is_upper(text[at])) return false;
+  }
+  return true;
+}
+
+// Lower-cases in place; false, with half of it done, at a byte that is not ASCII.
+bool lower_ascii(char* text, std::size_t size) {
+  std::size_t at = 0;
+  for (; at + sizeof(std::uint64_t) <= size; at += sizeof(std::uint64_t)) {
+    std::uint64_t word = load(text + at);
+    if ((word & kHighBits) != 0) return false;
+    word |= upper_bits(word) >> 2;  // 0x20, which tells 'a' from 'A'
+    std::memcpy(text + at, &word, sizeof(word));
+  }
+  for (; at < size; ++at) {
+    if (!is_ascii(text[at])) return false;
+    if (is_upper(text[at])) text[at] = static_cast<char>(text[at] + ('a' - 'A'));
+  }
+  return true;
+}
 
 }  // namespace
 
 std::string_view Normalizer::view(std::string_view text, std::string& buffer) {
-  if (is_ascii(text) && std::none_of(text.begin(), text.end(), is_upper)) return text;
+  if (is_normal_ascii(text)) return text;
   buffer.clear();
   append(text, buffer);
   return buffer;
 }
 
 void Normalizer::append(std::string_view text, std::string& out) {
-  if (!is_ascii(text)) {
-    append_unicode(text, out);
-    return;
-  }
   const std::size_t start = out.size();
   out.append(text);
-  std::transform(out.begin() + static_cast<std::ptrdiff_t>(start), out.end(),
-                 out.begin() + static_cast<std::ptrdiff_t>(start), lower);
+  if (lower_ascii(out.data() + start, text.size())) return;
+  out.resize(start);
+  append_unicode(text, out);
 }
 
 // Works piece by piece: a piece is a run of valid UTF-8; broken bytes between pieces are copied.

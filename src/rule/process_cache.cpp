@@ -11,6 +11,9 @@ void ProcessCache::make_room() {
   }
   processes_.clear([](ProcessView& view) { view.owner.reset(); });
   images_.clear([](ImageView&) {});
+  text_.reset();
+  arguments_.clear();
+  numbers_.clear();
   bytes_ = 0;
 }
 
@@ -47,25 +50,43 @@ ImageView& ProcessCache::image(const ExecImage& image) {
   view.key = &image;
   view.serial = next_serial();
   for (KnownTexts& texts : view.texts) texts.is_known = false;
-  view.buffer.clear();
+  scratch_.clear();
   ends_.clear();
-  normalizer_.append(image.exec_path, view.buffer);
-  const std::size_t path_end = view.buffer.size();
-  for (const std::string& argument : image.argv) {
-    normalizer_.append(argument, view.buffer);
-    ends_.push_back(view.buffer.size());
+  const auto add = [this](const std::string& text) {
+    normalizer_.append(text, scratch_);
+    ends_.push_back(scratch_.size());
+  };
+  add(image.exec_path);
+  for (const std::string& argument : image.argv) add(argument);
+  const std::string_view text = text_.store(scratch_);
+  view.exec_path = text.substr(0, ends_[0]);
+  view.first_argument = static_cast<std::uint32_t>(arguments_.size());
+  view.argument_count = static_cast<std::uint32_t>(image.argv.size());
+  for (std::size_t i = 1; i < ends_.size(); ++i) {
+    arguments_.push_back(text.substr(ends_[i - 1], ends_[i] - ends_[i - 1]));
   }
-  // Views are taken only now, when the buffer does not move any more.
-  const std::string_view text = view.buffer;
-  view.exec_path = text.substr(0, path_end);
-  view.argv.clear();
-  std::size_t start = path_end;
-  for (const std::size_t end : ends_) {
-    view.argv.push_back(text.substr(start, end - start));
-    start = end;
-  }
-  bytes_ += text.size() + view.argv.size() * sizeof(std::string_view);
+  bytes_ += text.size() + image.argv.size() * sizeof(std::string_view);
   return view;
+}
+
+void ProcessCache::begin(KnownTexts& known) {
+  known = {true, false, static_cast<std::uint32_t>(numbers_.size()), 0};
+}
+
+void ProcessCache::add(KnownTexts& known, std::uint32_t number) {
+  const auto so_far = numbers(known);
+  if (std::find(so_far.begin(), so_far.end(), number) != so_far.end()) return;
+  if (known.count == KnownTexts::kMost) {
+    known.is_too_many = true;
+    return;
+  }
+  numbers_.push_back(number);
+  ++known.count;
+}
+
+void ProcessCache::add(KnownTexts& known, const KnownTexts& other) {
+  known.is_too_many |= other.is_too_many;
+  for (std::uint32_t i = 0; i < other.count; ++i) add(known, numbers_[other.first + i]);
 }
 
 }  // namespace cicd

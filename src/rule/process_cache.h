@@ -15,10 +15,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/arena.h"
 #include "event/process.h"
 #include "rule/normalize.h"
 
@@ -27,38 +29,23 @@ namespace cicd {
 // Two texts of an image that guards ask of (rule_index.h): numbers of the sets that fit.
 enum : std::size_t { kExecPathTexts, kArgumentTexts, kImageTexts };
 
+// A list of numbers in the cache's store (`numbers`).
 struct KnownTexts {
   // More are not kept: whoever asks must look at everything then.
-  static constexpr std::size_t kMost = 128;
+  static constexpr std::uint32_t kMost = 128;
 
   bool is_known = false;
   bool is_too_many = false;
-  std::vector<std::uint32_t> numbers;  // each once
-
-  void clear() {
-    numbers.clear();
-    is_too_many = false;
-  }
-  void add(std::uint32_t number) {
-    if (std::find(numbers.begin(), numbers.end(), number) != numbers.end()) return;
-    if (numbers.size() < kMost) {
-      numbers.push_back(number);
-    } else {
-      is_too_many = true;
-    }
-  }
-  void add(const KnownTexts& other) {
-    is_too_many |= other.is_too_many;
-    for (const std::uint32_t number : other.numbers) add(number);
-  }
+  std::uint32_t first = 0;
+  std::uint32_t count = 0;
 };
 
 struct ImageView {
   const void* key = nullptr;
   std::uint64_t serial = 0;  // never used again
-  std::string buffer;        // text of all views below
   std::string_view exec_path;
-  std::vector<std::string_view> argv;
+  std::uint32_t first_argument = 0;  // in the cache's store
+  std::uint32_t argument_count = 0;
   std::array<KnownTexts, kImageTexts> texts;
 };
 
@@ -126,6 +113,17 @@ class ProcessCache {
   // Valid until the next make_room().
   ProcessView& view(const ProcessRef& process);
   std::uint64_t next_serial() { return ++serial_; }
+  // Valid until the next view().
+  std::span<const std::string_view> argv(const ImageView& image) const {
+    return std::span(arguments_).subspan(image.first_argument, image.argument_count);
+  }
+  // The lists of KnownTexts. One is made at a time, at the end of the store.
+  std::span<const std::uint32_t> numbers(const KnownTexts& known) const {
+    return std::span(numbers_).subspan(known.first, known.count);
+  }
+  void begin(KnownTexts& known);
+  void add(KnownTexts& known, std::uint32_t number);
+  void add(KnownTexts& known, const KnownTexts& other);
 
  private:
   ProcessView& fill(ProcessView& view, const Process& process);
@@ -134,7 +132,12 @@ class ProcessCache {
   std::uint64_t serial_ = 0;
   std::size_t bytes_ = 0;
   Normalizer normalizer_;
-  std::vector<std::size_t> ends_;  // scratch of image()
+  std::string scratch_;
+  std::vector<std::size_t> ends_;  // in scratch_, of the path and of each argument
+  // What views show, together, so that a view that is used again fits whatever comes.
+  Arena text_{16 * 1024};
+  std::vector<std::string_view> arguments_;
+  std::vector<std::uint32_t> numbers_;
   ViewTable<ImageView> images_;
   ViewTable<ProcessView> processes_;
 };

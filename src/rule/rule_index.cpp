@@ -145,8 +145,8 @@ RuleIndex::RuleIndex(const Code& code,
   }
 }
 
-Candidates::Candidates(const RuleIndex& index, std::size_t most_entries)
-    : index_(index), stamps_(most_entries, 0) {
+Candidates::Candidates(const RuleIndex& index, std::size_t most_entries, ProcessCache& cache)
+    : index_(index), cache_(cache), stamps_(most_entries, 0) {
   found_.reserve(most_entries);
 }
 
@@ -206,24 +206,23 @@ void Candidates::add_known(const Postings& postings, const KnownTexts& known) {
     add(postings.all());
     return;
   }
-  for (const std::uint32_t number : known.numbers) add(postings.at(number));
+  for (const std::uint32_t number : cache_.numbers(known)) add(postings.at(number));
 }
 
 const KnownTexts& Candidates::of_image(ImageView& image, std::size_t kind) {
   KnownTexts& known = image.texts[kind];
   if (known.is_known) return known;
-  known.is_known = true;
-  known.clear();
+  cache_.begin(known);
   const auto find = [&](std::string_view text) {
     index_.image_texts()[kind]->visit(text, seen_, [&](std::uint32_t number) {
-      known.add(number);
+      cache_.add(known, number);
       return known.is_too_many;
     });
   };
   if (kind == kExecPathTexts) {
     find(image.exec_path);
   } else {
-    for (const std::string_view argument : image.argv) {
+    for (const std::string_view argument : cache_.argv(image)) {
       if (!known.is_too_many) find(argument);
     }
   }
@@ -240,11 +239,11 @@ const KnownTexts& Candidates::of_above(ProcessView* above, std::size_t kind) {
   }
   while (count > 0) {
     ProcessView& view = *way_[--count];
+    const KnownTexts& of_its_image = of_image(*view.image, kind);
     KnownTexts& known = view.texts[kind];
-    known.is_known = true;
-    known.clear();
-    if (view.above != nullptr) known.add(view.above->texts[kind]);
-    known.add(of_image(*view.image, kind));
+    cache_.begin(known);
+    if (view.above != nullptr) cache_.add(known, view.above->texts[kind]);
+    cache_.add(known, of_its_image);
   }
   return above->texts[kind];
 }

@@ -82,7 +82,7 @@ class RuleIndex {
 // The entries to evaluate for an event.
 class Candidates {
  public:
-  Candidates(const RuleIndex& index, std::size_t most_entries);
+  Candidates(const RuleIndex& index, std::size_t most_entries, ProcessCache& cache);
 
   // In no order, each once; valid until the next call.
   std::span<const std::uint32_t> find(const EventRecord& record, ProcessView& process,
@@ -95,6 +95,7 @@ class Candidates {
   const KnownTexts& of_above(ProcessView* above, std::size_t kind);
 
   const RuleIndex& index_;
+  ProcessCache& cache_;
   TextMatcher::Seen seen_;
   std::vector<std::uint32_t> found_;
   std::vector<std::uint32_t> stamps_;  // by entry: the event it was found for last
