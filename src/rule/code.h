@@ -22,7 +22,8 @@
 
 namespace cicd {
 
-// Slots that variables of exists() are kept in while a rule is evaluated. Facts have a bit for each.
+// Slots that variables of exists() are kept in while a rule is evaluated. Facts have a bit for
+// each.
 inline constexpr std::size_t kMaxSlots = kMaxExistsDepth;
 static_assert(kMaxSlots <= 8);
 
