@@ -6,8 +6,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <thread>
-
 #include "rule/plan.h"
 #include "rule/test_events.h"
 
@@ -154,27 +152,6 @@ TEST(ProgramCache, ProjectsThatNoTargetTellsApartShare) {
   EXPECT_NE(program_for("ours/a"), program_for("theirs/a"));
   EXPECT_EQ(program_for("ours/a")->rules().size(), 1u);
   EXPECT_EQ(program_for("theirs/a")->rules().size(), 0u);
-}
-
-TEST(ProgramCache, MayBeUsedByManyThreads) {
-  ProgramCache cache;
-  std::array<std::shared_ptr<const Plan>, 8> plans;
-  std::vector<std::thread> threads;
-  for (std::size_t t = 0; t < plans.size(); ++t) {
-    threads.emplace_back([&cache, &plans, t] {
-      const auto host = cache.compile({set_of({rule("h", "path.contains(\"q\")")})});
-      for (int i = 0; i < 50; ++i) {
-        const auto own = cache.compile({set_of({rule("r" + std::to_string(i), "is_read")})});
-        const auto evaluator = make_evaluator(cache.link({host.program, own.program}));
-        evaluator->evaluate(test::open("/q", kCat).record());
-        EXPECT_THAT(evaluator->hits(0), ElementsAre(0));
-        EXPECT_THAT(evaluator->hits(1), ElementsAre(0));
-      }
-      plans[t] = cache.link({host.program});
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  for (const auto& plan : plans) EXPECT_NE(plan, nullptr);
 }
 
 }  // namespace
