@@ -8,6 +8,7 @@
 
 #include "report_html.h"
 #include "rule_docs.h"
+#include "rule_explain.h"
 #include "rule_replay.h"
 #include "rule_schema.h"
 #include "rule_test.h"
@@ -21,6 +22,7 @@ constexpr const char* kHelp =
 Commands:
   rule validate PATH...   Check rule files
   rule test PATH...       Run rule tests: events in, expected rules out
+  rule explain RULE       Why a rule fires for an event, or why not
   rule replay LOG...      What rules would have fired for recorded jobs
   rule docs [PATH...]     Rules as a Markdown table
   rule schema             Event types and their fields, for rules
@@ -40,8 +42,8 @@ struct Command {
 
 constexpr Command kRuleCommands[] = {
     {"validate", cicd::ctl::rule_validate}, {"test", cicd::ctl::rule_test},
-    {"replay", cicd::ctl::rule_replay},     {"docs", cicd::ctl::rule_docs},
-    {"schema", cicd::ctl::rule_schema},
+    {"explain", cicd::ctl::rule_explain},   {"replay", cicd::ctl::rule_replay},
+    {"docs", cicd::ctl::rule_docs},         {"schema", cicd::ctl::rule_schema},
 };
 
 std::string names_of(std::span<const Command> commands) {

@@ -32,6 +32,8 @@ class Lexer {
  public:
   explicit Lexer(std::string_view source) : source_(source) {}
   Token next();
+  // Where the last token ends.
+  std::size_t position() const { return at_; }
 
  private:
   void skip_blanks();
