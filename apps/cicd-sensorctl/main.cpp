@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "report_html.h"
+#include "rule_bundle.h"
 #include "rule_docs.h"
 #include "rule_explain.h"
 #include "rule_replay.h"
@@ -24,6 +25,7 @@ Commands:
   rule test PATH...       Run rule tests: events in, expected rules out
   rule explain RULE       Why a rule fires for an event, or why not
   rule replay LOG...      What rules would have fired for recorded jobs
+  rule bundle ...         One rule file out of a directory of them
   rule docs [PATH...]     Rules as a Markdown table
   rule schema             Event types and their fields, for rules
   report html DIR         The page of a run from the files it left
@@ -43,7 +45,8 @@ struct Command {
 constexpr Command kRuleCommands[] = {
     {"validate", cicd::ctl::rule_validate}, {"test", cicd::ctl::rule_test},
     {"explain", cicd::ctl::rule_explain},   {"replay", cicd::ctl::rule_replay},
-    {"docs", cicd::ctl::rule_docs},         {"schema", cicd::ctl::rule_schema},
+    {"bundle", cicd::ctl::rule_bundle},     {"docs", cicd::ctl::rule_docs},
+    {"schema", cicd::ctl::rule_schema},
 };
 
 std::string names_of(std::span<const Command> commands) {

@@ -1,18 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rule_validate.h"
 
-#include <algorithm>
 #include <cstdio>
-#include <iterator>
 #include <nlohmann/json.hpp>
-#include <optional>
-#include <tuple>
-#include <utility>
 
 #include "path_arguments.h"
-#include "rule/baseline.h"
-#include "rule/program.h"
-#include "rule/rule_set.h"
+#include "rule_tools/rule_check.h"
 
 namespace cicd::ctl {
 
@@ -45,57 +38,7 @@ modifier that names a rule which is neither in these files nor in the baseline.
 docs/rules.md tells how rules are written.
 )";
 
-struct Findings {
-  std::size_t rule_sets = 0;
-  std::size_t rules = 0;
-  std::size_t rule_modifiers = 0;
-  std::size_t errors = 0;
-  std::size_t warnings = 0;
-  std::vector<Diagnostic> diagnostics;
-};
-
-// A modifier may be for the baseline, which a sensor has without naming its files.
-void add_baseline(std::vector<RuleSet>& rule_sets) {
-  LoadedRules baseline = baseline_rules();
-  for (RuleSet& set : baseline.rule_sets) {
-    const bool is_there = std::ranges::any_of(
-        rule_sets, [&](const RuleSet& other) { return other.ruleset_id == set.ruleset_id; });
-    if (!is_there) rule_sets.push_back(std::move(set));
-  }
-}
-
-Findings check(const std::vector<std::string>& paths) {
-  LoadedRules loaded = load_rules(paths, {.strict = true});
-  Findings out;
-  out.rule_sets = loaded.rule_sets.size();
-  out.rule_modifiers = loaded.rule_modifiers.size();
-  for (const RuleSet& set : loaded.rule_sets) out.rules += set.rules.size();
-  out.diagnostics = std::move(loaded.diagnostics);
-  if (!loaded.rule_modifiers.empty()) add_baseline(loaded.rule_sets);
-  CompileOptions options;
-  options.checks_only = true;
-  options.modifiers = std::move(loaded.rule_modifiers);
-  CompileResult compiled = compile(loaded.rule_sets, options);
-  std::move(compiled.diagnostics.begin(), compiled.diagnostics.end(),
-            std::back_inserter(out.diagnostics));
-  // In the order of the files as they were named, from top to bottom in each.
-  std::vector<std::string> files;
-  for (const Diagnostic& diagnostic : out.diagnostics) {
-    if (std::find(files.begin(), files.end(), diagnostic.file) == files.end()) {
-      files.push_back(diagnostic.file);
-    }
-    ++(diagnostic.severity == Diagnostic::Severity::kError ? out.errors : out.warnings);
-  }
-  const auto key = [&](const Diagnostic& diagnostic) {
-    return std::tuple(std::find(files.begin(), files.end(), diagnostic.file) - files.begin(),
-                      diagnostic.line, diagnostic.column);
-  };
-  std::stable_sort(out.diagnostics.begin(), out.diagnostics.end(),
-                   [&](const Diagnostic& a, const Diagnostic& b) { return key(a) < key(b); });
-  return out;
-}
-
-void print_text(const Findings& findings) {
+void print_text(const RuleFindings& findings) {
   for (const Diagnostic& diagnostic : findings.diagnostics) {
     std::printf("%s\n", diagnostic.format().c_str());
   }
@@ -104,7 +47,7 @@ void print_text(const Findings& findings) {
   std::printf("errors: %zu, warnings: %zu\n", findings.errors, findings.warnings);
 }
 
-void print_json(const Findings& findings) {
+void print_json(const RuleFindings& findings) {
   nlohmann::ordered_json out;
   out["valid"] = findings.errors == 0;
   out["rule_sets"] = findings.rule_sets;
@@ -138,7 +81,7 @@ int rule_validate(const std::vector<std::string>& arguments) {
     std::fputs(kHelp, stdout);
     return kExitOk;
   }
-  const Findings findings = check(options.paths);
+  const RuleFindings findings = check_rules(load_rules(options.paths, {.strict = true}));
   if (options.json) {
     print_json(findings);
   } else {

@@ -92,7 +92,7 @@ test_modifiers_count() {
   put_files
   cat >modifiers.yaml <<'YAML'
 rule_modifiers:
-  - {modifier_id: m, targets: [{ruleset_id: mine}], add_exceptions: 'path.endsWith("key")'}
+  - {modifier_id: m, targets: [{ruleset_id: mine, rule_id: deploy}], add_exceptions: 'path.endsWith("key")'}
 YAML
   expect_code 0 "$ctl" rule explain mine/deploy --event tests.yaml:6 --rules my-rules.yaml \
     --rules modifiers.yaml
