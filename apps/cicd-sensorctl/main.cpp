@@ -27,7 +27,7 @@ Commands:
   rule replay LOG...      What rules would have fired for recorded jobs
   rule bundle ...         One rule file out of a directory of them
   rule docs [PATH...]     Rules as a Markdown table
-  rule schema             Event types and their fields, for rules
+  rule schema [WHAT]      Event types and their fields, JSON Schemas of rule and test files
   report html DIR         The page of a run from the files it left
 
 Options:

@@ -6,6 +6,7 @@
 
 #include "event/event_docs.h"
 #include "path_arguments.h"
+#include "rule_tools/json_schema.h"
 #include "rule_validate.h"
 
 namespace cicd::ctl {
@@ -15,12 +16,15 @@ namespace {
 constexpr const char* kCommand = "rule schema";
 
 constexpr const char* kHelp =
-    R"(Usage: cicd-sensorctl rule schema [--format text|json]
+    R"(Usage: cicd-sensorctl rule schema [events|rules|tests] [--format text|json]
 
-Writes what rules can look at: the event types with their fields and types.
+Writes what rules can look at and how files are to look:
+  events   the event types with their fields and types (the default)
+  rules    the JSON Schema (draft 7) of rule files, for editors and linters
+  tests    the same of rule test files
 
 Options:
-  --format text|json   Markdown, or one JSON object (default: text)
+  --format text|json   Of events: Markdown, or one JSON object (default: text). Schemas are JSON.
   -h, --help           This help
 
 Exit codes:
@@ -31,6 +35,10 @@ Exit codes:
 Examples:
   cicd-sensorctl rule schema > events.md
   cicd-sensorctl rule schema --format json | jq -r '.event_types[].name'
+  cicd-sensorctl rule schema rules > rules.schema.json
+
+An editor with the YAML language server takes a schema from a comment at the top of a file:
+  # yaml-language-server: $schema=rules.schema.json
 )";
 
 std::string json_text() {
@@ -55,12 +63,19 @@ std::string json_text() {
 
 int rule_schema(const std::vector<std::string>& arguments) {
   PathArguments options;
-  std::optional<std::string> mistake = read_path_arguments(arguments, options);
-  if (!mistake && !options.paths.empty()) mistake = "takes no path: " + options.paths.front();
-  if (mistake) return usage_error(kCommand, *mistake);
-  const std::string text = options.help   ? kHelp
-                           : options.json ? json_text()
-                                          : event_reference_page();
+  if (const auto mistake = read_path_arguments(arguments, options)) {
+    return usage_error(kCommand, *mistake);
+  }
+  const std::string what = options.paths.empty() ? "events" : options.paths[0];
+  const bool is_known = what == "events" || what == "rules" || what == "tests";
+  if (options.paths.size() > 1 || !is_known) {
+    return usage_error(kCommand, "takes one of events, rules, tests");
+  }
+  const std::string text = options.help      ? kHelp
+                           : what == "rules" ? rule_file_schema()
+                           : what == "tests" ? test_file_schema()
+                           : options.json    ? json_text()
+                                             : event_reference_page();
   std::fputs(text.c_str(), stdout);
   return finish_output(kCommand, kExitOk);
 }

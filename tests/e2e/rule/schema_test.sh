@@ -21,6 +21,9 @@ test_json_has_the_same_types() {
 test_exit_codes() {
   expect_code 2 "$ctl" rule schema --format xml
   expect_code 2 "$ctl" rule schema rules/
+  expect_code 2 "$ctl" rule schema rules tests
+  expect_code 0 "$ctl" rule schema events
+  expect_output '## `process_exec`'
   expect_code 0 "$ctl" rule schema --help
   expect_output "Examples:"
 }
