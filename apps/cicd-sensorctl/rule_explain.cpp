@@ -124,23 +124,9 @@ void print(const ordered_json& out) {
   std::printf("%s\n", out.dump(2, ' ', false, ordered_json::error_handler_t::replace).c_str());
 }
 
-// Of a job the event that fires the rule, or else the first of its type, or else the first.
-const EventRecord& chosen_event(const LoadedRules& rules, const NamedRule& named,
-                                const EventFile& file) {
-  const TestEvent* best = nullptr;
-  for (const TestEvent& event : file.events) {
-    if (event.record.type != named.rule->event_type) continue;
-    if (best == nullptr) best = &event;
-    if (!explain_event(rules, named, event.record, file.project).fires) continue;
-    best = &event;
-    break;
-  }
-  return best == nullptr ? file.events[0].record : best->record;
-}
-
 void explain_one(const LoadedRules& rules, const NamedRule& named, const EventFile& file,
                  bool json) {
-  const EventRecord& record = chosen_event(rules, named, file);
+  const EventRecord& record = event_to_explain(rules, named, file.events, file.project).record;
   const Explanation explanation = explain_event(rules, named, record, file.project);
   const std::string chain = process_chain(*record.process, kChainColumns);
   const char* note =

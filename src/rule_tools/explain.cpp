@@ -237,6 +237,24 @@ Explanation explain_event(const LoadedRules& rules, const NamedRule& named,
   return out;
 }
 
+const TestEvent& event_to_explain(const LoadedRules& rules, const NamedRule& named,
+                                  std::span<const TestEvent> events,
+                                  const std::optional<RuleScope>& project) {
+  const auto of_its_type = std::ranges::find(events, named.rule->event_type,
+                                             [](const TestEvent& e) { return e.record.type; });
+  const TestEvent& standard = of_its_type == events.end() ? events.front() : *of_its_type;
+  if (events.size() == 1) return standard;
+  const CompileResult compiled = compile_for(rules, project);
+  const auto index = compiled.program ? index_of(*compiled.program, named) : std::nullopt;
+  if (!index) return standard;
+  const auto evaluator = make_evaluator(compiled.program);
+  for (const TestEvent& event : events) {
+    const auto hits = evaluator->evaluate(event.record);
+    if (std::ranges::find(hits, *index) != hits.end()) return event;
+  }
+  return standard;
+}
+
 ExplainedCorrelation explain_correlation(const LoadedRules& rules, const NamedRule& named,
                                          std::span<const TestEvent> events,
                                          const std::optional<RuleScope>& project) {

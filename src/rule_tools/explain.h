@@ -48,6 +48,12 @@ inline constexpr std::size_t kMaxExplainedParts = 10'000;
 Explanation explain_event(const LoadedRules& rules, const NamedRule& named,
                           const EventRecord& record, const std::optional<RuleScope>& project);
 
+// Of the events of a job the one worth explaining: the first that fires the rule, or else the first
+// of its type, or else the first. `events` has one.
+const TestEvent& event_to_explain(const LoadedRules& rules, const NamedRule& named,
+                                  std::span<const TestEvent> events,
+                                  const std::optional<RuleScope>& project);
+
 // A correlation over the events of a job.
 struct ExplainedCorrelation {
   std::string condition;  // one line

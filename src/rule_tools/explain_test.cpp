@@ -125,6 +125,20 @@ TEST(Explain, NestedListsOfAnyLengthEnd) {
   EXPECT_EQ(explanation.conditions[0].verdict, Verdict::kUnknown);
 }
 
+TEST(Explain, ChoosesTheEventOfAJob) {
+  const auto rules = one_rule("is_write");
+  const NamedRule named = {&rules.rule_sets[0], &rules.rule_sets[0].rules[0]};
+  const test::Event other = test::exec(kChain);
+  const test::Event quiet = test::open("/a", kChain);
+  const test::Event firing = test::open("/b", kChain, true);
+  const auto chosen = [&](std::vector<TestEvent> job) {
+    return std::size_t(&event_to_explain(rules, named, job, std::nullopt) - job.data());
+  };
+  EXPECT_EQ(chosen({{other.record()}, {quiet.record()}, {firing.record()}}), 2u);
+  EXPECT_EQ(chosen({{other.record()}, {quiet.record()}, {quiet.record()}}), 1u);
+  EXPECT_EQ(chosen({{other.record()}, {other.record()}}), 0u);
+}
+
 TEST(Explain, Correlations) {
   LoadedRules rules = load_rules_from_text(R"(
 rule_sets:

@@ -98,6 +98,36 @@ test_wrong_rules_logs_and_usage() {
   expect_output "Exit codes:"
 }
 
+# What the sensor itself wrote of a job: a rule that does not look at arguments fires again for the
+# same events.
+test_a_real_run_gives_the_same_hits() {
+  sensor=${ctl%ctl}
+  [ "$(id -u)" -eq 0 ] || skip "root"
+  [ -x "$sensor" ] || skip "$sensor is not built"
+  cd "$scratch" || fail "no scratch directory"
+  echo secret >key
+  cat >my-rules.yaml <<YAML
+rule_sets:
+  - ruleset_id: my_rules
+    rules:
+      - {rule_id: key, event_type: file_open, action: detect, condition: 'path == "$scratch/key"'}
+      - {rule_id: shell_key, event_type: file_open, action: detect,
+         condition: 'path == "$scratch/key" && process.ancestors.exists(p, p.exec_path.endsWith("sh"))'}
+      - {rule_id: cat, event_type: process_exec, action: collect,
+         condition: process.exec_path.endsWith("/cat")}
+      - {rule_id: both, type: correlation, action: detect,
+         condition: rule.key.total_count > 1 && rule.cat.total_count > 0}
+YAML
+  expect_code 0 "$sensor" run --quiet --rules my-rules.yaml --output out -- \
+    sh -c 'cat key key >/dev/null; exec cat key >/dev/null'
+  wanted=$(jq -c '[.detections[] | select(.ruleset_id == "my_rules") | [.rule_id, .count]] | sort' out/summary.json)
+  expect_equal "$(jq 'length' <<<"$wanted")" 4 "rules that fired in the run ($wanted)"
+  expect_code 0 "$ctl" rule replay --rules my-rules.yaml --format json out
+  expect_equal "$(jq -c '[.rules[] | select(.hits > 0) | [.rule_id, .hits]] | sort' <<<"$output")" \
+    "$wanted" "hits"
+  expect_equal "$(jq -r '.bad_rows' <<<"$output")" 0 "bad rows"
+}
+
 # A log of any length takes the same memory: 200,000 rows pass below a limit of 128 MiB.
 test_memory_does_not_grow() {
   put_files
