@@ -184,6 +184,8 @@ class RowReader::Parser {
       row_.rule_name = text(root, "rule_name");
       row_.rule_description = text(root, "rule_description");
     }
+    // A job has a log for each of its scopes, with the same events.
+    append_key(row_.job_key, text(root, "scope"));
     if (const json* job = object(root, "job", false)) read_job(*job);
     row_.record.time_ns = time(root, "timestamp", true);
     // Starts of processes are times of the wall clock here, too.

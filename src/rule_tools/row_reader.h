@@ -31,7 +31,7 @@ inline constexpr std::size_t kMaxRowBytes = 4u << 20;
 struct LogRow {
   enum class Kind { kEvent, kDetection, kOther };
   Kind kind = Kind::kOther;
-  std::string job_key;   // equal for rows of one job
+  std::string job_key;   // equal for rows of one scope of one job
   std::string job_name;  // for people
   RuleScope project;
 

@@ -94,6 +94,11 @@ TEST(RowReader, ReadsTheJob) {
   std::string line;
   RowWriter(other).append_event(line, full_event(EventType::kMount).record());
   EXPECT_NE((*reader.read(line))->job_key, key);
+  other = options();
+  other.scope = "host";
+  line.clear();
+  RowWriter(other).append_event(line, full_event(EventType::kMount).record());
+  EXPECT_NE((*reader.read(line))->job_key, key);
 }
 
 TEST(RowReader, ReadsDetections) {
