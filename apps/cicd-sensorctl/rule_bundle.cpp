@@ -26,13 +26,15 @@ the order of their names: the same files give the same bundle, byte for byte.
 
 Options:
   --input-dir DIR      The directory. Required.
-  --output-file FILE   The bundle; written whole or not at all. Required.
+  --output-file FILE   The bundle; written whole or not at all. Not there yet, and not in DIR.
+                       Required.
   --format text|json   How the outcome is written to stdout (default: text)
   -h, --help           This help
 
 Exit codes:
   0  written
-  1  a rule is wrong, the bundle would be larger than 4 MiB, or a file cannot be read or written
+  1  a rule is wrong, the bundle would be larger than 4 MiB, FILE is there, or a file cannot be
+     read or written
   2  wrong usage
 
 Example:
@@ -49,10 +51,9 @@ int complain(const Error& error) {
   return kExitFindings;
 }
 
-// The next bundle would hold this one.
+// The next bundle could hold this one.
 bool would_be_input(const std::string& directory, const std::string& file) {
   const std::filesystem::path path(file);
-  if (path.extension() != ".yaml" && path.extension() != ".yml") return false;
   const auto parent = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
   std::error_code ignored;
   return std::filesystem::equivalent(parent, directory, ignored);
@@ -100,6 +101,10 @@ int rule_bundle(const std::vector<std::string>& arguments) {
     return usage_error(kCommand,
                        "the bundle would be one of its own files the next time; put it "
                        "into another directory");
+  }
+  if (std::error_code ignored; std::filesystem::exists(outputs[0], ignored)) {
+    return complain({ErrorCode::kUsage, 0, outputs[0] + " is there already",
+                     "remove it, or name another file"});
   }
   auto bundle = make_bundle(inputs[0]);
   if (!bundle) return complain(std::move(bundle).error().with_context(inputs[0]));

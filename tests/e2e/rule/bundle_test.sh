@@ -22,10 +22,18 @@ test_bundle_fires_as_the_directory_does() {
 test_nothing_is_written_when_rules_are_wrong() {
   mkdir "$scratch/in"
   printf 'rule_sets: [{ruleset_id: s, rules: [{rule_id: r}]}]\n' >"$scratch/in/a.yaml"
-  echo old >"$scratch/out.yaml"
   expect_code 1 "$ctl" rule bundle --input-dir "$scratch/in" --output-file "$scratch/out.yaml"
   expect_output "a.yaml:1:"
   expect_output "nothing was written: errors: "
+  [ ! -e "$scratch/out.yaml" ] || fail "there is a file"
+}
+
+test_a_file_that_is_there_is_left_alone() {
+  mkdir "$scratch/in"
+  echo 'rule_sets: [{ruleset_id: s, rules: []}]' >"$scratch/in/a.yaml"
+  echo old >"$scratch/out.yaml"
+  expect_code 1 "$ctl" rule bundle --input-dir "$scratch/in" --output-file "$scratch/out.yaml"
+  expect_output "out.yaml is there already"
   expect_equal "$(cat "$scratch/out.yaml")" old "the file"
 }
 
@@ -47,8 +55,8 @@ test_wrong_usage() {
   expect_code 2 "$ctl" rule bundle --input-dir "$scratch/in" --output-file "$scratch/in/b.yaml"
   expect_output "one of its own files the next time"
   cd "$scratch/in" || fail "no directory"
-  expect_code 2 "$ctl" rule bundle --input-dir . --output-file b.yml
-  expect_code 0 "$ctl" rule bundle --input-dir . --output-file b.bundle
+  expect_code 2 "$ctl" rule bundle --input-dir . --output-file b.bundle
+  expect_code 0 "$ctl" rule bundle --input-dir . --output-file ../b.bundle
   expect_code 2 "$ctl" rule bundle --input-dir .
   expect_code 2 "$ctl" rule bundle --output-file x
   expect_code 2 "$ctl" rule bundle --input-dir . --output-file x more
