@@ -43,6 +43,7 @@ std::string json_text() {
                         {"log_name", field.json_name},
                         {"type", name_of(field.type)},
                         {"in_rules", field.in_rules},
+                        {"in_extended_rules", field.in_rules || field.in_extended},
                         {"description", field.doc}});
     }
     out["event_types"].push_back(
