@@ -51,11 +51,18 @@ std::string json_text() {
                         {"log_name", field.json_name},
                         {"type", name_of(field.type)},
                         {"in_rules", field.in_rules},
+                        {"in_extended_rules", field.in_rules || field.in_extended},
                         {"description", field.doc}});
     }
     out["event_types"].push_back(
         {{"name", info.name}, {"description", info.doc}, {"fields", std::move(fields)}});
   }
+  out["languages"] = {{{"name", "extended"},
+                       {"key", "language"},
+                       {"description", "What rule sets with `language: extended` have besides."},
+                       {"names", {"process.uid", "process.cwd", "step.id", "step.name"}},
+                       {"functions",
+                        {"matches", "size", "all", "exists_one", "in", "within", "sequence"}}}};
   return out.dump(2) + "\n";
 }
 

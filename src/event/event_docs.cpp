@@ -13,7 +13,8 @@ Made from the table the program itself uses (src/event/event_type.cpp), by
 
 Every event has the process behind it: rules see `process.exec_path`, `process.argv` and
 `process.ancestors` ([rules](../rules.md)), log rows say more ([log format](log-format.md)).
-A field with "no" under Rules is in the logs only. A log row leaves out fields that are empty, false
+A field with "no" under Rules is in the logs only; one with "extended" rules can name in rule sets
+with `language: extended`. These also have `process.uid`, `process.cwd`, `step.id` and `step.name`. A log row leaves out fields that are empty, false
 or 0; the field `domain` is called `name` there.
 
 Which of these a machine can see depends on its kernel. `cicd-sensor run` says at its start what is
@@ -37,7 +38,10 @@ void append_type(const EventTypeInfo& info, std::string& out) {
   out += "| Field | Type | Rules | What it is |\n|---|---|---|---|\n";
   for (const FieldInfo& field : info.fields) {
     out.append("| `").append(field.name).append("` | ").append(name_of(field.type));
-    out.append(field.in_rules ? " | yes | " : " | no | ").append(cell(field.doc)).append(" |\n");
+    out.append(field.in_rules      ? " | yes | "
+               : field.in_extended ? " | extended | "
+                                   : " | no | ");
+    out.append(cell(field.doc)).append(" |\n");
   }
 }
 

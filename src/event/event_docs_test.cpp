@@ -31,7 +31,10 @@ TEST(EventDocs, EveryTypeAndFieldIsThereWithItsDoc) {
     for (const FieldInfo& field : info.fields) {
       EXPECT_THAT(section, testing::HasSubstr("| `" + std::string(field.name) + "` | " +
                                               std::string(name_of(field.type)) + " | " +
-                                              (field.in_rules ? "yes" : "no") + " | "))
+                                              (field.in_rules      ? "yes"
+                                               : field.in_extended ? "extended"
+                                                                   : "no") +
+                                              " | "))
           << name;
       EXPECT_FALSE(field.doc.empty()) << name << "." << field.name;
     }

@@ -16,6 +16,7 @@
 #include "event/container.h"
 #include "event/event_type.h"
 #include "event/process.h"
+#include "event/step.h"
 
 namespace cicd {
 
@@ -51,6 +52,7 @@ struct EventRecord {
   std::uint64_t cgroup_id = 0;
   ProcessRef process;      // never null
   ContainerRef container;  // null: none
+  StepRef step;            // null: not known, or outside of all steps
   std::array<FieldValue, kMaxEventFields> fields;
 
   std::string_view text(std::uint8_t field) const { return fields[field].text; }

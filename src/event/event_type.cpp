@@ -29,7 +29,7 @@ constexpr FieldInfo kNetworkConnectFields[] = {
     {"protocol", "protocol", kString, kPlain, "`tcp`, `udp`, or the protocol's number."},
     {"family", "family", kString, kPlain, "`ipv4` or `ipv6`, as the socket was made."},
     {"domain", "domain", kString, kPlain, "Name the address was resolved from, where it is known.",
-     false},
+     false, true},
     {"domain_source", "domain_source", kString, kPlain,
      "Where `domain` comes from: `resolver`, `dns_answer`, `getaddrinfo` or `none`.", false},
     {"domain_candidates", "domain_candidates", kString, kPlain,

@@ -61,6 +61,7 @@ struct FieldInfo {
   JsonForm json;
   std::string_view doc;  // one sentence, Markdown
   bool in_rules = true;  // false: in logs only, rules of the portable language cannot name it
+  bool in_extended = false;  // rules of the extended language can all the same
 };
 
 struct EventTypeInfo {

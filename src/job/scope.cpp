@@ -61,7 +61,7 @@ void Scope::handle(const EventRecord& record) {
   if (!evaluator_) return;
   const std::span<const std::uint32_t> fired = evaluator_->evaluate(record);
   for (std::uint32_t index : fired) hit(record, index);
-  for (std::uint32_t index : correlations_.count(fired)) hit(record, index);
+  for (std::uint32_t index : correlations_.count(record, fired)) hit(record, index);
 }
 
 void Scope::hit(const EventRecord& record, std::uint32_t rule_index) {
@@ -100,6 +100,8 @@ void Scope::summarize(JobSummary& summary) const {
     merge_losses(summary.losses,
                  {.entries = {{"rule", "evaluation_cut", evaluator_->cut_evaluations()}}});
   }
+  merge_losses(summary.losses,
+               {.entries = {{"rule", "correlation_forgotten", correlations_.forgotten()}}});
 
   std::vector<std::uint32_t> fired;
   for (std::uint32_t i = 0; i < hits_.size(); ++i) {

@@ -19,8 +19,10 @@ enum class AstKind : std::uint8_t {
   kError,    // something that was reported already
   kBool,     // number: 0 or 1
   kInt,      // number
-  kString,   // text, escapes resolved
-  kName,     // text
+  kUint,     // number, the same 64 bits
+  kDouble,   // number: its bits
+  kString,   // text, escapes resolved; number: byte of the condition where it stands unescaped, or 0
+  kName,     // text; number: 1 when a dot before it passes over the variables of macros
   kSelect,   // child 0 . text
   kCall,     // text(children...)
   kMethod,   // child 0 . text(children 1...)
@@ -28,12 +30,15 @@ enum class AstKind : std::uint8_t {
   kAnd,      // two children or more
   kOr,       // two children or more
   kCompare,  // child 0 <compare> child 1
+  kIn,       // child 0 in child 1
+  kNegate,   // - child 0
+  kChoose,   // child 0 ? child 1 : child 2
+  kList,     // [children...]
 
   // In correlations only.
   kIndex,     // child 0 [ child 1 ]
   kAdd,       // child 0 + child 1
   kSubtract,  // child 0 - child 1
-  kChoose,    // child 0 ? child 1 : child 2
 };
 
 enum class CompareOp : std::uint8_t {
@@ -59,6 +64,7 @@ struct AstNode {
 struct CodeMistake {
   std::uint32_t offset = 0;
   std::string text;
+  bool is_warning = false;  // the condition is used all the same
 };
 
 struct Ast {

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <algorithm>
-#include <array>
-#include <utility>
+#include "rule/checker.h"
 
-#include "rule/checked.h"
+#include <algorithm>
+
 #include "rule/normalize.h"
 
 namespace cicd {
@@ -17,45 +16,25 @@ struct FunctionNote {
 
 // Functions people know from the language but which rules do not have.
 constexpr FunctionNote kRefusedFunctions[] = {
-    {"matches",
-     "matches (regular expressions) is not allowed in event rules; use startsWith, "
-     "endsWith or contains"},
-    {"size", "size is not allowed in event rules; ask with exists or compare the text"},
     {"has", "has() is not allowed and not needed: every field of an event type is always there"},
-    {"all", "all is not allowed in event rules; write !list.exists(x, !(...))"},
-    {"exists_one", "exists_one is not allowed in event rules; use exists"},
     {"map", "map is not allowed in event rules; put the test into exists(x, ...)"},
     {"filter", "filter is not allowed in event rules; put the test into exists(x, ...)"},
+    {"within", "within counts rules, so it stands in a correlation (type: correlation)"},
+    {"sequence", "sequence follows rules, so it stands in a correlation (type: correlation)"},
 };
 
 constexpr std::string_view kConversions[] = {"int",  "uint",     "double",    "string", "bool",
                                              "type", "duration", "timestamp", "bytes",  "dyn"};
+// `list` is none of them: in rules it holds the lists of the set.
+constexpr std::string_view kTypeNames[] = {"bool",  "int",       "uint", "double", "string",
+                                           "bytes", "null_type", "map",  "type"};
 
-std::string_view name_of_type(ValueType type) {
-  switch (type) {
-    case ValueType::kBool:
-      return "bool";
-    case ValueType::kInt:
-      return "int";
-    case ValueType::kString:
-      return "string";
-    case ValueType::kStringList:
-      return "list of strings";
-    case ValueType::kAncestorList:
-      return "list of processes";
-    case ValueType::kAncestor:
-      return "process of a chain";
-    case ValueType::kProcess:
-      return "process";
-    case ValueType::kLists:
-      return "set of lists";
-    case ValueType::kError:
-      break;
-  }
-  return "error";
+template <typename List>
+bool has(const List& list, std::string_view name) {
+  return std::find(std::begin(list), std::end(list), name) != std::end(list);
 }
 
-ValueType type_of(FieldType type) {
+ValueType value_type(FieldType type) {
   switch (type) {
     case FieldType::kString:
       return ValueType::kString;
@@ -67,72 +46,67 @@ ValueType type_of(FieldType type) {
   return ValueType::kError;
 }
 
-class Checker {
- public:
-  Checker(const Ast& ast, const NamedLists& lists, EventType event_type,
-          std::vector<CodeMistake>& mistakes)
-      : ast_(ast), lists_(lists), info_(info_of(event_type)), mistakes_(mistakes) {
-    out_.event_type = event_type;
-  }
+}  // namespace
 
-  Checked run() {
-    out_.root = check(ast_.root);
-    const ValueType type = out_[out_.root].type;
-    if (type != ValueType::kBool && type != ValueType::kError) {
-      fail(ast_[ast_.root],
-           "a condition must be true or false, this is a " + std::string(name_of_type(type)));
-    }
-    return std::move(out_);
+std::string_view name_of(ValueType type) {
+  switch (type) {
+    case ValueType::kBool:
+      return "bool";
+    case ValueType::kInt:
+      return "int";
+    case ValueType::kUint:
+      return "uint";
+    case ValueType::kDouble:
+      return "double";
+    case ValueType::kString:
+      return "string";
+    case ValueType::kDuration:
+      return "duration";
+    case ValueType::kType:
+      return "type";
+    case ValueType::kStringList:
+      return "list of strings";
+    case ValueType::kList:
+      return "list";
+    case ValueType::kAncestorList:
+      return "list of processes";
+    case ValueType::kAncestor:
+      return "process of a chain";
+    case ValueType::kProcess:
+      return "process";
+    case ValueType::kLists:
+      return "set of lists";
+    case ValueType::kStep:
+      return "step";
+    case ValueType::kError:
+      break;
   }
+  return "error";
+}
 
- private:
-  struct Variable {
-    std::string_view name;
-    ValueType type;
-  };
+Checker::Checker(const Ast& ast, const NamedLists& lists, EventType event_type,
+                 RuleLanguage language, std::vector<CodeMistake>& mistakes)
+    : ast_(ast),
+      lists_(lists),
+      info_(info_of(event_type)),
+      language_(language),
+      mistakes_(mistakes) {
+  out_.event_type = event_type;
+}
 
-  std::uint32_t check(std::uint32_t index);
-  std::uint32_t check_bool(std::uint32_t index, std::string_view where);
-  std::uint32_t check_logic(const AstNode& node, CheckedKind kind);
-  std::uint32_t check_name(const AstNode& node);
-  std::uint32_t unknown_name(const AstNode& node);
-  std::uint32_t check_select(const AstNode& node);
-  std::uint32_t select_process(const AstNode& node);
-  std::uint32_t select_ancestor(const AstNode& node, std::uint8_t variable);
-  std::uint32_t select_list(const AstNode& node);
-  std::uint32_t check_compare(const AstNode& node);
-  std::uint32_t check_method(const AstNode& node);
-  std::uint32_t check_text_test(const AstNode& node, CheckedKind kind);
-  std::uint32_t check_exists(const AstNode& node);
-  std::uint32_t check_call(const AstNode& node);
-  std::uint32_t check_in_ip_range(const AstNode& node);
-  void refuse_function(const AstNode& node);
-  std::string field_names(const EventTypeInfo& info) const;
-
-  std::uint32_t add(CheckedNode node) {
-    out_.nodes.push_back(std::move(node));
-    return static_cast<std::uint32_t>(out_.nodes.size() - 1);
+Checked Checker::run() {
+  out_.root = check(ast_.root);
+  if (is_too_large_ && mistakes_.empty()) {
+    fail(ast_[ast_.root],
+         "values and lists inside each other make this condition too large (a million parts when "
+         "it is evaluated); split it into several rules");
   }
-  std::uint32_t error_node() { return add({}); }
-  std::uint32_t fail(const AstNode& node, std::string text) {
-    mistakes_.push_back({node.offset, std::move(text)});
-    return error_node();
+  const ValueType type = type_of(out_.root);
+  if (type != ValueType::kBool && type != ValueType::kError) {
+    fail(ast_[ast_.root], "a condition must be true or false, this is " + a_type(out_.root));
   }
-  CheckedNode make(CheckedKind kind, ValueType type, std::uint8_t variable = kNoVariable) {
-    CheckedNode node;
-    node.kind = kind;
-    node.type = type;
-    node.variable = variable;
-    return node;
-  }
-
-  const Ast& ast_;
-  const NamedLists& lists_;
-  const EventTypeInfo& info_;
-  std::vector<CodeMistake>& mistakes_;
-  Checked out_;
-  std::vector<Variable> scope_;
-};
+  return std::move(out_);
+}
 
 std::uint32_t Checker::check(std::uint32_t index) {
   const AstNode& node = ast_[index];
@@ -141,20 +115,13 @@ std::uint32_t Checker::check(std::uint32_t index) {
     case AstKind::kIndex:
     case AstKind::kAdd:
     case AstKind::kSubtract:
-    case AstKind::kChoose:
       return error_node();  // the parser reported it
     case AstKind::kBool:
-    case AstKind::kInt: {
-      CheckedNode out = make(CheckedKind::kLiteral,
-                             node.kind == AstKind::kBool ? ValueType::kBool : ValueType::kInt);
-      out.number = node.number;
-      return add(std::move(out));
-    }
-    case AstKind::kString: {
-      CheckedNode out = make(CheckedKind::kLiteral, ValueType::kString);
-      out.text = normalized(node.text);
-      return add(std::move(out));
-    }
+    case AstKind::kInt:
+    case AstKind::kUint:
+    case AstKind::kDouble:
+    case AstKind::kString:
+      return check_literal(node);
     case AstKind::kName:
       return check_name(node);
     case AstKind::kSelect:
@@ -171,53 +138,181 @@ std::uint32_t Checker::check(std::uint32_t index) {
       return check_logic(node, CheckedKind::kOr);
     case AstKind::kCompare:
       return check_compare(node);
+    case AstKind::kIn:
+      return check_in(node);
+    case AstKind::kNegate:
+      return check_negate(node);
+    case AstKind::kChoose:
+      return check_choose(node);
+    case AstKind::kList:
+      return check_list(node);
   }
   return error_node();
 }
 
+std::uint32_t Checker::add(CheckedNode node) {
+  const bool binds = node.kind == CheckedKind::kExists || node.kind == CheckedKind::kAll ||
+                     node.kind == CheckedKind::kExistsOne;
+  if (binds) node.first_free = static_cast<std::uint8_t>(node.variable + 1);
+  for (const std::uint32_t child : node.children) {
+    node.can_fail |= out_[child].can_fail;
+    node.first_free = std::max(node.first_free, out_[child].first_free);
+  }
+  const std::uint64_t weight = weight_of(node);
+  is_too_large_ |= weight > kMaxConditionWeight;
+  node.weight = static_cast<std::uint32_t>(std::min<std::uint64_t>(weight, kMaxConditionWeight));
+  out_.nodes.push_back(std::move(node));
+  return static_cast<std::uint32_t>(out_.nodes.size() - 1);
+}
+
+// How often an Evaluator asks for a child to answer once (lowering.cpp): a question of ?: whether it
+// is true and whether it is false, an operand that can be an error whether it is one.
+std::uint64_t Checker::weight_of(const CheckedNode& node) const {
+  const auto times = [&](const CheckedNode& child, std::size_t i) -> std::uint64_t {
+    const std::uint64_t of_truth = child.type == ValueType::kBool ? 2 : 1;
+    switch (node.kind) {
+      case CheckedKind::kChoose:
+        return i == 0 ? 2 : 1;
+      case CheckedKind::kConvert:
+        return of_truth;
+      case CheckedKind::kRequire:
+        return i == 0 ? 1 : of_truth;
+      case CheckedKind::kExistsOne:
+      case CheckedKind::kExactlyOne:
+        return child.can_fail ? 3 : 1;
+      case CheckedKind::kCompare:
+      case CheckedKind::kStartsWith:
+      case CheckedKind::kEndsWith:
+      case CheckedKind::kContains:
+      case CheckedKind::kMatches:
+      case CheckedKind::kInIpRange:
+        return child.can_fail ? 2 * of_truth : 1;
+      default:
+        return 1;
+    }
+  };
+  std::uint64_t out = 1;
+  for (std::size_t i = 0; i < node.children.size(); ++i) {
+    const CheckedNode& child = out_[node.children[i]];
+    // Only one side of a ?: is looked at.
+    if (node.kind == CheckedKind::kChoose && i == 2) {
+      const std::uint32_t yes = out_[node.children[1]].weight;
+      out += child.weight > yes ? child.weight - yes : 0;
+    } else {
+      out += child.weight * times(child, i);
+    }
+  }
+  return out;
+}
+
+std::uint32_t Checker::join(CheckedKind kind, ValueType type, Nodes children) {
+  CheckedNode out = make(kind, type);
+  out.children = std::move(children);
+  return add(std::move(out));
+}
+
+std::uint32_t Checker::boolean(bool value) {
+  CheckedNode out = make(CheckedKind::kLiteral, ValueType::kBool);
+  out.number = value;
+  return add(std::move(out));
+}
+
+std::uint32_t Checker::require(std::uint32_t node, const Nodes& values) {
+  CheckedNode out = make(CheckedKind::kRequire, type_of(node));
+  out.text = out_[node].text;  // the name of a type stays readable
+  out.children = {node};
+  std::ranges::copy_if(values, std::back_inserter(out.children),
+                       [this](std::uint32_t value) { return out_[value].can_fail; });
+  return out.children.size() == 1 ? node : add(std::move(out));
+}
+
+std::string Checker::a_type(std::uint32_t node) const {
+  return "a " + std::string(name_of(type_of(node)));
+}
+
+bool Checker::is_extended(const AstNode& node, std::string_view what, std::string_view instead) {
+  if (language_ == RuleLanguage::kExtended) return true;
+  fail(node, std::string(what) +
+                 " is not allowed in portable event rules; write \"language: extended\" into the "
+                 "rule set" +
+                 (instead.empty() ? "" : ", or " + std::string(instead)));
+  return false;
+}
+
+std::uint32_t Checker::check_literal(const AstNode& node) {
+  const ValueType type = node.kind == AstKind::kBool     ? ValueType::kBool
+                         : node.kind == AstKind::kInt    ? ValueType::kInt
+                         : node.kind == AstKind::kUint   ? ValueType::kUint
+                         : node.kind == AstKind::kDouble ? ValueType::kDouble
+                                                         : ValueType::kString;
+  CheckedNode out = make(CheckedKind::kLiteral, type);
+  if (type == ValueType::kString) {
+    out.text = normalized(node.text);
+  } else {
+    out.number = node.number;
+  }
+  return add(std::move(out));
+}
+
 std::uint32_t Checker::check_bool(std::uint32_t index, std::string_view where) {
   const std::uint32_t out = check(index);
-  const ValueType type = out_[out].type;
-  if (type == ValueType::kBool || type == ValueType::kError) return out;
-  return fail(ast_[index], std::string(where) + " needs true or false, this is a " +
-                               std::string(name_of_type(type)));
+  if (type_of(out) == ValueType::kBool || type_of(out) == ValueType::kError) return out;
+  return fail(ast_[index], std::string(where) + " needs true or false, this is " + a_type(out));
 }
 
 std::uint32_t Checker::check_logic(const AstNode& node, CheckedKind kind) {
   const std::string_view where = kind == CheckedKind::kNot   ? "!"
                                  : kind == CheckedKind::kAnd ? "&&"
                                                              : "||";
-  CheckedNode out = make(kind, ValueType::kBool);
-  for (const std::uint32_t child : node.children) {
-    out.children.push_back(check_bool(child, where));
-  }
-  return add(std::move(out));
+  Nodes children;
+  for (const std::uint32_t child : node.children) children.push_back(check_bool(child, where));
+  return join(kind, ValueType::kBool, std::move(children));
 }
 
 std::uint32_t Checker::check_name(const AstNode& node) {
-  for (std::size_t i = scope_.size(); i-- > 0;) {
-    if (scope_[i].name != node.text) continue;
-    return add(
-        make(scope_[i].type == ValueType::kString ? CheckedKind::kVariable : CheckedKind::kNothing,
-             scope_[i].type, static_cast<std::uint8_t>(i)));
+  const bool passes_variables = node.number != 0;
+  for (std::size_t i = passes_variables ? 0 : scope_.size(); i-- > 0;) {
+    const Variable& variable = scope_[i];
+    if (variable.name != node.text) continue;
+    if (variable.slot == kNoVariable) return variable.bound;
+    return add(make(
+        variable.type == ValueType::kString ? CheckedKind::kVariable : CheckedKind::kNothing,
+        variable.type, variable.slot));
   }
   for (std::size_t i = 0; i < info_.fields.size(); ++i) {
-    if (info_.fields[i].name != node.text) continue;
-    if (!info_.fields[i].in_rules) {
-      return fail(node, "field " + node.text + " is written to logs only; rules on " +
-                            std::string(info_.name) + " have: " + field_names(info_));
-    }
-    CheckedNode out = make(CheckedKind::kField, type_of(info_.fields[i].type));
-    out.index = static_cast<std::uint8_t>(i);
-    return add(std::move(out));
+    if (info_.fields[i].name == node.text) return field(node, i);
   }
   if (node.text == "process") return add(make(CheckedKind::kNothing, ValueType::kProcess));
   if (node.text == "list") return add(make(CheckedKind::kNothing, ValueType::kLists));
+  if (node.text == "step" && is_extended(node, "step", "")) {
+    return add(make(CheckedKind::kNothing, ValueType::kStep));
+  }
+  if (node.text == "step") return error_node();
+  if (has(kTypeNames, node.text)) {
+    CheckedNode out = make(CheckedKind::kLiteral, ValueType::kType);
+    out.text = node.text;
+    return add(std::move(out));
+  }
   return unknown_name(node);
 }
 
+std::uint32_t Checker::field(const AstNode& node, std::size_t index) {
+  const FieldInfo& info = info_.fields[index];
+  if (!info.in_rules && !info.in_extended) {
+    return fail(node, "field " + node.text + " is written to logs only; rules on " +
+                          std::string(info_.name) + " have: " + field_names());
+  }
+  if (!info.in_rules &&
+      !is_extended(node, "field " + node.text + " of " + std::string(info_.name), "")) {
+    return error_node();
+  }
+  CheckedNode out = make(CheckedKind::kField, value_type(info.type));
+  out.index = static_cast<std::uint8_t>(index);
+  return add(std::move(out));
+}
+
 std::uint32_t Checker::unknown_name(const AstNode& node) {
-  const std::string known = std::string(info_.name) + " has: " + field_names(info_);
+  const std::string known = std::string(info_.name) + " has: " + field_names();
   for (const EventTypeInfo& other : event_types()) {
     for (const FieldInfo& field : other.fields) {
       if (field.name != node.text || !field.in_rules) continue;
@@ -227,49 +322,60 @@ std::uint32_t Checker::unknown_name(const AstNode& node) {
   return fail(node, "unknown name " + shown(node.text) + "; " + known);
 }
 
-std::string Checker::field_names(const EventTypeInfo& info) const {
+std::string Checker::field_names() const {
+  const bool extended = language_ == RuleLanguage::kExtended;
   std::string out;
-  for (const FieldInfo& field : info.fields) {
-    if (field.in_rules) out += std::string(field.name) + ", ";
+  for (const FieldInfo& field : info_.fields) {
+    if (field.in_rules || (extended && field.in_extended)) out += std::string(field.name) + ", ";
   }
-  return out + "process, list";
+  return out + "process, list" + (extended ? ", step" : "");
 }
 
 std::uint32_t Checker::check_select(const AstNode& node) {
   const std::uint32_t of = check(node.children[0]);
-  const std::uint8_t variable = out_[of].variable;
-  switch (out_[of].type) {
+  switch (type_of(of)) {
     case ValueType::kError:
       return error_node();
     case ValueType::kProcess:
-      return select_process(node);
     case ValueType::kAncestor:
-      return select_ancestor(node, variable);
+      return select_process(node, type_of(of), out_[of].variable);
+    case ValueType::kStep:
+      return select_step(node);
     case ValueType::kLists:
       return select_list(node);
     default:
-      return fail(node, "a " + std::string(name_of_type(out_[of].type)) + " has no parts; \"." +
-                            shown(node.text) + "\" does not fit here");
+      return fail(node, a_type(of) + " has no parts; \"." + shown(node.text) +
+                            "\" does not fit here");
   }
 }
 
-std::uint32_t Checker::select_process(const AstNode& node) {
-  if (node.text == "exec_path") return add(make(CheckedKind::kExecPath, ValueType::kString));
-  if (node.text == "argv") return add(make(CheckedKind::kArgv, ValueType::kStringList));
-  if (node.text == "ancestors") return add(make(CheckedKind::kAncestors, ValueType::kAncestorList));
-  return fail(node, "process has no " + shown(node.text) + "; it has: exec_path, argv, ancestors");
-}
-
-std::uint32_t Checker::select_ancestor(const AstNode& node, std::uint8_t variable) {
+std::uint32_t Checker::select_process(const AstNode& node, ValueType of, std::uint8_t variable) {
+  const bool is_ancestor = of == ValueType::kAncestor;
   if (node.text == "exec_path") {
     return add(make(CheckedKind::kExecPath, ValueType::kString, variable));
   }
   if (node.text == "argv") return add(make(CheckedKind::kArgv, ValueType::kStringList, variable));
-  if (node.text == "descendants") {
+  if (node.text == "ancestors" && !is_ancestor) {
+    return add(make(CheckedKind::kAncestors, ValueType::kAncestorList));
+  }
+  if (node.text == "descendants" && is_ancestor) {
     return add(make(CheckedKind::kDescendants, ValueType::kAncestorList, variable));
   }
-  return fail(node,
-              "an ancestor has no " + shown(node.text) + "; it has: exec_path, argv, descendants");
+  if (node.text == "uid" || node.text == "cwd") {
+    if (!is_extended(node, node.text + " of a process", "")) return error_node();
+    return node.text == "uid" ? add(make(CheckedKind::kUid, ValueType::kInt, variable))
+                              : add(make(CheckedKind::kCwd, ValueType::kString, variable));
+  }
+  return fail(node, std::string(is_ancestor ? "an ancestor" : "process") + " has no " +
+                        shown(node.text) + "; it has: exec_path, argv, " +
+                        (is_ancestor ? "descendants" : "ancestors") +
+                        (language_ == RuleLanguage::kExtended ? ", uid, cwd" : ""));
+}
+
+std::uint32_t Checker::select_step(const AstNode& node) {
+  if (node.text == "id") return add(make(CheckedKind::kStepId, ValueType::kString));
+  if (node.text == "name") return add(make(CheckedKind::kStepName, ValueType::kString));
+  return fail(node, "step has no " + shown(node.text) + "; it has: id, name");
 }
 
 std::uint32_t Checker::select_list(const AstNode& node) {
@@ -290,31 +396,23 @@ std::uint32_t Checker::select_list(const AstNode& node) {
                         (known.empty() ? "; it has no lists at all" : "; it has: " + known));
 }
 
-std::uint32_t Checker::check_compare(const AstNode& node) {
-  const std::uint32_t left = check(node.children[0]);
-  const std::uint32_t right = check(node.children[1]);
-  const ValueType type = out_[left].type;
-  const ValueType other = out_[right].type;
-  if (type == ValueType::kError || other == ValueType::kError) return error_node();
-  if (type != ValueType::kBool && type != ValueType::kInt && type != ValueType::kString) {
-    return fail(node, "a " + std::string(name_of_type(type)) +
-                          " cannot be compared; look into it with exists or name a part of it");
-  }
-  if (type != other) {
-    return fail(node, "a " + std::string(name_of_type(type)) + " cannot be compared with a " +
-                          std::string(name_of_type(other)));
-  }
-  CheckedNode out = make(CheckedKind::kCompare, ValueType::kBool);
-  out.compare = node.compare;
-  out.children = {left, right};
-  return add(std::move(out));
-}
-
 std::uint32_t Checker::check_method(const AstNode& node) {
   if (node.text == "startsWith") return check_text_test(node, CheckedKind::kStartsWith);
   if (node.text == "endsWith") return check_text_test(node, CheckedKind::kEndsWith);
   if (node.text == "contains") return check_text_test(node, CheckedKind::kContains);
-  if (node.text == "exists") return check_exists(node);
+  if (node.text == "matches") return check_matches(node);
+  if (node.text == "size") return check_size(node);
+  if (node.text == "exists") return check_macro(node, CheckedKind::kExists);
+  if (node.text == "all") {
+    return is_extended(node, "all", "write !list.exists(x, !(...))")
+               ? check_macro(node, CheckedKind::kAll)
+               : error_node();
+  }
+  if (node.text == "exists_one") {
+    return is_extended(node, "exists_one", "use exists")
+               ? check_macro(node, CheckedKind::kExistsOne)
+               : error_node();
+  }
   if (node.text == "inIpRange") {
     return fail(node, "inIpRange is a function: inIpRange(remote_ip, \"10.0.0.0/8\")");
   }
@@ -322,89 +420,21 @@ std::uint32_t Checker::check_method(const AstNode& node) {
   return error_node();
 }
 
-std::uint32_t Checker::check_text_test(const AstNode& node, CheckedKind kind) {
-  if (node.children.size() != 2) return fail(node, node.text + " takes one argument");
-  const std::uint32_t left = check(node.children[0]);
-  const std::uint32_t right = check(node.children[1]);
-  if (out_[left].type == ValueType::kError || out_[right].type == ValueType::kError) {
-    return error_node();
-  }
-  if (out_[left].type != ValueType::kString) {
-    return fail(node, node.text + " works on a string, not on a " +
-                          std::string(name_of_type(out_[left].type)));
-  }
-  if (out_[right].type != ValueType::kString) {
-    return fail(ast_[node.children[1]], node.text + " takes a string, not a " +
-                                            std::string(name_of_type(out_[right].type)));
-  }
-  CheckedNode out = make(kind, ValueType::kBool);
-  out.children = {left, right};
-  return add(std::move(out));
-}
-
-std::uint32_t Checker::check_exists(const AstNode& node) {
-  if (node.children.size() != 3 || ast_[node.children[1]].kind != AstKind::kName) {
-    return fail(node, "exists is written list.exists(x, condition on x)");
-  }
-  const std::uint32_t list = check(node.children[0]);
-  const ValueType type = out_[list].type;
-  if (type != ValueType::kStringList && type != ValueType::kAncestorList) {
-    if (type == ValueType::kError) return error_node();
-    return fail(node, "exists looks through a list, this is a " + std::string(name_of_type(type)));
-  }
-  if (scope_.size() >= static_cast<std::size_t>(kMaxExistsDepth)) {
-    return fail(node, "more than 4 exists inside each other would make every event slow");
-  }
-  CheckedNode out =
-      make(CheckedKind::kExists, ValueType::kBool, static_cast<std::uint8_t>(scope_.size()));
-  scope_.push_back({ast_[node.children[1]].text,
-                    type == ValueType::kStringList ? ValueType::kString : ValueType::kAncestor});
-  const std::uint32_t body = check_bool(node.children[2], "exists");
-  scope_.pop_back();
-  out.children = {list, body};
-  return add(std::move(out));
-}
-
 std::uint32_t Checker::check_call(const AstNode& node) {
   if (node.text == "inIpRange") return check_in_ip_range(node);
-  if (node.text == "exists") return fail(node, "exists is written list.exists(x, condition on x)");
+  if (node.text == "size") return check_size(node);
+  if (node.text == "matches") return check_matches(node);
+  for (const std::string_view macro : {"exists", "all", "exists_one"}) {
+    if (node.text == macro) {
+      return fail(node, node.text + " is written list." + node.text + "(x, condition on x)");
+    }
+  }
   if (node.text == "startsWith" || node.text == "endsWith" || node.text == "contains") {
     return fail(node, node.text + " is written text." + node.text + "(\"...\")");
   }
-  if (std::find(std::begin(kConversions), std::end(kConversions), node.text) !=
-      std::end(kConversions)) {
-    return fail(node, "the conversion " + node.text + "() is not supported by this version");
-  }
+  if (has(kConversions, node.text)) return check_conversion(node);
   refuse_function(node);
   return error_node();
-}
-
-std::uint32_t Checker::check_in_ip_range(const AstNode& node) {
-  if (node.children.size() != 2) {
-    return fail(node,
-                "inIpRange takes an address and a range: inIpRange(remote_ip, \"10.0.0.0/8\")");
-  }
-  const std::uint32_t ip = check(node.children[0]);
-  const AstNode& range = ast_[node.children[1]];
-  if (out_[ip].type != ValueType::kString) {
-    if (out_[ip].type == ValueType::kError) return error_node();
-    return fail(ast_[node.children[0]], "inIpRange takes an address as a string, not a " +
-                                            std::string(name_of_type(out_[ip].type)));
-  }
-  if (range.kind == AstKind::kError) return error_node();
-  if (range.kind != AstKind::kString) {
-    return fail(range, "the range of inIpRange must be written out: \"10.0.0.0/8\"");
-  }
-  const auto prefix = parse_cidr(range.text);
-  if (!prefix) {
-    return fail(range, "\"" + shown(range.text) +
-                           "\" is no range; write an address and its prefix length: "
-                           "\"10.0.0.0/8\", \"169.254.169.254/32\", \"fe80::/10\"");
-  }
-  CheckedNode out = make(CheckedKind::kInIpRange, ValueType::kBool);
-  out.prefix = *prefix;
-  out.children = {ip};
-  return add(std::move(out));
 }
 
 void Checker::refuse_function(const AstNode& node) {
@@ -415,14 +445,13 @@ void Checker::refuse_function(const AstNode& node) {
     }
   }
   fail(node, "unknown function " + shown(node.text) +
-                 "; allowed: startsWith, endsWith, contains, exists, inIpRange");
+                 "; allowed: startsWith, endsWith, contains, exists, inIpRange" +
+                 (language_ == RuleLanguage::kExtended ? ", matches, size, all, exists_one" : ""));
 }
 
-}  // namespace
-
 Checked check_condition(const Ast& ast, EventType event_type, const NamedLists& lists,
-                        std::vector<CodeMistake>& mistakes) {
-  return Checker(ast, lists, event_type, mistakes).run();
+                        RuleLanguage language, std::vector<CodeMistake>& mistakes) {
+  return Checker(ast, lists, event_type, language, mistakes).run();
 }
 
 }  // namespace cicd

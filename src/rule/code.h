@@ -14,17 +14,20 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "rule/checked.h"
+#include "rule/pattern.h"
 #include "rule/program.h"
+#include "rule/value.h"
 
 namespace cicd {
 
 // Slots that variables of exists() are kept in while a rule is evaluated. Facts have a bit for
 // each.
-inline constexpr std::size_t kMaxSlots = kMaxExistsDepth;
+inline constexpr std::size_t kMaxSlots = kMaxVariables;
 static_assert(kMaxSlots <= 8);
 
 enum class Op : std::uint8_t {
@@ -42,32 +45,19 @@ enum class Op : std::uint8_t {
   kBoolCompare,  // child 0 <compare> child 1
   kInIpRange,    // text[0] in prefixes[index]
   kExists,       // some element of the list makes child 0 true
-};
-
-struct TextSource {
-  enum class Kind : std::uint8_t {
-    kLiteral,          // literals[literal]
-    kField,            // payload field `index`
-    kExecPath,         // of the event's process
-    kElement,          // the string in slot `index`
-    kElementExecPath,  // of the process in slot `index`
-  };
-  Kind kind = Kind::kLiteral;
-  std::uint8_t index = 0;
-  std::uint32_t literal = 0;
+  kExistsOne,    // exactly one element of it does
+  kExactlyOne,   // of the children is true
+  kListCompare,  // list == other_list, or !=; text by text, in order
+  kMatches,      // patterns[index] matches text[0]
+  // These have as children what their values ask for.
+  kValueCompare,  // values[value[0]] <compare> values[value[1]]; false when one is an error
+  kHasValue,      // values[value[0]] is no error
 };
 
 struct IntSource {
   bool is_field = false;
   std::uint8_t field = 0;
   std::int64_t number = 0;
-};
-
-struct ListSource {
-  enum class Kind : std::uint8_t { kArgv, kElementArgv, kAncestors, kDescendants, kNamed };
-  Kind kind = Kind::kArgv;
-  std::uint8_t slot = 0;    // of the process whose argv or descendants these are
-  std::uint32_t named = 0;  // lists[named]
 };
 
 // How long the answer of an instruction holds.
@@ -92,6 +82,8 @@ struct Instruction {
   std::uint32_t first_child = 0;  // in Code::children
   std::uint32_t child_count = 0;
   ListSource list;
+  ListSource other_list;
+  std::array<std::uint32_t, 2> value{};
   std::array<TextSource, 2> text;
   std::array<IntSource, 2> number;
 };
@@ -109,9 +101,12 @@ struct Code {
   std::vector<Instruction> instructions;
   std::vector<std::uint32_t> children;
   std::vector<std::string> literals;            // in normal form
-  std::vector<std::vector<std::string>> lists;  // in normal form, without repeats
+  std::vector<std::vector<std::string>> lists;  // in normal form
   std::vector<std::vector<TextPattern>> sets;   // sorted, without repeats, not empty
   std::vector<IpPrefix> prefixes;
+  std::vector<std::shared_ptr<const Pattern>> patterns;
+  std::vector<ValueNode> values;    // those that a value asks for come before it
+  std::uint32_t number_texts = 0;  // buffers that values need
 };
 
 // The one kind of Program there is.

@@ -16,10 +16,10 @@ constexpr std::uint32_t kTextCost = 3;
 constexpr std::uint32_t kContainsCost = 12;
 constexpr std::uint32_t kSetCost = 30;
 constexpr std::uint32_t kRangeCost = 40;
+constexpr std::uint32_t kMatchCost = 200;
 constexpr std::uint32_t kKeptCost = 3;
 constexpr std::uint32_t kTypicalArguments = 8;
 constexpr std::uint32_t kTypicalAncestors = 8;
-constexpr std::uint32_t kMaxCost = 1'000'000;
 // Cheaper than this is not worth the memory of a kept answer.
 constexpr std::uint32_t kKeepFrom = 6;
 
@@ -42,6 +42,11 @@ std::string key_of(const Instruction& in, const std::vector<std::uint32_t>& chil
   put(key, in.list.kind);
   put(key, in.list.slot);
   put(key, in.list.named);
+  put(key, in.other_list.kind);
+  put(key, in.other_list.slot);
+  put(key, in.other_list.named);
+  put(key, in.value[0]);
+  put(key, in.value[1]);
   for (const TextSource& text : in.text) {
     put(key, text.kind);
     put(key, text.index);
@@ -57,25 +62,6 @@ std::string key_of(const Instruction& in, const std::vector<std::uint32_t>& chil
 }
 
 std::uint8_t bit(std::uint8_t slot) { return static_cast<std::uint8_t>(1u << slot); }
-
-void add_text_facts(const TextSource& text, Facts& facts) {
-  switch (text.kind) {
-    case TextSource::Kind::kLiteral:
-      return;
-    case TextSource::Kind::kField:
-      facts.event = true;
-      return;
-    case TextSource::Kind::kExecPath:
-      facts.process = true;
-      return;
-    case TextSource::Kind::kElement:
-      facts.strings |= bit(text.index);
-      return;
-    case TextSource::Kind::kElementExecPath:
-      facts.processes |= bit(text.index);
-      return;
-  }
-}
 
 std::uint32_t cost_of_set(const std::vector<TextPattern>& set) {
   std::uint64_t cost = 0;
@@ -176,7 +162,9 @@ std::uint32_t CodeBuilder::text_in(const TextSource& source, std::uint32_t set) 
   return intern(in, {});
 }
 
-std::uint32_t CodeBuilder::intern(Instruction in, const std::vector<std::uint32_t>& children) {
+std::uint32_t CodeBuilder::intern(Instruction in, const std::vector<std::uint32_t>& operands) {
+  const std::vector<std::uint32_t> of_values = instructions_of_values(in);
+  const std::vector<std::uint32_t>& children = of_values.empty() ? operands : of_values;
   const auto index = static_cast<std::uint32_t>(code_.instructions.size());
   const auto [entry, is_new] = interned_.try_emplace(key_of(in, children), index);
   if (!is_new) return entry->second;
@@ -204,49 +192,73 @@ Facts CodeBuilder::facts_of(const Instruction& in,
     facts.processes |= inner.processes;
     cost += inner.cost;
   }
+  facts.cost = static_cast<std::uint32_t>(std::min<std::uint64_t>(cost, kMostCost));
   for (const TextSource& text : in.text) add_text_facts(text, facts);
+  const std::uint32_t cost_of_values = facts.cost - 1;
   for (const IntSource& number : in.number) facts.event |= number.is_field;
   switch (in.op) {
     case Op::kBoolField:
       facts.event = true;
       break;
     case Op::kTextIn:
-      cost = cost_of_set(code_.sets[in.index]);
+      cost = cost_of_values + cost_of_set(code_.sets[in.index]);
       break;
     case Op::kTextCompare:
     case Op::kStartsWith:
     case Op::kEndsWith:
-      cost = kTextCost;
+      cost = cost_of_values + kTextCost;
       break;
     case Op::kContains:
-      cost = kContainsCost;
+      cost = cost_of_values + kContainsCost;
+      break;
+    case Op::kMatches:
+      cost = cost_of_values + kMatchCost;
       break;
     case Op::kInIpRange:
-      cost = kRangeCost;
+      cost = cost_of_values + kRangeCost;
       break;
+    case Op::kListCompare:
+      add_facts_of_list(in.list, facts);
+      add_facts_of_list(in.other_list, facts);
+      return facts;
+    case Op::kValueCompare:
+      add_facts(facts, facts_of_value(in.value[1]));
+      [[fallthrough]];
+    case Op::kHasValue:
+      add_facts(facts, facts_of_value(in.value[0]));
+      return facts;
     case Op::kExists:
-      facts.cost = static_cast<std::uint32_t>(std::min<std::uint64_t>(cost, kMaxCost));
-      add_list_facts(in, facts);
+    case Op::kExistsOne:
+      bind_element(in, facts);
       return facts;
     default:
       break;
   }
-  facts.cost = static_cast<std::uint32_t>(std::min<std::uint64_t>(cost, kMaxCost));
+  facts.cost = static_cast<std::uint32_t>(std::min<std::uint64_t>(cost, kMostCost));
   return facts;
 }
 
 // `facts` are those of the body. The element is bound here: what the body says of its slot is no
 // dependency of the whole.
-void CodeBuilder::add_list_facts(const Instruction& in, Facts& facts) const {
+void CodeBuilder::bind_element(const Instruction& in, Facts& facts) const {
   facts.strings &= static_cast<std::uint8_t>(~bit(in.slot));
   facts.processes &= static_cast<std::uint8_t>(~bit(in.slot));
+  const std::uint64_t of_body = facts.cost;
+  facts.cost = 0;
+  add_facts_of_list(in.list, facts);
+  facts.cost =
+      static_cast<std::uint32_t>(std::min<std::uint64_t>(kMostCost, of_body * facts.cost + 1));
+}
+
+// The cost is that of looking at each element.
+void CodeBuilder::add_facts_of_list(const ListSource& list, Facts& facts) const {
   std::uint64_t length = kTypicalArguments;
-  switch (in.list.kind) {
+  switch (list.kind) {
     case ListSource::Kind::kArgv:
       facts.process = true;
       break;
     case ListSource::Kind::kElementArgv:
-      facts.processes |= bit(in.list.slot);
+      facts.processes |= bit(list.slot);
       break;
     case ListSource::Kind::kAncestors:
       facts.chain = true;
@@ -254,15 +266,14 @@ void CodeBuilder::add_list_facts(const Instruction& in, Facts& facts) const {
       break;
     case ListSource::Kind::kDescendants:
       facts.chain = true;
-      facts.processes |= bit(in.list.slot);
+      facts.processes |= bit(list.slot);
       length = kTypicalAncestors;
       break;
     case ListSource::Kind::kNamed:
-      length = code_.lists[in.list.named].size();
+      length = code_.lists[list.named].size();
       break;
   }
-  facts.cost = static_cast<std::uint32_t>(
-      std::min<std::uint64_t>(kMaxCost, std::uint64_t{facts.cost} * length + 1));
+  facts.cost = static_cast<std::uint32_t>(std::min<std::uint64_t>(kMostCost, facts.cost + length));
 }
 
 std::uint32_t CodeBuilder::effective_cost(std::uint32_t instruction) const {

@@ -6,6 +6,7 @@
 #include "rule/ast.h"
 #include "rule/checked.h"
 #include "rule/code.h"
+#include "rule/condition_cost.h"
 #include "rule/lowering.h"
 #include "rule/modifiers.h"
 #include "rule/program.h"
@@ -13,6 +14,9 @@
 namespace cicd {
 
 namespace {
+
+// Each may take Pattern::kMaxBytes.
+constexpr std::size_t kMaxPatterns = 1000;
 
 class Compiler {
  public:
@@ -34,6 +38,10 @@ class Compiler {
     }
     apply_modifiers(options_.modifiers, used, out_.diagnostics);
     for (const RuleSet& set : used) add_set(set);
+    if (program_->code.patterns.size() > kMaxPatterns) {
+      report(Diagnostic::Severity::kError, {}, "",
+             "the rules have more than 1000 different regular expressions; join some with |");
+    }
     if (!has_errors(out_.diagnostics)) out_.program = program_;
     return std::move(out_);
   }
@@ -66,8 +74,8 @@ class Compiler {
 
   // Nothing when the rule has mistakes or is not in the program.
   std::optional<std::uint32_t> lower_rule(const Rule& rule, const RuleSet& set) {
-    const auto condition = check(rule, rule.condition, set.lists);
-    const auto exceptions = check_exceptions(rule, set.lists);
+    const auto condition = check(rule, rule.condition, set);
+    const auto exceptions = check_exceptions(rule, set);
     if (!condition || !exceptions || rule.is_disabled || !is_meant(rule)) return std::nullopt;
     return lowering_.rule(*condition, *exceptions, set.lists);
   }
@@ -79,8 +87,8 @@ class Compiler {
       const Ast ast = parse_condition(code.text, ConditionKind::kCorrelation);
       std::vector<CodeMistake> mistakes = ast.mistakes;
       CorrelationCode result;
-      if (ast.is_complete) result = check_correlation(ast, counted, mistakes);
-      is_good &= mistakes.empty();
+      if (ast.is_complete) result = check_correlation(ast, counted, set.language, mistakes);
+      is_good &= !has_errors(mistakes);
       report_mistakes(rule, code, std::move(mistakes));
       return result;
     };
@@ -93,11 +101,11 @@ class Compiler {
   }
 
   // Nothing when one of them has a mistake.
-  std::optional<std::vector<Checked>> check_exceptions(const Rule& rule, const NamedLists& lists) {
+  std::optional<std::vector<Checked>> check_exceptions(const Rule& rule, const RuleSet& set) {
     std::vector<Checked> out;
     bool is_good = true;
     const auto add = [&](const SourceText& code) {
-      auto checked = check(rule, code, lists);
+      auto checked = check(rule, code, set);
       is_good &= checked.has_value();
       if (checked) out.push_back(std::move(*checked));
     };
@@ -119,15 +127,30 @@ class Compiler {
     return true;
   }
 
-  std::optional<Checked> check(const Rule& rule, const SourceText& code, const NamedLists& lists) {
+  std::optional<Checked> check(const Rule& rule, const SourceText& code, const RuleSet& set) {
     const Ast ast = parse_condition(code.text);
     std::vector<CodeMistake> mistakes = ast.mistakes;
     std::optional<Checked> checked;
-    if (ast.is_complete) checked = check_condition(ast, rule.event_type, lists, mistakes);
-    const bool is_good = mistakes.empty();
+    if (ast.is_complete) {
+      checked = check_condition(ast, rule.event_type, set.lists, set.language, mistakes);
+    }
+    const bool is_good = !has_errors(mistakes);
+    if (is_good && checked) warn_of_cost(*checked, ast[ast.root].offset, set.lists, mistakes);
     report_mistakes(rule, code, std::move(mistakes));
     if (!is_good) return std::nullopt;
     return checked;
+  }
+
+  static void warn_of_cost(const Checked& checked, std::uint32_t offset, const NamedLists& lists,
+                           std::vector<CodeMistake>& mistakes) {
+    const std::uint64_t cost = cost_of(checked, lists);
+    if (cost <= kCostAdvice) return;
+    mistakes.push_back({offset,
+                        "the condition costs about " + std::to_string(cost) + ", more than " +
+                            std::to_string(kCostAdvice) +
+                            ": lists inside lists multiply; put a cheap test before them with &&, "
+                            "or make the lists shorter",
+                        true});
   }
 
   void report_mistakes(const Rule& rule, const SourceText& code,
@@ -136,8 +159,8 @@ class Compiler {
         mistakes.begin(), mistakes.end(),
         [](const CodeMistake& a, const CodeMistake& b) { return a.offset < b.offset; });
     for (const CodeMistake& mistake : mistakes) {
-      report(Diagnostic::Severity::kError, code.place_of(mistake.offset), rule.rule_id,
-             mistake.text);
+      report(mistake.is_warning ? Diagnostic::Severity::kWarning : Diagnostic::Severity::kError,
+             code.place_of(mistake.offset), rule.rule_id, mistake.text);
     }
   }
 

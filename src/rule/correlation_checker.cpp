@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <utility>
 
 #include "rule/correlation.h"
 #include "rule/diagnostic.h"
+#include "rule/duration.h"
 
 namespace cicd {
 
@@ -13,10 +15,15 @@ using Op = CorrelationNode::Op;
 constexpr const char* kAllowed =
     "a correlation has rule.<rule_id>.total_count, numbers, + -, comparisons, && || ! and ?:";
 
+// A job is over before; and times of two windows still add up in 64 bits.
+constexpr std::int64_t kLongestWindowNs = 24ll * 3600 * 1'000'000'000;
+constexpr std::size_t kLongestSequence = 16;
+
 class CorrelationChecker {
  public:
-  CorrelationChecker(const Ast& ast, const CountedRules& rules, std::vector<CodeMistake>& mistakes)
-      : ast_(ast), rules_(rules), mistakes_(mistakes) {}
+  CorrelationChecker(const Ast& ast, const CountedRules& rules, RuleLanguage language,
+                     std::vector<CodeMistake>& mistakes)
+      : ast_(ast), rules_(rules), language_(language), mistakes_(mistakes) {}
 
   CorrelationCode run() {
     const Value root = check(ast_.root);
@@ -43,7 +50,7 @@ class CorrelationChecker {
   }
   Value error() { return add({}, Type::kError); }
   Value fail(const AstNode& node, std::string text) {
-    mistakes_.push_back({node.offset, std::move(text)});
+    mistakes_.push_back({node.offset, std::move(text), false});
     return error();
   }
   Value expect(std::uint32_t index, Type wanted, const char* where) {
@@ -83,9 +90,21 @@ class CorrelationChecker {
         return check_count(node);
       case AstKind::kName:
         return fail(node, "unknown name " + shown(node.text) + "; " + kAllowed);
+      case AstKind::kUint:
+      case AstKind::kDouble:
+        return fail(node, std::string("counts are whole numbers, written without u and point; ") +
+                              kAllowed);
+      case AstKind::kIn:
+      case AstKind::kList:
+        return fail(node, std::string("lists have no place here; ") + kAllowed);
+      case AstKind::kNegate:
+        return check_negate(node);
       case AstKind::kString:
         return fail(node, std::string("text is not a value here; ") + kAllowed);
       case AstKind::kCall:
+        if (node.text == "within") return check_within(node);
+        if (node.text == "sequence") return check_sequence(node);
+        [[fallthrough]];
       case AstKind::kMethod:
         return fail(node, shown(node.text) + "() is not allowed in correlations; " + kAllowed);
     }
@@ -98,6 +117,12 @@ class CorrelationChecker {
       out.children.push_back(expect(child, type, where).node);
     }
     return add(std::move(out), type);
+  }
+
+  Value check_negate(const AstNode& node) {
+    const Value zero = add({Op::kNumber, {}, 0, 0, {}}, Type::kInt);
+    const Value of = expect(node.children[0], Type::kInt, "a minus sign");
+    return add({Op::kSubtract, {}, 0, 0, {zero.node, of.node}}, Type::kInt);
   }
 
   Value check_compare(const AstNode& node) {
@@ -137,17 +162,94 @@ class CorrelationChecker {
     if (node.text != "total_count") {
       return fail(node, "a rule has no " + shown(node.text) + " here; it has total_count");
     }
+    const CountedRule* rule = find_rule(*id);
+    if (rule == nullptr) return error();
+    if (within_ != nullptr) names_in_window_ = true;
+    if (!rule->index) return add({}, Type::kInt);
+    if (within_ != nullptr) within_->rules.push_back(*rule->index);
+    return add({Op::kCount, {}, *rule->index, 0, {}}, Type::kInt);
+  }
+
+  // Null, and reported, when it is not to be counted.
+  const CountedRule* find_rule(const AstNode& id) {
     names_a_rule_ = true;
-    const auto rule = rules_.find(id->text);
+    const auto rule = rules_.find(id.text);
     if (rule == rules_.end()) {
-      return fail(*id, "this rule set has no rule " + shown(id->text));
+      fail(id, "this rule set has no rule " + shown(id.text));
+      return nullptr;
     }
     if (rule->second.is_correlation) {
-      return fail(
-          *id, shown(id->text) + " is a correlation itself; a correlation counts event rules only");
+      fail(id, shown(id.text) +
+                   " is a correlation itself; a correlation counts event rules only");
+      return nullptr;
     }
-    if (!rule->second.index) return add({}, Type::kInt);
-    return add({Op::kCount, {}, *rule->second.index, 0, {}}, Type::kInt);
+    return &rule->second;
+  }
+
+  bool is_extended(const AstNode& node) {
+    if (language_ == RuleLanguage::kExtended) return true;
+    fail(node, node.text + " is not allowed in portable correlations; write \"language: "
+                           "extended\" into the rule set");
+    return false;
+  }
+
+  // within("30s", rule.a.total_count >= 3)
+  Value check_within(const AstNode& node) {
+    if (!is_extended(node)) return error();
+    if (node.children.size() != 2 || ast_[node.children[0]].kind != AstKind::kString) {
+      return fail(node, "within takes a time, written out, and a condition: within(\"30s\", "
+                        "rule.<rule_id>.total_count >= 3)");
+    }
+    const AstNode& time = ast_[node.children[0]];
+    const auto window_ns = parse_duration(time.text);
+    if (!window_ns || *window_ns <= 0 || *window_ns > kLongestWindowNs) {
+      return fail(time, "\"" + shown(time.text) +
+                            "\" is no time for a window; allowed: more than 0, up to \"24h\", as "
+                            "in \"30s\", \"5m\", \"1h30m\"");
+    }
+    if (within_ != nullptr) return fail(node, "within cannot stand inside of another one");
+    CorrelationCode::Within within;
+    within.window_ns = *window_ns;
+    within_ = &within;
+    names_in_window_ = false;
+    const std::size_t mistakes = mistakes_.size();
+    within.condition = expect(node.children[1], Type::kBool, "within").node;
+    within_ = nullptr;
+    if (!names_in_window_ && mistakes_.size() == mistakes) {
+      return fail(node, "within must count a rule: rule.<rule_id>.total_count");
+    }
+    std::ranges::sort(within.rules);
+    within.rules.erase(std::ranges::unique(within.rules).begin(), within.rules.end());
+    out_.withins.push_back(std::move(within));
+    return add({Op::kWithin, {}, static_cast<std::uint32_t>(out_.withins.size() - 1), 0, {}},
+               Type::kBool);
+  }
+
+  // sequence(a, b, c): ids of rules
+  Value check_sequence(const AstNode& node) {
+    if (!is_extended(node)) return error();
+    if (within_ != nullptr) return fail(node, "sequence cannot stand inside of within");
+    if (node.children.size() < 2 || node.children.size() > kLongestSequence) {
+      return fail(node, "sequence takes 2 to 16 ids of rules: sequence(a, b, c)");
+    }
+    std::vector<std::uint32_t> rules;
+    bool is_complete = true;
+    for (const std::uint32_t child : node.children) {
+      const AstNode& id = ast_[child];
+      if (id.kind == AstKind::kError) return error();
+      if (id.kind != AstKind::kName) {
+        return fail(id, "sequence takes ids of rules as they are: sequence(a, b, c)");
+      }
+      const CountedRule* rule = find_rule(id);
+      if (rule == nullptr) return error();
+      is_complete &= rule->index.has_value();
+      if (rule->index) rules.push_back(*rule->index);
+    }
+    // One of them is not in the program, so it never comes to this.
+    if (!is_complete) return add({}, Type::kBool);
+    out_.sequences.push_back(std::move(rules));
+    return add({Op::kSequence, {}, static_cast<std::uint32_t>(out_.sequences.size() - 1), 0, {}},
+               Type::kBool);
   }
 
   bool is_rule(const AstNode& node) const {
@@ -157,16 +259,19 @@ class CorrelationChecker {
 
   const Ast& ast_;
   const CountedRules& rules_;
+  const RuleLanguage language_;
   std::vector<CodeMistake>& mistakes_;
   CorrelationCode out_;
+  CorrelationCode::Within* within_ = nullptr;  // the one that is being read
+  bool names_in_window_ = false;
   bool names_a_rule_ = false;
 };
 
 }  // namespace
 
 CorrelationCode check_correlation(const Ast& ast, const CountedRules& rules,
-                                  std::vector<CodeMistake>& mistakes) {
-  return CorrelationChecker(ast, rules, mistakes).run();
+                                  RuleLanguage language, std::vector<CodeMistake>& mistakes) {
+  return CorrelationChecker(ast, rules, language, mistakes).run();
 }
 
 }  // namespace cicd

@@ -11,6 +11,7 @@
 #include "rule/process_cache.h"
 #include "rule/program.h"
 #include "rule/text_pattern.h"
+#include "rule/value.h"
 
 namespace cicd {
 
@@ -41,13 +42,14 @@ std::size_t most_entries(const Plan& plan) {
   return most;
 }
 
-class PlanEvaluator : public Evaluator {
+class PlanEvaluator : public Evaluator, private ValueSource {
  public:
   explicit PlanEvaluator(std::shared_ptr<const Plan> plan)
       : plan_(std::move(plan)),
         code_(plan_->code),
         scopes_(plan_->programs.size()),
-        candidates_(plan_->index, most_entries(*plan_), cache_) {
+        candidates_(plan_->index, most_entries(*plan_), cache_),
+        number_texts_(code_.number_texts) {
     for (std::size_t i = 0; i < scopes_.size(); ++i) {
       if (plan_->programs[i]) scopes_[i].hits.reserve(plan_->programs[i]->rules().size());
     }
@@ -81,6 +83,23 @@ class PlanEvaluator : public Evaluator {
   bool exists_text(const Instruction& in, std::span<const std::string_view> list);
   bool exists_process(const Instruction& in, ProcessView* from, const ProcessView* to);
   bool exists_above(const Instruction& in, std::uint32_t index);
+  bool has_one_element(const Instruction& in);
+  bool has_one_child(const Instruction& in);
+  std::span<const std::string_view> arguments(const ListSource& list) const;
+  bool equal_lists(const Instruction& in);
+  std::size_t size_of(const ListSource& list) override;
+  std::string_view text_at(const ListSource& list, std::size_t index) const;
+  bool compare_found(const Instruction& in);
+  std::optional<Value> value(std::uint32_t index) {
+    return find_value(code_.values, index, *this, number_texts_);
+  }
+  bool is_true(std::uint32_t instruction) override { return run(instruction); }
+  std::string_view text_of(const TextSource& source) override { return text(source); }
+  std::int64_t field_number(std::uint8_t index) override { return record_->number(index); }
+  std::uint32_t uid_of(std::uint8_t slot) override {
+    return (slot == kNoVariable ? process_ : slots_[slot].process)->uid;
+  }
+  std::string_view step_text(bool is_name);
   bool take_step();
   std::uint64_t holder_of(const Instruction& in) const;
   std::string_view text(const TextSource& source);
@@ -98,6 +117,9 @@ class PlanEvaluator : public Evaluator {
   ProcessCache cache_;
   AnswerTable answers_;
   Candidates candidates_;
+  std::vector<NumberText> number_texts_;
+  Normalizer normalizer_;
+  std::array<std::string, 2> step_buffers_;
 
   // Of the event being evaluated.
   const EventRecord* record_ = nullptr;
@@ -219,6 +241,18 @@ bool PlanEvaluator::compute(const Instruction& in) {
     }
     case Op::kExists:
       return exists(in);
+    case Op::kExistsOne:
+      return has_one_element(in);
+    case Op::kExactlyOne:
+      return has_one_child(in);
+    case Op::kListCompare:
+      return equal_lists(in) == (in.compare == CompareOp::kEqual);
+    case Op::kMatches:
+      return code_.patterns[in.index]->matches(text(in.text[0]));
+    case Op::kValueCompare:
+      return compare_found(in);
+    case Op::kHasValue:
+      return value(in.value[0]).has_value();
   }
   return false;
 }
@@ -298,6 +332,67 @@ bool PlanEvaluator::exists_above(const Instruction& in, std::uint32_t index) {
   return answer;
 }
 
+bool PlanEvaluator::has_one_element(const Instruction& in) {
+  const bool of_processes = in.list.kind == ListSource::Kind::kAncestors ||
+                            in.list.kind == ListSource::Kind::kDescendants;
+  const std::size_t size = size_of(in.list);
+  ProcessView* process = process_->above;
+  int found = 0;
+  for (std::size_t i = 0; i < size && found < 2; ++i) {
+    if (!take_step()) return false;
+    if (of_processes) {
+      slots_[in.slot].process = process;
+      process = process->above;
+    } else {
+      slots_[in.slot].text = text_at(in.list, i);
+    }
+    if (run(child(in, 0))) ++found;
+  }
+  return found == 1 && steps_left_ >= 0;
+}
+
+bool PlanEvaluator::has_one_child(const Instruction& in) {
+  int found = 0;
+  for (std::uint32_t i = 0; i < in.child_count && found < 2; ++i) found += run(child(in, i));
+  return found == 1 && steps_left_ >= 0;
+}
+
+std::size_t PlanEvaluator::size_of(const ListSource& list) {
+  using Kind = ListSource::Kind;
+  if (list.kind == Kind::kNamed) return code_.lists[list.named].size();
+  if (list.kind == Kind::kArgv || list.kind == Kind::kElementArgv) return arguments(list).size();
+  const ProcessView* end = list.kind == Kind::kAncestors ? nullptr : slots_[list.slot].process;
+  std::size_t size = 0;
+  for (const ProcessView* at = process_->above; at != end; at = at->above) ++size;
+  return size;
+}
+
+std::span<const std::string_view> PlanEvaluator::arguments(const ListSource& list) const {
+  const bool own = list.kind == ListSource::Kind::kArgv;
+  return cache_.argv(*(own ? process_ : slots_[list.slot].process)->image);
+}
+
+std::string_view PlanEvaluator::text_at(const ListSource& list, std::size_t index) const {
+  if (list.kind == ListSource::Kind::kNamed) return code_.lists[list.named][index];
+  return arguments(list)[index];
+}
+
+bool PlanEvaluator::equal_lists(const Instruction& in) {
+  const std::size_t size = size_of(in.list);
+  if (size != size_of(in.other_list)) return false;
+  for (std::size_t i = 0; i < size; ++i) {
+    if (text_at(in.list, i) != text_at(in.other_list, i)) return false;
+  }
+  return true;
+}
+
+bool PlanEvaluator::compare_found(const Instruction& in) {
+  const auto left = value(in.value[0]);
+  if (!left) return false;
+  const auto right = value(in.value[1]);
+  return right && holds(in.compare, cicd::compare_values(*left, *right)) && steps_left_ >= 0;
+}
+
 // False when the rule has used up its steps. Then every answer on the way out is false: the rule
 // does not fire, and none of them is kept.
 bool PlanEvaluator::take_step() { return steps_left_ >= 0 && --steps_left_ >= 0; }
@@ -314,8 +409,25 @@ std::string_view PlanEvaluator::text(const TextSource& source) {
       return slots_[source.index].text;
     case TextSource::Kind::kElementExecPath:
       return slots_[source.index].process->image->exec_path;
+    case TextSource::Kind::kCwd:
+      return process_->image->cwd;
+    case TextSource::Kind::kElementCwd:
+      return slots_[source.index].process->image->cwd;
+    case TextSource::Kind::kStepId:
+    case TextSource::Kind::kStepName:
+      return step_text(source.kind == TextSource::Kind::kStepName);
+    case TextSource::Kind::kValue: {
+      const auto found = value(source.literal);
+      return found ? found->text : std::string_view();
+    }
   }
   return {};
+}
+
+std::string_view PlanEvaluator::step_text(bool is_name) {
+  if (record_->step == nullptr) return {};
+  const std::string& text = is_name ? record_->step->name : record_->step->id;
+  return normalizer_.view(text, step_buffers_[is_name]);
 }
 
 std::optional<IpBytes> PlanEvaluator::address(const TextSource& source) {

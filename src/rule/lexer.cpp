@@ -54,10 +54,10 @@ constexpr std::string_view kSymbols[] = {"==", "!=", "<=", ">=", "&&", "||", "<"
 
 Token Lexer::next() {
   skip_blanks();
-  if (at_ >= source_.size()) return {TokenKind::kEnd, static_cast<std::uint32_t>(at_), ""};
+  if (at_ >= source_.size()) return {TokenKind::kEnd, static_cast<std::uint32_t>(at_), "", 0};
   const char c = peek();
   if (is_name_start(c)) return name_or_prefixed_string();
-  if (is_digit(c)) return number();
+  if (is_digit(c) || (c == '.' && is_digit(peek(1)))) return number();
   if (is_quote(c)) return string(false);
   return symbol();
 }
@@ -76,7 +76,7 @@ void Lexer::skip_blanks() {
 }
 
 Token Lexer::bad(std::size_t offset, std::string text) {
-  return {TokenKind::kBad, static_cast<std::uint32_t>(offset), std::move(text)};
+  return {TokenKind::kBad, static_cast<std::uint32_t>(offset), std::move(text), 0};
 }
 
 Token Lexer::name_or_prefixed_string() {
@@ -94,30 +94,43 @@ Token Lexer::name_or_prefixed_string() {
       return bad(start, "byte strings (b\"...\") are not supported; fields are text: \"...\"");
     }
   }
-  return {TokenKind::kName, static_cast<std::uint32_t>(start), std::string(word)};
+  return {TokenKind::kName, static_cast<std::uint32_t>(start), std::string(word), 0};
 }
 
 Token Lexer::number() {
   const std::size_t start = at_;
+  TokenKind kind = TokenKind::kInt;
   if (peek() == '0' && (peek(1) == 'x' || peek(1) == 'X')) {
     at_ += 2;
     while (digit_value(peek()) < 16) ++at_;
     if (at_ == start + 2) return bad(start, "a hexadecimal number needs digits after 0x");
   } else {
     while (is_digit(peek())) ++at_;
-    const bool exponent =
-        (peek() == 'e' || peek() == 'E') && (is_digit(peek(1)) || peek(1) == '+' || peek(1) == '-');
-    if ((peek() == '.' && is_digit(peek(1))) || exponent) {
-      return bad(start, "floating-point numbers are not supported; fields are whole numbers");
-    }
+    if (skip_fraction()) kind = TokenKind::kDouble;
   }
   const std::size_t end = at_;
-  if (peek() == 'u' || peek() == 'U') {
-    return bad(start, "unsigned numbers are not supported; write the number without u");
+  if (kind == TokenKind::kInt && (peek() == 'u' || peek() == 'U')) {
+    kind = TokenKind::kUint;
+    ++at_;
   }
   if (is_name(peek())) return bad(start, "a number runs into a word");
-  return {TokenKind::kInt, static_cast<std::uint32_t>(start),
-          std::string(source_.substr(start, end - start))};
+  return {kind, static_cast<std::uint32_t>(start), std::string(source_.substr(start, end - start)),
+          0};
+}
+
+// Fraction and exponent of a number whose whole part was read. False: it has neither.
+bool Lexer::skip_fraction() {
+  const std::size_t start = at_;
+  if (peek() == '.' && is_digit(peek(1))) {
+    ++at_;
+    while (is_digit(peek())) ++at_;
+  }
+  const std::size_t sign = peek(1) == '+' || peek(1) == '-' ? 1 : 0;
+  if ((peek() == 'e' || peek() == 'E') && is_digit(peek(1 + sign))) {
+    at_ += 1 + sign;
+    while (is_digit(peek())) ++at_;
+  }
+  return at_ > start;
 }
 
 Token Lexer::string(bool raw) {
@@ -125,15 +138,17 @@ Token Lexer::string(bool raw) {
   const char quote = peek();
   const bool triple = peek(1) == quote && peek(2) == quote;
   at_ += triple ? 3 : 1;
+  auto text_at = static_cast<std::uint32_t>(at_);
   std::string out;
   while (at_ < source_.size()) {
     const char c = peek();
     if (c == quote && (!triple || (peek(1) == quote && peek(2) == quote))) {
       at_ += triple ? 3 : 1;
-      return {TokenKind::kString, static_cast<std::uint32_t>(start), std::move(out)};
+      return {TokenKind::kString, static_cast<std::uint32_t>(start), std::move(out), text_at};
     }
     if (!triple && (c == '\n' || c == '\r')) break;
     if (c == '\\' && !raw) {
+      text_at = 0;
       const std::size_t escape_start = at_;
       if (auto mistake = escape(out)) return bad(escape_start, *mistake);
     } else {
@@ -191,7 +206,7 @@ Token Lexer::symbol() {
   for (const std::string_view known : kSymbols) {
     if (source_.substr(at_).starts_with(known)) {
       at_ += known.size();
-      return {TokenKind::kSymbol, static_cast<std::uint32_t>(start), std::string(known)};
+      return {TokenKind::kSymbol, static_cast<std::uint32_t>(start), std::string(known), 0};
     }
   }
   ++at_;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Lexer: the tokens of a condition, one at a time. Lexical syntax as in the Common Expression
-// Language: names, decimal and hexadecimal integers, strings in four quotings, // comments.
+// Language: names, numbers, strings in four quotings, // comments.
 // One thread; the text must outlive it.
 #pragma once
 
@@ -16,6 +16,8 @@ enum class TokenKind : std::uint8_t {
   kBad,     // text says what is wrong
   kName,    // text
   kInt,     // text: the digits as written
+  kUint,    // the same, without the u
+  kDouble,  // the same
   kString,  // text: escapes resolved
   kSymbol,  // text: "==", "(", ...
 };
@@ -24,6 +26,7 @@ struct Token {
   TokenKind kind = TokenKind::kEnd;
   std::uint32_t offset = 0;
   std::string text;
+  std::uint32_t text_at = 0;  // of a string without escapes: where its text stands
 
   bool is(std::string_view symbol) const { return kind == TokenKind::kSymbol && text == symbol; }
 };
@@ -39,6 +42,7 @@ class Lexer {
   void skip_blanks();
   Token name_or_prefixed_string();
   Token number();
+  bool skip_fraction();
   Token string(bool raw);
   Token symbol();
   std::optional<std::string> escape(std::string& out);

@@ -26,7 +26,8 @@ class Linker {
         literals_(from.literals.size(), kNone),
         lists_(from.lists.size(), kNone),
         sets_(from.sets.size(), kNone),
-        prefixes_(from.prefixes.size(), kNone) {}
+        prefixes_(from.prefixes.size(), kNone),
+        values_(from.values.size(), kNone) {}
 
   void use(std::uint32_t root) { is_used_[root] = true; }
 
@@ -58,15 +59,59 @@ class Linker {
     for_each_child(index, [&](std::uint32_t child) { children.push_back(at(child)); });
     // Their order depends on numbers, which are others here.
     if (in.op == Op::kAnd || in.op == Op::kOr) return to_.join(in.op, children);
-    for (TextSource& text : in.text) {
-      if (text.kind == TextSource::Kind::kLiteral) text.literal = literal(text.literal);
-    }
+    for (TextSource& text : in.text) copy_text(text);
     if (in.op == Op::kTextIn) in.index = set(in.index);
     if (in.op == Op::kInIpRange) in.index = prefix(in.index);
-    if (in.op == Op::kExists && in.list.kind == ListSource::Kind::kNamed) {
-      in.list.named = list(in.list.named);
+    if (in.op == Op::kMatches) in.index = to_.pattern(from_.patterns[in.index]);
+    if (in.op == Op::kExists || in.op == Op::kExistsOne || in.op == Op::kListCompare) {
+      copy_list(in.list);
     }
+    if (in.op == Op::kListCompare) copy_list(in.other_list);
+    if (in.op == Op::kValueCompare || in.op == Op::kHasValue) in.value[0] = value(in.value[0]);
+    if (in.op == Op::kValueCompare) in.value[1] = value(in.value[1]);
     return to_.intern(in, children);
+  }
+
+  void copy_text(TextSource& text) {
+    if (text.kind == TextSource::Kind::kLiteral) text.literal = literal(text.literal);
+    if (text.kind == TextSource::Kind::kValue) text.literal = value(text.literal);
+  }
+
+  void copy_list(ListSource& of) {
+    if (of.kind == ListSource::Kind::kNamed) of.named = list(of.named);
+  }
+
+  // What it asks for is copied: its instructions are children of the instruction it is for.
+  std::uint32_t value(std::uint32_t index) {
+    if (values_[index] != kNone) return values_[index];
+    ValueNode node = from_.values[index];
+    using ValueOp = ValueNode::Op;
+    switch (node.op) {
+      case ValueOp::kText:
+        copy_text(node.text);
+        break;
+      case ValueOp::kListSize:
+        copy_list(node.list);
+        break;
+      case ValueOp::kBool:
+        node.first = at(node.first);
+        node.second = at(node.second);
+        break;
+      case ValueOp::kTextSize:
+      case ValueOp::kConvert:
+      case ValueOp::kNegate:
+        node.first = value(node.first);
+        break;
+      case ValueOp::kChoose:
+        node.question = at(node.question);
+        node.otherwise = at(node.otherwise);
+        node.first = value(node.first);
+        node.second = value(node.second);
+        break;
+      default:
+        break;
+    }
+    return values_[index] = to_.value(node);
   }
 
   std::uint32_t literal(std::uint32_t index) {
@@ -97,7 +142,7 @@ class Linker {
   const Code& from_;
   CodeBuilder& to_;
   std::vector<bool> is_used_ = std::vector<bool>(from_.instructions.size());
-  std::vector<std::uint32_t> instructions_, literals_, lists_, sets_, prefixes_;
+  std::vector<std::uint32_t> instructions_, literals_, lists_, sets_, prefixes_, values_;
 };
 
 void finish(Plan& plan) {

@@ -107,9 +107,19 @@ TEST(LoadRules, EmptyFilesAndDocumentsAreSkipped) {
   }
 }
 
-TEST(LoadRules, WhatIsNotSupportedIsAnErrorAndNeverSilent) {
-  EXPECT_THAT(only("rule_sets: [{ruleset_id: s, language: extended}]\n"),
-              HasSubstr("1:39: error: language is not supported by this version"));
+TEST(LoadRules, LanguageOfARuleSet) {
+  const auto language = [](const std::string& text) {
+    const LoadedRules loaded = load("rule_sets: [{ruleset_id: s" + text + "}]\n");
+    EXPECT_THAT(texts(loaded.diagnostics), IsEmpty());
+    return loaded.rule_sets.at(0).language;
+  };
+  EXPECT_EQ(language(""), RuleLanguage::kPortable);
+  EXPECT_EQ(language(", language: ~"), RuleLanguage::kPortable);
+  EXPECT_EQ(language(", language: extended"), RuleLanguage::kExtended);
+  EXPECT_THAT(only("rule_sets: [{ruleset_id: s, language: Extended}]\n"),
+              HasSubstr("1:39: error: unknown language \"Extended\"; allowed: extended"));
+  EXPECT_THAT(only("rule_sets: [{ruleset_id: s, language: [extended]}]\n"),
+              HasSubstr("1:39: error: language must be a single value"));
 }
 
 TEST(LoadRules, MistakesOfShape) {

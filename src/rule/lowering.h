@@ -33,16 +33,49 @@ class Lowering {
     std::array<std::optional<std::uint32_t>, 4> sets;  // by TextPattern::Kind, once made
   };
 
-  std::uint32_t lower(const Checked& checked, std::uint32_t index, const NamedLists& lists);
-  std::uint32_t lower_logic(const Checked& checked, const CheckedNode& node,
-                            const NamedLists& lists);
-  std::uint32_t lower_compare(const Checked& checked, const CheckedNode& node,
-                              const NamedLists& lists);
-  std::uint32_t lower_text_compare(const CheckedNode& left, const CheckedNode& right,
-                                   CompareOp compare);
-  std::uint32_t lower_text_test(const Checked& checked, const CheckedNode& node);
-  std::uint32_t lower_exists(const Checked& checked, const CheckedNode& node,
-                             const NamedLists& lists);
+  // The condition that is lowered and what it is looked up in.
+  struct Source {
+    const Checked& checked;
+    const NamedLists& lists;
+    // What is lowered already: instructions by 2 * node + wanted, values by node.
+    mutable std::unordered_map<std::uint64_t, std::uint32_t> lowered = {};
+    mutable std::unordered_map<std::uint32_t, std::uint32_t> values = {};
+
+    const CheckedNode& operator[](std::uint32_t index) const { return checked[index]; }
+  };
+
+  // The instruction that is true when the node is `wanted`. Of a node that can be an error, neither
+  // of the two need be true; of any other, one is the negation of the other. So an Evaluator knows
+  // true and false only.
+  std::uint32_t lower(const Source& source, std::uint32_t index, bool wanted = true);
+  std::uint32_t lower_node(const Source& source, std::uint32_t index, bool wanted);
+  std::uint32_t lower_logic(const Source& source, const CheckedNode& node, bool wanted);
+  std::uint32_t lower_choose(const Source& source, const CheckedNode& node, bool wanted);
+  std::uint32_t lower_require(const Source& source, const CheckedNode& node, bool wanted);
+  std::uint32_t lower_compare(const Source& source, const CheckedNode& node, bool wanted);
+  std::uint32_t lower_text_compare(TextSource a, TextSource b, CompareOp compare);
+  std::uint32_t lower_text_test(const Source& source, const CheckedNode& node);
+  std::uint32_t lower_macro(const Source& source, const CheckedNode& node, bool wanted);
+  std::uint32_t lower_exactly_one(const Source& source, const CheckedNode& node, bool wanted);
+  // Some element makes `body` true.
+  std::uint32_t exists(const Source& source, const CheckedNode& node, std::uint32_t body);
+  std::uint32_t exists_one(const Source& source, const CheckedNode& node, std::uint32_t body);
+
+  // value_lowering.cpp
+  std::uint32_t compare_values(const Source& source, const CheckedNode& node, bool wanted);
+  std::uint32_t compare_lists(const Source& source, const CheckedNode& node);
+  std::uint32_t truth_of_value(const Source& source, std::uint32_t index, bool wanted);
+  std::uint32_t has_value(const Source& source, std::uint32_t index);
+  // `instruction`, or its negation, where none of the operands of the node is an error.
+  std::uint32_t guard(const Source& source, const CheckedNode& node, std::uint32_t instruction,
+                      bool wanted);
+  std::uint32_t value(const Source& source, std::uint32_t index);
+  ValueNode value_node(const Source& source, std::uint32_t index);
+  TextSource text_source(const Source& source, std::uint32_t index);
+  ListSource list_source(const Source& source, std::uint32_t index);
+  std::optional<std::vector<std::string>> written_values(const Source& source,
+                                                         const CheckedNode& list);
+
   // Some value of the list, put into string slot `slot`, makes `body` true.
   std::uint32_t exists_in(ValueList& list, std::uint8_t slot, std::uint32_t body);
   std::uint32_t exists_all_of(ValueList& list, std::uint8_t slot, std::uint32_t body);
@@ -51,9 +84,7 @@ class Lowering {
   // What the instruction says when the slot holds `value`; nothing when that is not all it needs.
   std::optional<bool> known_answer(std::uint32_t instruction, std::uint8_t slot,
                                    const std::string& value) const;
-  TextSource text_source(const CheckedNode& node);
-  ListSource list_source(const CheckedNode& node);
-  ValueList& values_of(const NamedLists& lists, const std::string& name);
+  ValueList& values_of(const std::vector<std::string>& given);
   // The set of the patterns of one kind that the values are.
   std::uint32_t set_of(ValueList& list, TextPattern::Kind kind);
 

@@ -3,6 +3,7 @@
 // rules may not use is read all the same and reported with a message of its own, so that one run
 // shows every mistake; a syntax error ends the reading.
 #include <algorithm>
+#include <bit>
 #include <charconv>
 #include <utility>
 
@@ -17,17 +18,12 @@ constexpr const char* kArithmetic =
     "arithmetic (+ - * / %) is not allowed in event rules; write the value itself";
 constexpr const char* kMultiplication =
     "* / % are not allowed in correlations; counts are added and subtracted only";
-constexpr const char* kTernary =
-    "the conditional operator ?: is not supported by this version; write (a && b) || (!a && c)";
-constexpr const char* kIn =
-    "\"in\" is not supported by this version; write list.name.exists(x, x == value)";
 constexpr const char* kIndex =
     "indexing with [] is not allowed; look through a list with exists(x, ...)";
-constexpr const char* kListLiteral =
-    "lists are not written into conditions; name one under lists: and use list.name";
 constexpr const char* kMapLiteral = "maps and messages {...} are not allowed in conditions";
 constexpr const char* kTooDeep = "the condition is nested deeper than 250 levels";
 
+constexpr std::string_view kKeywords[] = {"true", "false", "null", "in"};
 constexpr std::string_view kReserved[] = {
     "as",  "break", "const",   "continue",  "else",   "for", "function", "if",   "import",
     "let", "loop",  "package", "namespace", "return", "var", "void",     "while"};
@@ -55,14 +51,15 @@ class Parser {
   std::uint32_t addition();
   std::uint32_t multiplication();
   std::uint32_t unary();
-  std::uint32_t negative_number(std::uint32_t offset);
+  std::uint32_t negative(std::uint32_t offset);
   std::uint32_t member();
   std::uint32_t select(std::uint32_t of);
   std::uint32_t primary();
   std::uint32_t name_or_call();
-  std::uint32_t integer(bool negative);
+  std::uint32_t number(bool negative);
+  std::uint32_t list(std::uint32_t offset);
   std::vector<std::uint32_t> arguments(std::string_view close);
-  std::uint32_t refused_brackets(std::string_view close, const char* why);
+  std::uint32_t refused_map();
 
   void advance() {
     token_ = lexer_.next();
@@ -78,10 +75,10 @@ class Parser {
   }
   std::uint32_t add(AstNode node);
   std::uint32_t error_node() { return add({}); }
-  void refuse(std::uint32_t offset, const char* why) { ast_.mistakes.push_back({offset, why}); }
+  void refuse(std::uint32_t offset, const char* why) { ast_.mistakes.push_back({offset, why, false}); }
   // The first syntax error ends the reading: every rule returns as soon as failed_ is set.
   void fail_at(std::uint32_t offset, std::string text) {
-    if (!failed_) ast_.mistakes.push_back({offset, std::move(text)});
+    if (!failed_) ast_.mistakes.push_back({offset, std::move(text), false});
     failed_ = true;
   }
   void unexpected(const std::string& wanted);
@@ -124,13 +121,11 @@ std::uint32_t Parser::expression() {
   std::uint32_t node = disjunction();
   if (!failed_ && token_.is("?")) {
     const std::uint32_t offset = token_.offset;
-    if (!correlates_) refuse(offset, kTernary);
     advance();
     const std::uint32_t yes = disjunction();
     expect(":");
     const std::uint32_t no = failed_ ? 0 : expression();
-    node =
-        correlates_ ? add({AstKind::kChoose, {}, 1, offset, 0, {}, {node, yes, no}}) : error_node();
+    node = add({AstKind::kChoose, {}, 1, offset, 0, {}, {node, yes, no}});
   }
   --depth_;
   return node;
@@ -160,10 +155,9 @@ std::uint32_t Parser::relation() {
   while (!failed_) {
     const std::uint32_t offset = token_.offset;
     if (token_.kind == TokenKind::kName && token_.text == "in") {
-      refuse(offset, kIn);
       advance();
-      addition();
-      left = error_node();
+      const std::uint32_t right = addition();
+      left = add({AstKind::kIn, {}, 1, offset, 0, {}, {left, right}});
       continue;
     }
     const auto found = std::find_if(std::begin(kOperators), std::end(kOperators),
@@ -203,7 +197,7 @@ std::uint32_t Parser::multiplication() {
 
 std::uint32_t Parser::unary() {
   const std::uint32_t offset = token_.offset;
-  if (token_.is("-") && !failed_) return negative_number(offset);
+  if (token_.is("-") && !failed_) return negative(offset);
   std::size_t count = 0;
   while (accept("!")) ++count;
   std::uint32_t node = member();
@@ -213,19 +207,16 @@ std::uint32_t Parser::unary() {
   return node;
 }
 
-std::uint32_t Parser::negative_number(std::uint32_t offset) {
-  bool negative = false;
-  while (accept("-")) negative = !negative;
-  if (!failed_ && token_.kind == TokenKind::kInt) return integer(negative);
-  if (!failed_ && correlates_) {
-    const std::uint32_t zero = add({AstKind::kInt, {}, 1, offset, 0, {}, {}});
-    const std::uint32_t value = member();
-    if (!negative) return value;
-    return add({AstKind::kSubtract, {}, 1, offset, 0, {}, {zero, value}});
+std::uint32_t Parser::negative(std::uint32_t offset) {
+  std::size_t count = 0;
+  while (accept("-")) ++count;
+  if (!failed_ && (token_.kind == TokenKind::kInt || token_.kind == TokenKind::kDouble)) {
+    return number(count % 2 == 1);
   }
-  if (!failed_) refuse(offset, "a minus sign is allowed before a number only");
-  member();
-  return error_node();
+  std::uint32_t node = member();
+  if (count > 2) count = 2 - count % 2;
+  for (; count > 0; --count) node = add({AstKind::kNegate, {}, 1, offset, 0, {}, {node}});
+  return node;
 }
 
 std::uint32_t Parser::member() {
@@ -239,9 +230,8 @@ std::uint32_t Parser::member() {
       const std::uint32_t key = failed_ ? 0 : expression();
       expect("]");
       node = correlates_ ? add({AstKind::kIndex, {}, 1, offset, 0, {}, {node, key}}) : error_node();
-    } else if (token_.is("{")) {
-      advance();
-      node = refused_brackets("}", kMapLiteral);
+    } else if (accept("{")) {
+      node = refused_map();
     } else {
       break;
     }
@@ -250,7 +240,9 @@ std::uint32_t Parser::member() {
 }
 
 std::uint32_t Parser::select(std::uint32_t of) {
-  if (failed_ || token_.kind != TokenKind::kName) {
+  // Reserved words may stand here, words of the language may not.
+  if (failed_ || token_.kind != TokenKind::kName ||
+      std::find(std::begin(kKeywords), std::end(kKeywords), token_.text) != std::end(kKeywords)) {
     unexpected("a name after the dot");
     return of;
   }
@@ -269,10 +261,12 @@ std::uint32_t Parser::primary() {
   const std::uint32_t offset = token_.offset;
   switch (token_.kind) {
     case TokenKind::kInt:
-      return integer(false);
+    case TokenKind::kUint:
+    case TokenKind::kDouble:
+      return number(false);
     case TokenKind::kString: {
-      const std::uint32_t node =
-          add({AstKind::kString, {}, 1, offset, 0, std::exchange(token_.text, {}), {}});
+      const std::uint32_t node = add(
+          {AstKind::kString, {}, 1, offset, token_.text_at, std::exchange(token_.text, {}), {}});
       advance();
       return node;
     }
@@ -286,8 +280,17 @@ std::uint32_t Parser::primary() {
     expect(")");
     return node;
   }
-  if (accept("[")) return refused_brackets("]", kListLiteral);
-  if (accept("{")) return refused_brackets("}", kMapLiteral);
+  if (accept("[")) return list(offset);
+  if (accept("{")) return refused_map();
+  if (accept(".")) {
+    if (failed_ || token_.kind != TokenKind::kName) {
+      unexpected("a name after the dot");
+      return error_node();
+    }
+    const std::uint32_t node = name_or_call();
+    if (!failed_ && ast_[node].kind == AstKind::kName) ast_.nodes[node].number = 1;
+    return node;
+  }
   unexpected("a value (a field, a string, a number, true, false)");
   return error_node();
 }
@@ -311,19 +314,34 @@ std::uint32_t Parser::name_or_call() {
   return add({AstKind::kCall, {}, 1, name.offset, 0, std::move(name.text), arguments(")")});
 }
 
-std::uint32_t Parser::integer(bool negative) {
+std::uint32_t Parser::number(bool negative) {
   const Token number = std::exchange(token_, {});
   advance();
   const bool hexadecimal = number.text.starts_with("0x") || number.text.starts_with("0X");
-  std::string digits = (negative ? "-" : "") + number.text.substr(hexadecimal ? 2 : 0);
-  std::int64_t value = 0;
-  const auto [stop, failure] =
-      std::from_chars(digits.data(), digits.data() + digits.size(), value, hexadecimal ? 16 : 10);
-  if (failure != std::errc() || stop != digits.data() + digits.size()) {
-    refuse(number.offset, "the number does not fit into 64 bits");
-    return error_node();
+  const std::string digits = (negative ? "-" : "") + number.text.substr(hexadecimal ? 2 : 0);
+  const char* end = digits.data() + digits.size();
+  const auto add_number = [&](AstKind kind, auto value, auto... format) {
+    const auto [stop, failure] = std::from_chars(digits.data(), end, value, format...);
+    if (failure != std::errc() || stop != end) {
+      refuse(number.offset, "the number does not fit into 64 bits");
+      return error_node();
+    }
+    return add({kind, {}, 1, number.offset, std::bit_cast<std::int64_t>(value), {}, {}});
+  };
+  const int base = hexadecimal ? 16 : 10;
+  if (number.kind == TokenKind::kDouble) return add_number(AstKind::kDouble, 0.0);
+  if (number.kind == TokenKind::kUint) return add_number(AstKind::kUint, std::uint64_t{0}, base);
+  return add_number(AstKind::kInt, std::int64_t{0}, base);
+}
+
+// Its opening bracket was taken already. A comma may follow the last element.
+std::uint32_t Parser::list(std::uint32_t offset) {
+  AstNode node{AstKind::kList, {}, 1, offset, 0, {}, {}};
+  while (!failed_ && !accept("]")) {
+    node.children.push_back(expression());
+    if (!accept(",") && !failed_ && !token_.is("]")) expect("]");
   }
-  return add({AstKind::kInt, {}, 1, number.offset, value, {}, {}});
+  return add(std::move(node));
 }
 
 std::vector<std::uint32_t> Parser::arguments(std::string_view close) {
@@ -337,13 +355,13 @@ std::vector<std::uint32_t> Parser::arguments(std::string_view close) {
   return out;
 }
 
-// Reads over a list or map literal; its opening bracket was taken already.
-std::uint32_t Parser::refused_brackets(std::string_view close, const char* why) {
-  refuse(token_.offset, why);
-  while (!failed_ && !accept(close)) {
+// Reads over a map; its opening bracket was taken already.
+std::uint32_t Parser::refused_map() {
+  refuse(token_.offset, kMapLiteral);
+  while (!failed_ && !accept("}")) {
     expression();
     if (accept(":") && !failed_) expression();
-    if (!accept(",") && !failed_ && !token_.is(close)) expect(close);
+    if (!accept(",") && !failed_ && !token_.is("}")) expect("}");
   }
   return error_node();
 }

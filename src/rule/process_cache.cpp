@@ -38,6 +38,7 @@ ProcessView& ProcessCache::view(const ProcessRef& process) {
 ProcessView& ProcessCache::fill(ProcessView& view, const Process& process) {
   view.key = &process;
   view.serial = next_serial();
+  view.uid = process.uid;
   view.image = &image(*process.image);
   view.above = nullptr;
   for (KnownTexts& texts : view.texts) texts.is_known = false;
@@ -57,12 +58,14 @@ ImageView& ProcessCache::image(const ExecImage& image) {
     ends_.push_back(scratch_.size());
   };
   add(image.exec_path);
+  add(image.cwd);
   for (const std::string& argument : image.argv) add(argument);
   const std::string_view text = text_.store(scratch_);
   view.exec_path = text.substr(0, ends_[0]);
+  view.cwd = text.substr(ends_[0], ends_[1] - ends_[0]);
   view.first_argument = static_cast<std::uint32_t>(arguments_.size());
   view.argument_count = static_cast<std::uint32_t>(image.argv.size());
-  for (std::size_t i = 1; i < ends_.size(); ++i) {
+  for (std::size_t i = 2; i < ends_.size(); ++i) {
     arguments_.push_back(text.substr(ends_[i - 1], ends_[i] - ends_[i - 1]));
   }
   bytes_ += text.size() + image.argv.size() * sizeof(std::string_view);

@@ -44,6 +44,7 @@ struct ImageView {
   const void* key = nullptr;
   std::uint64_t serial = 0;  // never used again
   std::string_view exec_path;
+  std::string_view cwd;
   std::uint32_t first_argument = 0;  // in the cache's store
   std::uint32_t argument_count = 0;
   std::array<KnownTexts, kImageTexts> texts;
@@ -52,6 +53,7 @@ struct ImageView {
 struct ProcessView {
   const void* key = nullptr;
   std::uint64_t serial = 0;
+  std::uint32_t uid = 0;
   ProcessRef owner;  // null for one that is only known as an ancestor: the child's holds it
   ImageView* image = nullptr;
   ProcessView* above = nullptr;               // of the parent; null at the top
@@ -133,7 +135,7 @@ class ProcessCache {
   std::size_t bytes_ = 0;
   Normalizer normalizer_;
   std::string scratch_;
-  std::vector<std::size_t> ends_;  // in scratch_, of the path and of each argument
+  std::vector<std::size_t> ends_;  // in scratch_, of the path, the folder and each argument
   // What views show, together, so that a view that is used again fits whatever comes.
   Arena text_{16 * 1024};
   std::vector<std::string_view> arguments_;

@@ -78,6 +78,7 @@ class Writer {
   void rule_set(const RuleSet& set) {
     text(set.ruleset_id);
     text(set.revision);
+    number(static_cast<std::uint64_t>(set.language));
     each(set.lists, [this](const auto& list) {
       text(list.first);
       each(list.second, [this](const std::string& value) { text(value); });

@@ -113,17 +113,25 @@ void RuleReader::read_rule_set(const YamlNode& node) {
     } else if (key == "rules") {
       rules = entry.value;
     } else if (key == "language") {
-      if (!scalar(*entry.value, key).value_or("").empty()) {
-        error(*entry.value, "language is not supported by this version; leave it out");
-      }
+      read_language(*entry.value, set);
     } else if (!is_one_of(key, {"revision", "description"})) {
       warn(*entry.key, "unknown key \"" + shown(key) +
-                           "\" is ignored; known in a rule set: ruleset_id, lists, rules");
+                           "\" is ignored; known in a rule set: ruleset_id, language, lists, rules");
     }
   }
   if (set.ruleset_id.empty()) error(node, "the rule set has no ruleset_id");
   if (rules != nullptr && rules->kind != Kind::kNull) read_rules(*rules, set);
   out_.rule_sets.push_back(std::move(set));
+}
+
+void RuleReader::read_language(const YamlNode& node, RuleSet& set) {
+  const auto word = scalar(node, "language");
+  if (word == "extended") {
+    set.language = RuleLanguage::kExtended;
+  } else if (word && !word->empty()) {
+    error(node, "unknown language \"" + shown(*word) +
+                    "\"; allowed: extended, or leave it out for rules that every sensor reads");
+  }
 }
 
 void RuleReader::read_lists(const YamlNode& node, RuleSet& set) {

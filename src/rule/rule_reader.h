@@ -33,6 +33,7 @@ class RuleReader {
 
   void read_document(const YamlNode& root);
   void read_rule_set(const YamlNode& node);
+  void read_language(const YamlNode& node, RuleSet& set);
   void read_lists(const YamlNode& node, RuleSet& set);
   void read_rules(const YamlNode& node, RuleSet& set);
   void read_rule(const YamlNode& node, RuleSet& set, std::unordered_set<std::string>& ids);

@@ -19,6 +19,9 @@ inline constexpr std::size_t kMaxRuleFileBytes = 4u << 20;
 inline constexpr int kDefaultMaxAlerts = 10;
 inline constexpr int kMostMaxAlerts = 100;
 
+// What the conditions of a rule set may say: what every sensor knows, or ours too.
+enum class RuleLanguage : std::uint8_t { kPortable, kExtended };
+
 enum class RuleAction { kDetect, kCollect, kTerminate };
 std::string_view name_of(RuleAction action);
 
@@ -77,6 +80,7 @@ struct Rule {
 struct RuleSet {
   std::string ruleset_id;
   std::string revision;  // "sha256:" and the hash of the file
+  RuleLanguage language = RuleLanguage::kPortable;
   std::map<std::string, std::vector<std::string>> lists;
   std::vector<Rule> rules;
   SourcePlace place;  // of the ruleset_id

@@ -52,6 +52,10 @@ class Event {
     record_.fields[field].number = value;
     return *this;
   }
+  Event& step(StepRef value) {
+    record_.step = std::move(value);
+    return *this;
+  }
   const EventRecord& record() const { return record_; }
 
  private:

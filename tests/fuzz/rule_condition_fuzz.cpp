@@ -13,6 +13,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string text(reinterpret_cast<const char*>(data), size);
   cicd::RuleSet set;
   set.ruleset_id = "fuzz";
+  // An even number of bytes: the portable language.
+  set.language =
+      size % 2 == 0 ? cicd::RuleLanguage::kPortable : cicd::RuleLanguage::kExtended;
   set.lists = {{"a", {"/bin", text}}, {"empty", {}}};
   for (const cicd::EventTypeInfo& info : cicd::event_types()) {
     cicd::Rule rule;
