@@ -287,7 +287,7 @@ ExplainedCorrelation explain_correlation(const LoadedRules& rules, const NamedRu
                                              &ExplainedCorrelation::Count::rule_id);
         if (count != out.counts.end()) ++count->count;
       }
-      const auto now = state.count(hits);
+      const auto now = state.count(event.record, hits);
       if (index && std::ranges::find(now, *index) != now.end()) out.fires_at = out.events;
     }
   }
