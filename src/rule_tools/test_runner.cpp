@@ -109,7 +109,7 @@ class Runner {
       for (std::uint32_t i = 0; i < event.times; ++i) {
         const auto hits = evaluator_->evaluate(event.record);
         add(hits);
-        add(correlations.count(hits));
+        add(correlations.count(event.record, hits));
       }
     }
     return out;
