@@ -57,12 +57,12 @@ std::string json_text() {
     out["event_types"].push_back(
         {{"name", info.name}, {"description", info.doc}, {"fields", std::move(fields)}});
   }
-  out["languages"] = {{{"name", "extended"},
-                       {"key", "language"},
-                       {"description", "What rule sets with `language: extended` have besides."},
-                       {"names", {"process.uid", "process.cwd", "step.id", "step.name"}},
-                       {"functions",
-                        {"matches", "size", "all", "exists_one", "in", "within", "sequence"}}}};
+  out["languages"] = {
+      {{"name", "extended"},
+       {"key", "language"},
+       {"description", "What rule sets with `language: extended` have besides."},
+       {"names", {"process.uid", "process.cwd", "step.id", "step.name"}},
+       {"functions", {"matches", "size", "all", "exists_one", "in", "within", "sequence"}}}};
   return out.dump(2) + "\n";
 }
 

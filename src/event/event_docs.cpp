@@ -38,9 +38,7 @@ void append_type(const EventTypeInfo& info, std::string& out) {
   out += "| Field | Type | Rules | What it is |\n|---|---|---|---|\n";
   for (const FieldInfo& field : info.fields) {
     out.append("| `").append(field.name).append("` | ").append(name_of(field.type));
-    out.append(field.in_rules      ? " | yes | "
-               : field.in_extended ? " | extended | "
-                                   : " | no | ");
+    out.append(field.in_rules ? " | yes | " : field.in_extended ? " | extended | " : " | no | ");
     out.append(cell(field.doc)).append(" |\n");
   }
 }

@@ -59,8 +59,8 @@ struct FieldInfo {
   std::string_view json_name;  // in log rows; the same but for domain -> name
   FieldType type;
   JsonForm json;
-  std::string_view doc;  // one sentence, Markdown
-  bool in_rules = true;  // false: in logs only, rules of the portable language cannot name it
+  std::string_view doc;      // one sentence, Markdown
+  bool in_rules = true;      // false: in logs only, rules of the portable language cannot name it
   bool in_extended = false;  // rules of the extended language can all the same
 };
 

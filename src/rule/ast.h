@@ -16,19 +16,19 @@ inline constexpr int kMaxConditionDepth = 250;
 inline constexpr std::size_t kMaxConditionNodes = 100'000;
 
 enum class AstKind : std::uint8_t {
-  kError,    // something that was reported already
-  kBool,     // number: 0 or 1
-  kInt,      // number
-  kUint,     // number, the same 64 bits
-  kDouble,   // number: its bits
-  kString,   // text, escapes resolved; number: byte of the condition where it stands unescaped, or 0
-  kName,     // text; number: 1 when a dot before it passes over the variables of macros
-  kSelect,   // child 0 . text
-  kCall,     // text(children...)
-  kMethod,   // child 0 . text(children 1...)
-  kNot,      // child 0
-  kAnd,      // two children or more
-  kOr,       // two children or more
+  kError,   // something that was reported already
+  kBool,    // number: 0 or 1
+  kInt,     // number
+  kUint,    // number, the same 64 bits
+  kDouble,  // number: its bits
+  kString,  // text, escapes resolved; number: byte of the condition where it stands unescaped, or 0
+  kName,    // text; number: 1 when a dot before it passes over the variables of macros
+  kSelect,  // child 0 . text
+  kCall,    // text(children...)
+  kMethod,  // child 0 . text(children 1...)
+  kNot,     // child 0
+  kAnd,     // two children or more
+  kOr,      // two children or more
   kCompare,  // child 0 <compare> child 1
   kIn,       // child 0 in child 1
   kNegate,   // - child 0

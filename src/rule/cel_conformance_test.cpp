@@ -26,9 +26,9 @@ namespace fs = std::filesystem;
 using test::TextMessage;
 
 constexpr const char* kCase = "text in upper case or not in NFC, which the format changes";
-constexpr const char* kFiles[] = {"basic",  "comparisons", "conversions", "fields",
-                                  "lists",  "logic",       "macros",      "integer_math",
-                                  "parse",  "string",      "string_ext"};
+constexpr const char* kFiles[] = {"basic", "comparisons", "conversions", "fields",
+                                  "lists", "logic",       "macros",      "integer_math",
+                                  "parse", "string",      "string_ext"};
 
 std::optional<fs::path> data_folder() {
   for (fs::path at = fs::path(CICD_SOURCE_DIR).parent_path();; at = at.parent_path()) {
@@ -86,8 +86,8 @@ std::vector<Piece> pieces_of(const std::string& text) {
                (text[at - 1] == 'e' || text[at - 1] == 'E') && text[start + 1] != 'x'))) {
         ++at;
       }
-      out.push_back({is_number ? Piece::Kind::kNumber : Piece::Kind::kWord,
-                     text.substr(start, at - start)});
+      out.push_back(
+          {is_number ? Piece::Kind::kNumber : Piece::Kind::kWord, text.substr(start, at - start)});
     } else {
       out.push_back({Piece::Kind::kSign, std::string(1, c)});
       ++at;
@@ -111,7 +111,7 @@ std::string unescaped_part(const std::string& text) {
 }
 
 const std::set<std::string> kOurFunctions = {
-    "int",        "uint",     "double",   "string",  "bool", "duration", "dyn",       "type",
+    "int",        "uint",     "double",   "string",  "bool", "duration", "dyn", "type",
     "startsWith", "endsWith", "contains", "matches", "size", "exists",   "all", "exists_one"};
 const std::set<std::string> kExtended = {"matches", "size", "all", "exists_one", "in"};
 
@@ -132,7 +132,8 @@ std::string why_not(const TextMessage& test, const std::vector<Piece>& pieces) {
         i > 0 && (pieces[i - 1].kind != Kind::kSign || is(i - 1, ")") || is(i - 1, "]"));
     const Piece& piece = pieces[i];
     if (is(i, "{")) return "maps and messages";
-    if (is(i, "[") && after_value && pieces[i - 1].text != "in") return "indexing, refused by the format";
+    if (is(i, "[") && after_value && pieces[i - 1].text != "in")
+      return "indexing, refused by the format";
     if (after_value && (is(i, "+") || is(i, "-") || is(i, "*") || is(i, "/") || is(i, "%"))) {
       return "arithmetic, refused by the format";
     }
@@ -140,7 +141,8 @@ std::string why_not(const TextMessage& test, const std::vector<Piece>& pieces) {
         piece.text.find_first_of("bB") != std::string::npos && piece.text.size() <= 2) {
       return "bytes";
     }
-    if (piece.kind == Kind::kText && normalized(unescaped_part(piece.text)) != unescaped_part(piece.text)) {
+    if (piece.kind == Kind::kText &&
+        normalized(unescaped_part(piece.text)) != unescaped_part(piece.text)) {
       return kCase;
     }
     if (piece.kind != Kind::kWord) continue;
@@ -251,8 +253,8 @@ void run_case(const std::string& name, const TextMessage& test, Group& group) {
   for (const Piece& piece : pieces) {
     is_extended |= piece.kind == Piece::Kind::kWord && kExtended.contains(piece.text);
   }
-  const std::string failure = failure_of(
-      test, expression, is_extended ? RuleLanguage::kExtended : RuleLanguage::kPortable);
+  const std::string failure =
+      failure_of(test, expression, is_extended ? RuleLanguage::kExtended : RuleLanguage::kPortable);
   ++(failure.empty() ? group.passed : group.failed);
   EXPECT_TRUE(failure.empty()) << name << ": " << expression << "\n  " << failure;
 }

@@ -43,13 +43,13 @@ enum class ValueType : std::uint8_t {
 };
 
 enum class CheckedKind : std::uint8_t {
-  kNothing,      // of type kError, or a name that is no value by itself
-  kLiteral,      // number (of a double its bits, of a duration nanoseconds) or text
-  kNever,        // an error whatever the event, which keeps a rule from firing
-  kField,        // payload field number `index`
-  kExecPath,     // of the process, or of variable `variable` when it is not kNoVariable
-  kCwd,          // the same
-  kUid,          // the same
+  kNothing,   // of type kError, or a name that is no value by itself
+  kLiteral,   // number (of a double its bits, of a duration nanoseconds) or text
+  kNever,     // an error whatever the event, which keeps a rule from firing
+  kField,     // payload field number `index`
+  kExecPath,  // of the process, or of variable `variable` when it is not kNoVariable
+  kCwd,       // the same
+  kUid,       // the same
   kStepId,
   kStepName,
   kVariable,     // a string variable
@@ -62,12 +62,12 @@ enum class CheckedKind : std::uint8_t {
   kNot,
   kAnd,
   kOr,
-  kCompare,      // children 0 and 1, of one type, two kinds of number, or two lists of strings
-  kChoose,       // child 0 ? child 1 : child 2
-  kNegate,       // - child 0
-  kConvert,      // child 0 as a value of type `type`
-  kSize,         // characters of a string, elements of a list
-  kRequire,      // child 0, when none of the other children is an error
+  kCompare,     // children 0 and 1, of one type, two kinds of number, or two lists of strings
+  kChoose,      // child 0 ? child 1 : child 2
+  kNegate,      // - child 0
+  kConvert,     // child 0 as a value of type `type`
+  kSize,        // characters of a string, elements of a list
+  kRequire,     // child 0, when none of the other children is an error
   kStartsWith,  // child 0 is searched for child 1
   kEndsWith,
   kContains,

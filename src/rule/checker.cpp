@@ -165,8 +165,8 @@ std::uint32_t Checker::add(CheckedNode node) {
   return static_cast<std::uint32_t>(out_.nodes.size() - 1);
 }
 
-// How often an Evaluator asks for a child to answer once (lowering.cpp): a question of ?: whether it
-// is true and whether it is false, an operand that can be an error whether it is one.
+// How often an Evaluator asks for a child to answer once (lowering.cpp): a question of ?: whether
+// it is true and whether it is false, an operand that can be an error whether it is one.
 std::uint64_t Checker::weight_of(const CheckedNode& node) const {
   const auto times = [&](const CheckedNode& child, std::size_t i) -> std::uint64_t {
     const std::uint64_t of_truth = child.type == ValueType::kBool ? 2 : 1;
@@ -275,9 +275,9 @@ std::uint32_t Checker::check_name(const AstNode& node) {
     const Variable& variable = scope_[i];
     if (variable.name != node.text) continue;
     if (variable.slot == kNoVariable) return variable.bound;
-    return add(make(
-        variable.type == ValueType::kString ? CheckedKind::kVariable : CheckedKind::kNothing,
-        variable.type, variable.slot));
+    return add(
+        make(variable.type == ValueType::kString ? CheckedKind::kVariable : CheckedKind::kNothing,
+             variable.type, variable.slot));
   }
   for (std::size_t i = 0; i < info_.fields.size(); ++i) {
     if (info_.fields[i].name == node.text) return field(node, i);
@@ -344,8 +344,8 @@ std::uint32_t Checker::check_select(const AstNode& node) {
     case ValueType::kLists:
       return select_list(node);
     default:
-      return fail(node, a_type(of) + " has no parts; \"." + shown(node.text) +
-                            "\" does not fit here");
+      return fail(node,
+                  a_type(of) + " has no parts; \"." + shown(node.text) + "\" does not fit here");
   }
 }
 

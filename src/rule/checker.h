@@ -62,8 +62,7 @@ class Checker {
 
   // value_checker.cpp
   std::uint32_t check_compare(const AstNode& node);
-  std::uint32_t compare(const AstNode& node, CompareOp op, std::uint32_t left,
-                        std::uint32_t right);
+  std::uint32_t compare(const AstNode& node, CompareOp op, std::uint32_t left, std::uint32_t right);
   std::uint32_t compare_types(const AstNode& node, CompareOp op, std::uint32_t left,
                               std::uint32_t right);
   std::uint32_t check_choose(const AstNode& node);

@@ -105,7 +105,7 @@ struct Code {
   std::vector<std::vector<TextPattern>> sets;   // sorted, without repeats, not empty
   std::vector<IpPrefix> prefixes;
   std::vector<std::shared_ptr<const Pattern>> patterns;
-  std::vector<ValueNode> values;    // those that a value asks for come before it
+  std::vector<ValueNode> values;   // those that a value asks for come before it
   std::uint32_t number_texts = 0;  // buffers that values need
 };
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // CodeBuilder: makes Code. Shares what is equal (instructions, literals, lists, sets, ranges), puts
-// cheap operands of && and || first (an error on one side of them is passed over when the other side
-// tells, whichever comes first, so order is free), makes one set of the tests of one text that are
-// joined by ||, and knows what each instruction depends on. One use per Code; one thread.
+// cheap operands of && and || first (an error on one side of them is passed over when the other
+// side tells, whichever comes first, so order is free), makes one set of the tests of one text that
+// are joined by ||, and knows what each instruction depends on. One use per Code; one thread.
 #pragma once
 
 #include <cstdint>

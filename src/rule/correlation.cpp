@@ -148,8 +148,7 @@ bool CorrelationState::is_true(std::uint32_t correlation) const {
   const auto holds = [&](const Memory& memory) {
     return value(memory, memory.code->root, nullptr) != 0;
   };
-  return holds(memories.front()) &&
-         std::none_of(memories.begin() + 1, memories.end(), holds);
+  return holds(memories.front()) && std::none_of(memories.begin() + 1, memories.end(), holds);
 }
 
 std::uint64_t CorrelationState::forgotten() const {

@@ -39,7 +39,7 @@ struct CorrelationNode {
     kNot,
     kAnd,  // two children or more
     kOr,
-    kChoose,  // child 0 ? child 1 : child 2
+    kChoose,    // child 0 ? child 1 : child 2
     kWithin,    // withins[rule] has been true
     kSequence,  // sequences[rule] is complete
   };
@@ -77,8 +77,8 @@ struct CountedRule {
 using CountedRules = std::unordered_map<std::string, CountedRule>;
 
 // Looks up names and types; mistakes are appended to `mistakes`. `ast` must be complete.
-CorrelationCode check_correlation(const Ast& ast, const CountedRules& rules,
-                                  RuleLanguage language, std::vector<CodeMistake>& mistakes);
+CorrelationCode check_correlation(const Ast& ast, const CountedRules& rules, RuleLanguage language,
+                                  std::vector<CodeMistake>& mistakes);
 
 class CorrelationState {
  public:

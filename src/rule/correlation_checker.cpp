@@ -179,8 +179,7 @@ class CorrelationChecker {
       return nullptr;
     }
     if (rule->second.is_correlation) {
-      fail(id, shown(id.text) +
-                   " is a correlation itself; a correlation counts event rules only");
+      fail(id, shown(id.text) + " is a correlation itself; a correlation counts event rules only");
       return nullptr;
     }
     return &rule->second;
@@ -188,8 +187,9 @@ class CorrelationChecker {
 
   bool is_extended(const AstNode& node) {
     if (language_ == RuleLanguage::kExtended) return true;
-    fail(node, node.text + " is not allowed in portable correlations; write \"language: "
-                           "extended\" into the rule set");
+    fail(node, node.text +
+                   " is not allowed in portable correlations; write \"language: "
+                   "extended\" into the rule set");
     return false;
   }
 
@@ -197,8 +197,9 @@ class CorrelationChecker {
   Value check_within(const AstNode& node) {
     if (!is_extended(node)) return error();
     if (node.children.size() != 2 || ast_[node.children[0]].kind != AstKind::kString) {
-      return fail(node, "within takes a time, written out, and a condition: within(\"30s\", "
-                        "rule.<rule_id>.total_count >= 3)");
+      return fail(node,
+                  "within takes a time, written out, and a condition: within(\"30s\", "
+                  "rule.<rule_id>.total_count >= 3)");
     }
     const AstNode& time = ast_[node.children[0]];
     const auto window_ns = parse_duration(time.text);
@@ -269,8 +270,8 @@ class CorrelationChecker {
 
 }  // namespace
 
-CorrelationCode check_correlation(const Ast& ast, const CountedRules& rules,
-                                  RuleLanguage language, std::vector<CodeMistake>& mistakes) {
+CorrelationCode check_correlation(const Ast& ast, const CountedRules& rules, RuleLanguage language,
+                                  std::vector<CodeMistake>& mistakes) {
   return CorrelationChecker(ast, rules, language, mistakes).run();
 }
 

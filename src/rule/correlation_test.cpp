@@ -137,7 +137,8 @@ TEST(Correlation, CountsWhatAnEvaluatorFinds) {
   const std::unique_ptr<Evaluator> evaluator = make_evaluator(compiled.program);
   CorrelationState state(compiled.program);
   const auto fired = [&](const test::Event& event) {
-    const std::span<const std::uint32_t> out = state.count(event.record(), evaluator->evaluate(event.record()));
+    const std::span<const std::uint32_t> out =
+        state.count(event.record(), evaluator->evaluate(event.record()));
     return std::vector<std::uint32_t>(out.begin(), out.end());
   };
   const std::vector<test::Program> cat{{"/bin/cat", {"cat"}}};
@@ -156,7 +157,8 @@ TEST(Correlation, RulesThatAreNotInTheProgramCountNothing) {
   ASSERT_NE(compiled.program, nullptr);
   ASSERT_THAT(compiled.program->rules(), SizeIs(2));
   CorrelationState state(compiled.program);
-  EXPECT_THAT(state.count(EventRecord{}, std::vector<std::uint32_t>{0}), ElementsAre(1u)) << "b is rule 0 now";
+  EXPECT_THAT(state.count(EventRecord{}, std::vector<std::uint32_t>{0}), ElementsAre(1u))
+      << "b is rule 0 now";
   const std::string all_off =
       "---\nrule_modifiers: [{modifier_id: m, disable: true, targets: [{ruleset_id: s, rule_id: "
       "c}]}]\n";

@@ -42,10 +42,8 @@ std::vector<std::string> mistakes(const std::string& condition,
 }
 
 bool fires(const std::string& condition, const test::Event& event,
-           const std::string& exceptions = "",
-           RuleLanguage language = RuleLanguage::kExtended) {
-  const CompileResult compiled =
-      compile_one(condition, event.record().type, language, exceptions);
+           const std::string& exceptions = "", RuleLanguage language = RuleLanguage::kExtended) {
+  const CompileResult compiled = compile_one(condition, event.record().type, language, exceptions);
   for (const Diagnostic& one : compiled.diagnostics) ADD_FAILURE() << one.format();
   return compiled.program != nullptr &&
          !make_evaluator(compiled.program)->evaluate(event.record()).empty();
@@ -279,21 +277,35 @@ TEST(Extended, ModifiersSpeakTheLanguageOfTheSetTheyChange) {
 TEST(Values, ConversionsComparisonsAndChoices) {
   const test::Event event = test::connect("10.0.0.1", 443, {{"/x", {"443", "x", "4.5"}}});
   for (const char* condition :
-       {"string(remote_port) == '443'", "int('443') == remote_port", "remote_port == 443u",
-        "remote_port == 443.0", "remote_port < 443.5 && remote_port > 442.9", "443u == 443.0",
+       {"string(remote_port) == '443'",
+        "int('443') == remote_port",
+        "remote_port == 443u",
+        "remote_port == 443.0",
+        "remote_port < 443.5 && remote_port > 442.9",
+        "443u == 443.0",
         "process.argv.exists(a, a == string(remote_port))",
-        "process.argv.exists(a, int(a) == remote_port)", "double('4.5') > 4.0", "bool('T')",
+        "process.argv.exists(a, int(a) == remote_port)",
+        "double('4.5') > 4.0",
+        "bool('T')",
         "duration('1h') == duration('60m') && duration('1.5s') < duration('2s')",
-        "string(duration('90s')) == '90s'", "type(remote_port) == int && type(remote_ip) == string",
-        "type(1.0) != type(1) && type([]) == type(['a'])", "-remote_port == -443",
+        "string(duration('90s')) == '90s'",
+        "type(remote_port) == int && type(remote_ip) == string",
+        "type(1.0) != type(1) && type([]) == type(['a'])",
+        "-remote_port == -443",
         "(remote_port == 443 ? 'https' : 'other') == 'https'",
         "(remote_port > 1000 ? false : remote_port == 443)",
         "(remote_port == 80 ? 'a' : remote_ip).startsWith('10.')",
-        "['10.0.0.1', '::1'].exists(i, i == remote_ip)", "[80, 443].exists(p, p == remote_port)",
-        "[1, 'a', 443].exists(x, x == remote_port)", "dyn(remote_port) == 443",
-        "dyn(remote_port) != 'a'", "process.argv == ['443', 'X', '4.5']",
-        "process.argv != ['443']", "['a', 'b'] == ['A', 'b']", "[1, 2.0] == [1u, 2]",
-        "inIpRange(string(remote_ip), '10.0.0.0/8')", "false < true",
+        "['10.0.0.1', '::1'].exists(i, i == remote_ip)",
+        "[80, 443].exists(p, p == remote_port)",
+        "[1, 'a', 443].exists(x, x == remote_port)",
+        "dyn(remote_port) == 443",
+        "dyn(remote_port) != 'a'",
+        "process.argv == ['443', 'X', '4.5']",
+        "process.argv != ['443']",
+        "['a', 'b'] == ['A', 'b']",
+        "[1, 2.0] == [1u, 2]",
+        "inIpRange(string(remote_ip), '10.0.0.0/8')",
+        "false < true",
         "process.argv.exists(remote_ip, remote_ip == 'x' && .remote_ip == '10.0.0.1')",
         "0x1BBu == uint(remote_port) && remote_port == 4.43e2"}) {
     EXPECT_TRUE(fires_portable(condition, event)) << condition;

@@ -110,8 +110,7 @@ TEST(Within, SeveralRulesAndTheRestOfTheLanguage) {
   EXPECT_FALSE(of_two.hit("a", 0));
   EXPECT_FALSE(of_two.hit("ab", 1));
   EXPECT_TRUE(of_two.hit("b", 2));
-  Job excepted("rule.a.total_count > 0",
-               ", exceptions: \"within('5s', rule.b.total_count >= 2)\"");
+  Job excepted("rule.a.total_count > 0", ", exceptions: \"within('5s', rule.b.total_count >= 2)\"");
   EXPECT_FALSE(excepted.hit("b", 0) || excepted.hit("b", 1) || excepted.hit("a", 2));
 }
 

@@ -121,7 +121,8 @@ class Maker {
       case 1:
         return "string(" + number(depth - 1) + ")";
       case 2:
-        if (depth > 0) return "(" + leaf() + " ? " + text(depth - 1) + " : " + text(depth - 1) + ")";
+        if (depth > 0)
+          return "(" + leaf() + " ? " + text(depth - 1) + " : " + text(depth - 1) + ")";
         [[fallthrough]];
       case 3:
         return "\"" + word() + "\"";
@@ -195,8 +196,8 @@ class Maker {
                     "[" + text(0) + "] == [" + text(0) + "]",
                     list_of_strings() + any({" == ", " != "}) + list_of_strings()});
       case 11:
-        return text() + ".matches(r\"" +
-               any({"^/A", "b$", "a/?B", "^$", "[ab]+/", "\\S", "^\\d"}) + "\")";
+        return text() + ".matches(r\"" + any({"^/A", "b$", "a/?B", "^$", "[ab]+/", "\\S", "^\\d"}) +
+               "\")";
       case 12:
         return text() + " in " + list_of_strings();
       case 13:

@@ -148,8 +148,7 @@ std::uint32_t Checker::is_in_strings(const AstNode& node, std::uint32_t value, s
   return require(add(std::move(out)), {value});
 }
 
-std::uint32_t Checker::compare_lists(const AstNode& node, std::uint32_t left,
-                                     std::uint32_t right) {
+std::uint32_t Checker::compare_lists(const AstNode& node, std::uint32_t left, std::uint32_t right) {
   const auto is_written = [this](std::uint32_t list) {
     return out_[list].kind == CheckedKind::kList || out_[list].kind == CheckedKind::kStrings;
   };

@@ -75,7 +75,9 @@ class Parser {
   }
   std::uint32_t add(AstNode node);
   std::uint32_t error_node() { return add({}); }
-  void refuse(std::uint32_t offset, const char* why) { ast_.mistakes.push_back({offset, why, false}); }
+  void refuse(std::uint32_t offset, const char* why) {
+    ast_.mistakes.push_back({offset, why, false});
+  }
   // The first syntax error ends the reading: every rule returns as soon as failed_ is set.
   void fail_at(std::uint32_t offset, std::string text) {
     if (!failed_) ast_.mistakes.push_back({offset, std::move(text), false});

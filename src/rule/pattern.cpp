@@ -22,10 +22,10 @@ RE2::Options options() {
 
 std::string composed(const std::string& text) {
   utf8proc_uint8_t* out = nullptr;
-  const utf8proc_ssize_t size = utf8proc_map(
-      reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
-      static_cast<utf8proc_ssize_t>(text.size()), &out,
-      static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
+  const utf8proc_ssize_t size =
+      utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
+                   static_cast<utf8proc_ssize_t>(text.size()), &out,
+                   static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
   const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(out, &std::free);
   if (size < 0) return text;  // not UTF-8, which RE2 refuses
   return {reinterpret_cast<const char*>(out), static_cast<std::size_t>(size)};
@@ -44,8 +44,9 @@ std::optional<Pattern::Mistake> Pattern::mistake_in(const std::string& text) {
   const RE2 expression(piece(composed(text)), options());
   if (expression.ok()) return std::nullopt;
   if (expression.error_code() == RE2::ErrorPatternTooLarge) {
-    return Mistake{0, "the pattern is too large (256 KiB compiled); make it shorter, repeat less "
-                      "often, or make several of it"};
+    return Mistake{0,
+                   "the pattern is too large (256 KiB compiled); make it shorter, repeat less "
+                   "often, or make several of it"};
   }
   const std::size_t at = text.find(expression.error_arg());
   return Mistake{static_cast<std::uint32_t>(at == std::string::npos ? 0 : at),

@@ -115,8 +115,9 @@ void RuleReader::read_rule_set(const YamlNode& node) {
     } else if (key == "language") {
       read_language(*entry.value, set);
     } else if (!is_one_of(key, {"revision", "description"})) {
-      warn(*entry.key, "unknown key \"" + shown(key) +
-                           "\" is ignored; known in a rule set: ruleset_id, language, lists, rules");
+      warn(*entry.key,
+           "unknown key \"" + shown(key) +
+               "\" is ignored; known in a rule set: ruleset_id, language, lists, rules");
     }
   }
   if (set.ruleset_id.empty()) error(node, "the rule set has no ruleset_id");

@@ -209,8 +209,9 @@ class SlowInterpreter {
 
   static double as_double(const Value& value) {
     return value.kind == Kind::kDouble ? value.real
-           : value.kind == Kind::kUint ? static_cast<double>(static_cast<std::uint64_t>(value.number))
-                                       : static_cast<double>(value.number);
+           : value.kind == Kind::kUint
+               ? static_cast<double>(static_cast<std::uint64_t>(value.number))
+               : static_cast<double>(value.number);
   }
 
   static bool equal(const Value& left, const Value& right) {
@@ -344,8 +345,9 @@ class SlowInterpreter {
       if (of.kind == Kind::kBool) return string(of.number != 0 ? "true" : "false");
       if (of.kind != Kind::kDouble) return string(std::to_string(of.number));
       const bool whole = of.real == std::floor(of.real);
-      return string(whole ? std::to_string(static_cast<std::int64_t>(of.real))
-                          : std::to_string(of.real).substr(0, std::to_string(of.real).find('.') + 2));
+      return string(whole
+                        ? std::to_string(static_cast<std::int64_t>(of.real))
+                        : std::to_string(of.real).substr(0, std::to_string(of.real).find('.') + 2));
     }
     if (to == "bool") {
       if (!is_text) return of;

@@ -30,7 +30,9 @@ double real(const Value& value) {
   }
 }
 Value number(ValueType type, std::int64_t value) { return {type, value, {}}; }
-Value number(double value) { return number(ValueType::kDouble, std::bit_cast<std::int64_t>(value)); }
+Value number(double value) {
+  return number(ValueType::kDouble, std::bit_cast<std::int64_t>(value));
+}
 
 template <typename T>
 std::optional<T> parse(std::string_view text) {
@@ -74,7 +76,8 @@ std::optional<Value> to_uint(const Value& value) {
     default: {
       const double from = real(value);
       if (!(from >= 0 && from < 2 * kTwoTo63)) return std::nullopt;
-      return number(ValueType::kUint, std::bit_cast<std::int64_t>(static_cast<std::uint64_t>(from)));
+      return number(ValueType::kUint,
+                    std::bit_cast<std::int64_t>(static_cast<std::uint64_t>(from)));
     }
   }
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Values: what conditions reckon with beside plain texts and fields: conversions, sizes, choices,
 // doubles. A ValueNode is an immutable part of Code, made by Lowering; find_value() asks for its
-// value in an event. A value can be an error (int("x")); whoever needs it asks first (Op::kHasValue).
+// value in an event. A value can be an error (int("x")); whoever needs it asks first
+// (Op::kHasValue).
 //
 // Any thread; allocates nothing.
 #pragma once

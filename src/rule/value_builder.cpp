@@ -80,11 +80,10 @@ void CodeBuilder::add_text_facts(const TextSource& text, Facts& facts) const {
 }
 
 std::uint32_t CodeBuilder::value(ValueNode node) {
-  const bool needs_buffer =
-      node.op == ValueNode::Op::kConvert && node.type == ValueType::kString;
+  const bool needs_buffer = node.op == ValueNode::Op::kConvert && node.type == ValueType::kString;
   if (needs_buffer) node.second = 0;
-  const auto [known, is_new] = known_values_.try_emplace(
-      key_of(node), static_cast<std::uint32_t>(code_.values.size()));
+  const auto [known, is_new] =
+      known_values_.try_emplace(key_of(node), static_cast<std::uint32_t>(code_.values.size()));
   if (!is_new) return known->second;
   ValueInfo info;
   info.facts.cost = kValueCost;
@@ -167,8 +166,8 @@ std::uint32_t CodeBuilder::pattern(const std::string& text) {
 }
 
 std::uint32_t CodeBuilder::pattern(std::shared_ptr<const Pattern> pattern) {
-  const auto [known, is_new] = patterns_.try_emplace(
-      pattern->text(), static_cast<std::uint32_t>(code_.patterns.size()));
+  const auto [known, is_new] =
+      patterns_.try_emplace(pattern->text(), static_cast<std::uint32_t>(code_.patterns.size()));
   if (is_new) code_.patterns.push_back(std::move(pattern));
   return known->second;
 }

@@ -15,9 +15,7 @@ bool is_scalar(ValueType type) {
   return is_number(type) || type == ValueType::kBool || type == ValueType::kString ||
          type == ValueType::kDuration;
 }
-bool is_list(ValueType type) {
-  return type == ValueType::kStringList || type == ValueType::kList;
-}
+bool is_list(ValueType type) { return type == ValueType::kStringList || type == ValueType::kList; }
 bool is_equality(CompareOp op) { return op == CompareOp::kEqual || op == CompareOp::kNotEqual; }
 
 // What type() says of it.
@@ -154,8 +152,9 @@ std::uint32_t Checker::check_conversion(const AstNode& node) {
     return fail(node, "bytes() is not supported; fields are text, compare them as it is");
   }
   if (node.text == "timestamp") {
-    return fail(node, "timestamp() is not supported; no field is a time, and in portable rules it "
-                      "fails because text is lower-cased");
+    return fail(node,
+                "timestamp() is not supported; no field is a time, and in portable rules it "
+                "fails because text is lower-cased");
   }
   if (node.children.size() != 1) return fail(node, node.text + "() takes one value");
   const std::uint32_t of = check(node.children[0]);
@@ -209,11 +208,11 @@ std::uint32_t Checker::check_size(const AstNode& node) {
 
 // text.matches("pattern") or matches(text, "pattern")
 std::uint32_t Checker::check_matches(const AstNode& node) {
-  if (!is_extended(node, "matches (regular expressions)",
-                   "use startsWith, endsWith or contains")) {
+  if (!is_extended(node, "matches (regular expressions)", "use startsWith, endsWith or contains")) {
     return error_node();
   }
-  if (node.children.size() != 2) return fail(node, "matches takes a pattern: path.matches(r\"...\")");
+  if (node.children.size() != 2)
+    return fail(node, "matches takes a pattern: path.matches(r\"...\")");
   const std::uint32_t text = check(node.children[0]);
   const AstNode& pattern = ast_[node.children[1]];
   if (type_of(text) == ValueType::kError || pattern.kind == AstKind::kError) return error_node();
@@ -225,7 +224,8 @@ std::uint32_t Checker::check_matches(const AstNode& node) {
   }
   if (const auto mistake = Pattern::mistake_in(pattern.text)) {
     AstNode at = pattern;
-    if (pattern.number != 0) at.offset = static_cast<std::uint32_t>(pattern.number) + mistake->offset;
+    if (pattern.number != 0)
+      at.offset = static_cast<std::uint32_t>(pattern.number) + mistake->offset;
     return fail(at, mistake->text);
   }
   CheckedNode out = make(CheckedKind::kMatches, ValueType::kBool);

@@ -66,8 +66,7 @@ ListSource Lowering::list_source(const Source& source, std::uint32_t index) {
   }
 }
 
-std::uint32_t Lowering::compare_values(const Source& source, const CheckedNode& node,
-                                       bool wanted) {
+std::uint32_t Lowering::compare_values(const Source& source, const CheckedNode& node, bool wanted) {
   Instruction in;
   in.op = Op::kValueCompare;
   in.compare = node.compare;

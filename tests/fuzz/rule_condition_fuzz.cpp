@@ -14,8 +14,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   cicd::RuleSet set;
   set.ruleset_id = "fuzz";
   // An even number of bytes: the portable language.
-  set.language =
-      size % 2 == 0 ? cicd::RuleLanguage::kPortable : cicd::RuleLanguage::kExtended;
+  set.language = size % 2 == 0 ? cicd::RuleLanguage::kPortable : cicd::RuleLanguage::kExtended;
   set.lists = {{"a", {"/bin", text}}, {"empty", {}}};
   for (const cicd::EventTypeInfo& info : cicd::event_types()) {
     cicd::Rule rule;

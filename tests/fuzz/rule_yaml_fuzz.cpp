@@ -23,6 +23,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static const cicd::test::Event event =
       cicd::test::open("/etc/Shadow", {{"/bin/cat", {"cat"}}, {"/bin/sh", {"sh", "-c", "x"}}});
   const auto evaluator = cicd::make_evaluator(compiled.program);
-  cicd::CorrelationState(compiled.program).count(event.record(), evaluator->evaluate(event.record()));
+  cicd::CorrelationState(compiled.program)
+      .count(event.record(), evaluator->evaluate(event.record()));
   return 0;
 }

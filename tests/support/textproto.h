@@ -140,8 +140,7 @@ class TextProtoReader {
   }
   unsigned long digits(int base, std::size_t most_digits) {
     std::size_t used = 0;
-    const unsigned long out =
-        std::stoul(std::string(text_.substr(at_, most_digits)), &used, base);
+    const unsigned long out = std::stoul(std::string(text_.substr(at_, most_digits)), &used, base);
     at_ += used;
     return out;
   }
