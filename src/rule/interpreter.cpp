@@ -28,7 +28,9 @@ Node node_of(const Process& process) {
 }
 
 Value compare(CompareOp op, const Value& left, const Value& right) {
-  if (left.kind == Kind::kUnknown || right.kind == Kind::kUnknown) return {};
+  const bool is_single =
+      left.kind == Kind::kBool || left.kind == Kind::kInt || left.kind == Kind::kString;
+  if (!is_single || left.kind != right.kind) return {};
   const int order = left.kind == Kind::kString   ? left.text.compare(right.text)
                     : left.number < right.number ? -1
                     : left.number > right.number ? 1
@@ -85,7 +87,7 @@ Value Interpreter::eval(std::uint32_t index) {
     case AstKind::kString:
       return string(normalized(node.text));
     case AstKind::kName:
-      return name(node.text);
+      return node.number != 0 ? global(node.text) : name(node.text);
     case AstKind::kSelect:
       return select(eval(node.children[0]), node.text);
     case AstKind::kNot: {
@@ -127,6 +129,10 @@ Value Interpreter::name(const std::string& text) {
   for (std::size_t i = scope_.size(); i-- > 0;) {
     if (scope_[i].first == text) return scope_[i].second;
   }
+  return global(text);
+}
+
+Value Interpreter::global(const std::string& text) {
   if (text == "process") return {Kind::kNode, 0, {}, {}, process_, {}};
   if (text == "list") return {Kind::kListNames, 0, {}, {}, {}, {}};
   return field(text);

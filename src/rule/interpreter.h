@@ -60,6 +60,7 @@ class Interpreter {
 
  private:
   Value name(const std::string& text);
+  Value global(const std::string& text);
   Value field(const std::string& text);
   Value select(const Value& of, const std::string& part);
   Value logic(const AstNode& node);

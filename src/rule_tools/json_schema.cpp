@@ -113,7 +113,9 @@ ordered_json rule_set() {
   return object({{"ruleset_id", text("Name of the set.")},
                  {"description", or_nothing(text("For people."))},
                  {"revision", or_nothing(text("Not used: the revision is the hash of the file."))},
-                 {"language", {{"enum", {"extended", "portable", "", nullptr}}}},
+                 {"language",
+                  {{"enum", {"extended", "", nullptr}},
+                   {"description", "extended: its conditions may use the extended language."}}},
                  {"lists", std::move(lists)},
                  {"rules", or_nothing(list_of(reference("rule")))}},
                 {"ruleset_id"});
