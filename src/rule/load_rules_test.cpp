@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <filesystem>
 #include <fstream>
 
@@ -215,13 +214,12 @@ TEST(LoadRules, AliasesAndMergeKeysWorkAndBombsDoNot) {
   std::string copies;
   for (int i = 0; i < 40; ++i) copies += ", *a";
   EXPECT_THAT(only(long_text + copies + "]}}]"), HasSubstr("aliases (*name) make this file"));
+  // Without a bound this is 25 million rules: tools/run-tests ends the program long before.
   std::string sets, rules;
-  for (int i = 0; i < 20'000; ++i) sets += "*s, ", rules += "*r, ";
-  const auto start = std::chrono::steady_clock::now();
+  for (int i = 0; i < 5'000; ++i) sets += "*s, ", rules += "*r, ";
   const LoadedRules bomb = load("rule_sets: [&s {ruleset_id: s, rules: [&r {rule_id: r}, " + rules +
                                 "]}, " + sets + "]");
   EXPECT_THAT(texts(bomb.diagnostics), testing::SizeIs(kMaxDiagnostics));
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(30));
 }
 
 TEST(LoadRules, MistakesInsideBlockScalarsAreInTheirPlace) {
