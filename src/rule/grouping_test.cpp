@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "rule/interpreter.h"
 #include "rule/program.h"
-#include "rule/slow_interpreter.h"
 #include "rule/test_events.h"
 
 namespace cicd {
@@ -193,7 +193,7 @@ class DenseMaker {
 
 bool holds(const SourceText& code, const EventRecord& record) {
   const Ast ast = parse_condition(code.text);
-  return test::SlowInterpreter(ast, kLists, record).answer() == true;
+  return Interpreter(ast, record, kLists).eval().is_true();
 }
 
 bool fires(const Rule& rule, const EventRecord& record) {

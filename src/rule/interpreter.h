@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // Interpreter: a condition over one event, slow and obvious: it walks the tree as it was written,
-// without reordering, sharing, short circuits or kept answers, with descendants as real lists. What
-// `rule explain` asks about parts.
+// with dynamic types and errors as values, without reordering, sharing, short circuits or kept
+// answers, with descendants as real lists. What `rule explain` asks about parts, and what property
+// tests compare compiled programs with: it shares with these the text forms and RE2, no more.
 //
-// A part it does not know (of a language that grew) is kUnknown, and so is what depends on it.
+// kError: the language says it is one (int("x")). kUnknown: not found out.
 // Threads: one. Lifetime: tree, record and lists must outlive it.
 // Trap: the work is the product of nested lists. It is bounded: after kMaxSteps all is kUnknown and
 // `is_exhausted`.
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,6 +21,7 @@
 #include "event/event_record.h"
 #include "rule/ast.h"
 #include "rule/checked.h"
+#include "rule/pattern.h"
 
 namespace cicd {
 
@@ -27,24 +31,39 @@ class Interpreter {
 
   struct Node {  // a process as the language shows it, text in normal form
     std::string exec_path;
+    std::string cwd;
+    std::int64_t uid = 0;
     std::vector<std::string> argv;
     std::vector<std::shared_ptr<const Node>> below;  // ancestors of the process, or descendants
   };
   using NodeRef = std::shared_ptr<const Node>;
 
   struct Value {
-    enum class Kind { kUnknown, kBool, kInt, kString, kStrings, kNode, kNodes, kListNames };
-    Kind kind = Kind::kUnknown;
-    std::int64_t number = 0;  // also bool: 0 or 1
+    enum class Kind {
+      kUnknown,
+      kError,
+      kBool,
+      kInt,
+      kUint,
+      kDouble,
+      kString,
+      kDuration,
+      kType,
+      kList,
+      kNode,
+      kListNames,
+      kStep
+    };
+    Kind kind = Kind::kError;
+    std::int64_t number = 0;  // also bool: 0 or 1; duration: nanoseconds
+    double real = 0;
     std::string text;
-    std::vector<std::string> strings;
+    std::vector<Value> list;
     NodeRef node;
-    std::vector<NodeRef> nodes;
 
     bool is_true() const { return kind == Kind::kBool && number != 0; }
     bool is_false() const { return kind == Kind::kBool && number == 0; }
-    // Of a list; nothing of anything else.
-    std::vector<Value> elements() const;
+    bool is_value() const { return kind != Kind::kUnknown && kind != Kind::kError; }
   };
 
   // `ast` is complete and without mistakes.
@@ -59,20 +78,24 @@ class Interpreter {
   void pop() { scope_.pop_back(); }
 
  private:
-  Value name(const std::string& text);
-  Value global(const std::string& text);
+  Value name(const AstNode& node);
   Value field(const std::string& text);
   Value select(const Value& of, const std::string& part);
+  Value strings(const std::vector<std::string>& values);
   Value logic(const AstNode& node);
+  Value choose(const AstNode& node);
+  Value list(const AstNode& node);
   Value call(const AstNode& node);
-  Value text_test(const AstNode& node);
-  Value exists(const AstNode& node);
+  Value method(const AstNode& node);
+  Value matches(std::uint32_t pattern, const std::string& text);
+  Value macro(const AstNode& node);
 
   const Ast& ast_;
   const EventRecord& record_;
   const NamedLists& lists_;
   NodeRef process_;
   std::vector<std::pair<std::string, Value>> scope_;
+  std::map<std::uint32_t, std::optional<Pattern>> patterns_;  // by node; nothing: no pattern
   std::uint64_t steps_ = 0;
 };
 

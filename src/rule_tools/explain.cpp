@@ -37,10 +37,17 @@ std::string shown_value(const Value& value) {
       }
       return fit(line, kValueColumns);
     }
-    case Value::Kind::kUnknown:
-    case Value::Kind::kStrings:
-    case Value::Kind::kNodes:
-    case Value::Kind::kListNames:
+    case Value::Kind::kUint:
+      return std::to_string(static_cast<std::uint64_t>(value.number)) + "u";
+    case Value::Kind::kDouble:
+      return std::to_string(value.real);
+    case Value::Kind::kDuration:
+      return std::to_string(static_cast<double>(value.number) / 1e9) + "s";
+    case Value::Kind::kList:
+      return "a list of " + std::to_string(value.list.size());
+    case Value::Kind::kError:
+      return "an error";
+    default:
       break;
   }
   return "?";
@@ -86,6 +93,7 @@ class Explainer {
       case AstKind::kOr:
         return true;
       case AstKind::kCompare:
+      case AstKind::kChoose:
         return std::ranges::all_of(node.children, [&](std::uint32_t child) {
           return interpreter_.eval(child).kind == Value::Kind::kBool;
         });
@@ -99,9 +107,15 @@ class Explainer {
     std::string out;
     for (const std::uint32_t child : node.children) {
       const AstKind kind = ast_[child].kind;
-      if (kind != AstKind::kName && kind != AstKind::kSelect) continue;
+      const bool is_written = kind != AstKind::kName && kind != AstKind::kSelect &&
+                              kind != AstKind::kCall && kind != AstKind::kMethod;
+      if (is_written) continue;
+      // The rest of a macro is about its variable.
+      if (node.kind == AstKind::kMethod && node.children.size() == 3 && !out.empty()) break;
       const Value value = interpreter_.eval(child);
-      if (value.kind == Value::Kind::kNode || value.kind == Value::Kind::kListNames) continue;
+      if (value.kind == Value::Kind::kNode || value.kind == Value::Kind::kListNames ||
+          value.kind == Value::Kind::kStep || value.kind == Value::Kind::kType)
+        continue;
       out += (out.empty() ? "" : ", ") + spans_.of(child) + " is " + shown_value(value);
     }
     return out;
@@ -110,7 +124,7 @@ class Explainer {
   void add_exists(const AstNode& node, Verdict verdict, int depth, std::size_t at) {
     const std::string& variable = ast_[node.children[1]].text;
     const std::uint32_t body = node.children[2];
-    const std::vector<Value> elements = interpreter_.eval(node.children[0]).elements();
+    const std::vector<Value> elements = interpreter_.eval(node.children[0]).list;
     const Value* chosen = nullptr;
     std::size_t most = 0;
     for (const Value& element : elements) {

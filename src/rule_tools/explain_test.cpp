@@ -86,6 +86,27 @@ TEST(Explain, SaysThatNoElementDidAndWhichCameClosest) {
               ElementsAre("0 false list.none.exists(x, x == path) [the list is empty]"));
 }
 
+TEST(Explain, KnowsTheExtendedLanguage) {
+  auto rules = one_rule(
+      "path.matches(r\"^/s\") && path in list.none || size(path) > 2 && step.id == \"b\" || "
+      "process.uid == int(path) || process.argv.all(a, a == \"x\")");
+  rules.rule_sets[0].language = RuleLanguage::kExtended;
+  test::Event event = test::open("/srv", kChain);
+  event.step(std::make_shared<Step>(Step{"b", "Build"}));
+  const Explanation explanation = explain(rules, event.record());
+  EXPECT_TRUE(explanation.fires);
+  const auto lines = lines_of(explanation);
+  EXPECT_THAT(
+      lines,
+      testing::IsSupersetOf(
+          {"2 true path.matches(r\"^/s\") [path is \"/srv\"]",
+           "2 false path in list.none [path is \"/srv\", list.none is a list of 0]",
+           "2 true size(path) > 2 [size(path) is 4]", "2 true step.id == \"b\" [step.id is \"b\"]",
+           "1 unknown process.uid == int(path) [process.uid is 0, int(path) is an "
+           "error]",
+           "1 false process.argv.all(a, a == \"x\") [process.argv is a list of 2]"}));
+}
+
 TEST(Explain, ExceptionsCountAndHaveTheirPlace) {
   const auto rules = one_rule("is_read", "path == \"/a\"");
   const Explanation explanation = explain(rules, test::open("/a", kChain).record());
