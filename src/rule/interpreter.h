@@ -2,8 +2,8 @@
 // Interpreter: a condition over one event, slow and obvious: it walks the tree as it was written,
 // with dynamic types and errors as values, without reordering, sharing, short circuits or kept
 // answers, with descendants as real lists. What `rule explain` asks about parts, and what property
-// tests compare compiled programs with: it shares with these only how text, patterns, durations and addresses are
-// read.
+// tests compare compiled programs with: it shares with these only how text, patterns, durations and
+// addresses are read.
 //
 // kError: the language says it is one (int("x")). kUnknown: not found out.
 // Threads: one. Lifetime: tree, record and lists must outlive it.
