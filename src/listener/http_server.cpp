@@ -115,6 +115,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     stream_.socket().shutdown(Protocol::socket::shutdown_both, ignored);
     stream_.close();
     if (on_close) on_close();
+    itself_.reset();  // whoever calls holds one, too
   }
 
  private:

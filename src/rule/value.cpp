@@ -123,7 +123,7 @@ std::optional<Value> negated(const Value& value) {
 
 }  // namespace
 
-std::optional<Value> convert(const Value& value, ValueType type, NumberText& buffer) {
+std::optional<Value> convert(const Value& value, ValueType type, NumberText* buffer) {
   if (value.type == type) return value;
   switch (type) {
     case ValueType::kInt:
@@ -141,7 +141,8 @@ std::optional<Value> convert(const Value& value, ValueType type, NumberText& buf
       return number(type, *duration);
     }
     default:
-      return to_text(value, buffer);
+      if (buffer == nullptr) return std::nullopt;
+      return to_text(value, *buffer);
   }
 }
 
@@ -185,7 +186,9 @@ std::optional<Value> find_value(std::span<const ValueNode> nodes, std::uint32_t 
       return number(node.type, static_cast<std::int64_t>(source.size_of(node.list)));
     case Op::kConvert: {
       const auto value = find_value(nodes, node.first, source, buffers);
-      return value ? convert(*value, node.type, buffers[node.second]) : std::nullopt;
+      if (!value) return std::nullopt;
+      const bool is_text = node.type == ValueType::kString;
+      return convert(*value, node.type, is_text ? &buffers[node.second] : nullptr);
     }
     case Op::kNegate: {
       const auto value = find_value(nodes, node.first, source, buffers);

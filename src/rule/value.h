@@ -98,8 +98,8 @@ std::partial_ordering compare_values(const Value& left, const Value& right);
 bool holds(CompareOp op, std::partial_ordering order);
 
 // `value` as `type`; nothing when it has no such value. A text made of a number is put into
-// `buffer`.
-std::optional<Value> convert(const Value& value, ValueType type, NumberText& buffer);
+// `buffer`, which may be null for all other types.
+std::optional<Value> convert(const Value& value, ValueType type, NumberText* buffer);
 // Code points; a byte that is not part of UTF-8 counts as one.
 std::int64_t count_characters(std::string_view text);
 
