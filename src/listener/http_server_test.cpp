@@ -96,7 +96,7 @@ class HttpServerTest : public testing::Test {
                 {200, std::to_string(request.peer.pid) + " " + std::to_string(request.peer.uid)});
           }},
          {"/later", [this](const HttpRequest&,
-                           HttpResponder respond) { later_.push_back(std::move(respond)); }},
+                           HttpResponder respond) { later_.set_value(std::move(respond)); }},
          {"/forgotten", [](const HttpRequest&, const HttpResponder&) {}}},
         limits_);
     ASSERT_TRUE(server) << server.error().text;
@@ -112,7 +112,7 @@ class HttpServerTest : public testing::Test {
   std::string folder_, path_;
   HttpLimits limits_;
   std::unique_ptr<HttpServer> server_;
-  std::vector<HttpResponder> later_;
+  std::promise<HttpResponder> later_;  // of the one request to /later
   std::thread thread_;
 };
 
@@ -142,10 +142,10 @@ TEST_F(HttpServerTest, AnswersFromAnotherThread) {
   serve();
   const Client client(path_);
   ASSERT_TRUE(client.send(post("/later", "{}")));
-  while (server_->stats().requests == 0) std::this_thread::sleep_for(1ms);
-  std::thread([this] {
-    later_.front()({200, "done"});
-    later_.front()({200, "twice"});
+  const HttpResponder later = later_.get_future().get();
+  std::thread([&later] {
+    later({200, "done"});
+    later({200, "twice"});
   }).join();
   EXPECT_THAT(client.read_until("done\n"), HasSubstr("200 OK"));
   ASSERT_TRUE(client.send(post("/echo", "x")));
@@ -252,7 +252,7 @@ TEST_F(HttpServerTest, WhenThereAreTooManyTheOldestIdleOneGoes) {
   serve();
   const Client busy(path_);
   ASSERT_TRUE(busy.send(post("/later", "{}")));
-  while (server_->stats().requests == 0) std::this_thread::sleep_for(1ms);
+  const HttpResponder later = later_.get_future().get();
   std::vector<std::unique_ptr<Client>> waiting;
   for (std::size_t i = 0; i < limits_.connections; ++i) {
     waiting.push_back(std::make_unique<Client>(path_));
@@ -260,7 +260,7 @@ TEST_F(HttpServerTest, WhenThereAreTooManyTheOldestIdleOneGoes) {
   EXPECT_EQ(waiting[0]->read_all(), "");
   ASSERT_TRUE(waiting.back()->send(post("/echo", "new")));
   EXPECT_THAT(waiting.back()->read_until("]\n"), HasSubstr("[new]"));
-  later_.front()({200, "kept"});
+  later({200, "kept"});
   EXPECT_THAT(busy.read_until("kept\n"), HasSubstr("200 OK"));
   EXPECT_EQ(server_->stats().evicted, 1u);
 }
@@ -270,8 +270,8 @@ TEST_F(HttpServerTest, AClientThatGoesBeforeItsAnswerCostsNothing) {
   {
     EXPECT_TRUE(Client(path_).send(post("/later", "{}")));
   }
-  while (server_->stats().requests == 0) std::this_thread::sleep_for(1ms);
-  later_.front()({200, std::string(1'000'000, 'x')});
+  const HttpResponder later = later_.get_future().get();
+  later({200, std::string(1'000'000, 'x')});
   const Client client(path_);
   ASSERT_TRUE(client.send(post("/echo", "x")));
   EXPECT_THAT(client.read_until("]\n"), HasSubstr("[x]"));
@@ -282,10 +282,10 @@ TEST_F(HttpServerTest, StopWaitsForWhatIsAtWork) {
   const Client idle(path_);
   const Client client(path_);
   ASSERT_TRUE(client.send(post("/later", "{}")));
-  while (server_->stats().requests == 0) std::this_thread::sleep_for(1ms);
+  const HttpResponder later = later_.get_future().get();
   server_->stop(10s);
   EXPECT_EQ(idle.read_all(), "");
-  later_.front()({200, "done"});
+  later({200, "done"});
   EXPECT_THAT(client.read_all(), HasSubstr("done\n"));
   thread_.join();
   server_.reset();
@@ -296,11 +296,11 @@ TEST_F(HttpServerTest, AnAnswerAfterTheServerIsGoneGoesNowhere) {
   serve();
   const Client client(path_);
   ASSERT_TRUE(client.send(post("/later", "{}")));
-  while (server_->stats().requests == 0) std::this_thread::sleep_for(1ms);
+  const HttpResponder later = later_.get_future().get();
   server_->stop(0ms);
   thread_.join();
   server_.reset();
-  later_.front()({200, "nobody"});
+  later({200, "nobody"});
   EXPECT_EQ(client.read_all(), "");
 }
 
