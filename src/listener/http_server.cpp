@@ -16,6 +16,8 @@
 #include <cerrno>
 #include <list>
 #include <optional>
+#include <tuple>
+#include <utility>
 
 #include "base/json_writer.h"
 #include "listener/http_socket.h"
@@ -112,7 +114,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     if (!is_open_) return;
     is_open_ = false;
     BoostError ignored;
-    stream_.socket().shutdown(Protocol::socket::shutdown_both, ignored);
+    std::ignore = stream_.socket().shutdown(Protocol::socket::shutdown_both, ignored);
     stream_.close();
     if (on_close) on_close();
     itself_.reset();  // whoever calls holds one, too
@@ -252,7 +254,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // away until it ends or the time of one header is over.
   void linger_and_close() {
     BoostError ignored;
-    stream_.socket().shutdown(Protocol::socket::shutdown_send, ignored);
+    std::ignore = stream_.socket().shutdown(Protocol::socket::shutdown_send, ignored);
     buffer_.clear();
     stream_.expires_after(shared_->limits.header_timeout);
     discard();
@@ -302,7 +304,7 @@ class AsioServer : public HttpServer {
 
   ~AsioServer() override {
     BoostError ignored;
-    acceptor_.close(ignored);
+    std::ignore = acceptor_.close(ignored);
     timer_.cancel();
     for (const auto& connection : connections_) {
       connection->on_close = nullptr;
@@ -368,7 +370,7 @@ class AsioServer : public HttpServer {
         connections_, [](const auto& connection) { return !connection->is_busy(); });
     ++shared_->evicted;
     if (idle == connections_.end()) return false;
-    const auto keep = *idle;
+    const auto keep = std::move(*idle);  // its place in the list goes first
     keep->close();
     return true;
   }

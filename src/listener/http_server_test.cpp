@@ -88,7 +88,7 @@ class HttpServerTest : public testing::Test {
   void serve() {
     auto server = HttpServer::listen(
         path_,
-        {{"/echo", [](HttpRequest request,
+        {{"/echo", [](const HttpRequest& request,
                       const HttpResponder& respond) { respond({200, "[" + request.body + "]"}); }},
          {"/peer",
           [](const HttpRequest& request, const HttpResponder& respond) {

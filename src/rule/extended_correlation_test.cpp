@@ -124,7 +124,7 @@ TEST(Within, LateHitsAreCountedInTheWindowsTheyBelongTo) {
 }
 
 // What the header says: there is a hit so that the condition holds for the window that ends there.
-bool expected(std::vector<std::pair<char, std::uint64_t>> hits, std::uint64_t window) {
+bool expected(const std::vector<std::pair<char, std::uint64_t>>& hits, std::uint64_t window) {
   for (const auto& [rule, end] : hits) {
     int a = 0, b = 0;
     for (const auto& [other, time] : hits) {

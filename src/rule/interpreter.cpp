@@ -282,7 +282,7 @@ Interpreter::Value Interpreter::logic(const AstNode& node) {
 }
 
 Interpreter::Value Interpreter::choose(const AstNode& node) {
-  const Value question = eval(node.children[0]);
+  Value question = eval(node.children[0]);
   if (!question.is_value()) return question;
   return eval(node.children[question.number != 0 ? 1 : 2]);
 }
@@ -349,7 +349,7 @@ Interpreter::Value Interpreter::select(const Value& of, const std::string& part)
 
 Interpreter::Value Interpreter::call(const AstNode& node) {
   if (node.children.empty()) return unknown();
-  const Value of = eval(node.children[0]);
+  Value of = eval(node.children[0]);
   if (!of.is_value()) return of;
   if (node.text == "matches" && node.children.size() == 2) {
     return matches(node.children[1], of.text);
@@ -392,7 +392,7 @@ Interpreter::Value Interpreter::method(const AstNode& node) {
 
 // exists: one is true decides; all: one is false does; exists_one: an error anywhere is one.
 Interpreter::Value Interpreter::macro(const AstNode& node) {
-  const Value of = eval(node.children[0]);
+  Value of = eval(node.children[0]);
   if (!of.is_value()) return of;
   if (of.kind != Kind::kList) return unknown();
   std::size_t trues = 0;

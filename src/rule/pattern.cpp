@@ -12,6 +12,8 @@ namespace cicd {
 
 namespace {
 
+constexpr auto kOptions = static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+
 RE2::Options options() {
   RE2::Options out;
   out.set_log_errors(false);
@@ -24,8 +26,7 @@ std::string composed(const std::string& text) {
   utf8proc_uint8_t* out = nullptr;
   const utf8proc_ssize_t size =
       utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
-                   static_cast<utf8proc_ssize_t>(text.size()), &out,
-                   static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
+                   static_cast<utf8proc_ssize_t>(text.size()), &out, kOptions);
   const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(out, &std::free);
   if (size < 0) return text;  // not UTF-8, which RE2 refuses
   return {reinterpret_cast<const char*>(out), static_cast<std::size_t>(size)};

@@ -94,7 +94,7 @@ char* write(NumberText& buffer, T value, Format... format) {
 }
 
 Value to_text(const Value& value, NumberText& buffer) {
-  char* end = buffer.data();
+  char* end = nullptr;
   switch (value.type) {
     case ValueType::kBool:
       return {ValueType::kString, 0, value.number != 0 ? "true" : "false"};

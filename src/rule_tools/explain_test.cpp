@@ -102,8 +102,7 @@ TEST(Explain, KnowsTheExtendedLanguage) {
           {"2 true path.matches(r\"^/s\") [path is \"/srv\"]",
            "2 false path in list.none [path is \"/srv\", list.none is a list of 0]",
            "2 true size(path) > 2 [size(path) is 4]", "2 true step.id == \"b\" [step.id is \"b\"]",
-           "1 unknown process.uid == int(path) [process.uid is 0, int(path) is an "
-           "error]",
+           "1 unknown process.uid == int(path) [process.uid is 0, int(path) is an error]",
            "1 false process.argv.all(a, a == \"x\") [process.argv is a list of 2]"}));
 }
 

@@ -36,7 +36,8 @@ void expect_same(const EventRecord& read, const EventRecord& written) {
   EXPECT_EQ(read.type, written.type);
   EXPECT_EQ(read.time_ns, written.time_ns);
   EXPECT_EQ(read.marks, written.marks);
-  for (std::uint8_t i = 0; i < info_of(written.type).fields.size(); ++i) {
+  const auto count = static_cast<std::uint8_t>(info_of(written.type).fields.size());
+  for (std::uint8_t i = 0; i < count; ++i) {
     EXPECT_EQ(read.text(i), written.text(i));
     EXPECT_EQ(read.number(i), written.number(i));
   }
@@ -56,7 +57,8 @@ void expect_same(const EventRecord& read, const EventRecord& written) {
 Event full_event(EventType type) {
   Event event(type, test::chain({{"/usr/bin/c\xff", {"c\xff", "", "x"}}, {"/bin/sh", {"sh"}}}));
   const EventTypeInfo& info = info_of(type);
-  for (std::uint8_t i = 0; i < info.fields.size(); ++i) {
+  const auto count = static_cast<std::uint8_t>(info.fields.size());
+  for (std::uint8_t i = 0; i < count; ++i) {
     if (info.fields[i].type == FieldType::kString) {
       event.text(i, i % 2 == 0 ? "/\xc3\xa9 \"\\\n" : "\xfe");
     } else {

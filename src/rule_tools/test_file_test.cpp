@@ -114,7 +114,8 @@ TEST(TestFile, EveryFieldOfEveryEventTypeCanBeGiven) {
                            fields + "}}, expect: []}]\n");
     const EventRecord& record = file->tests[0].cases[0].events[0].record;
     EXPECT_EQ(record.type, info.type);
-    for (std::uint8_t i = 0; i < info.fields.size(); ++i) {
+    const auto count = static_cast<std::uint8_t>(info.fields.size());
+    for (std::uint8_t i = 0; i < count; ++i) {
       const FieldType type = info.fields[i].type;
       if (type == FieldType::kString) {
         EXPECT_EQ(record.text(i), "7") << info.name;
