@@ -67,7 +67,8 @@ static __always_inline bool fork_was_told(struct task_struct *child, __u32 child
     return child_tracked || bpf_map_lookup_elem(&escaped, &tgid);
   }
   struct cicd_member *member = bpf_map_lookup_elem(&members, &tgid);
-  return member && member->start_time_ns == BPF_CORE_READ(child, start_boottime);
+  return member && member->exec_id != CICD_MEMBER_MOVED_IN &&
+         member->start_time_ns == BPF_CORE_READ(child, start_boottime);
 }
 
 static __always_inline void process_made(struct task_struct *parent, struct task_struct *child,

@@ -34,6 +34,8 @@ struct cicd_member {
   __u32 slot;
   __u32 exec_id; /* self_exec_id of the last exec that was told; 0: none yet */
 };
+/* In place of exec_id: noted by a move to a cgroup, so its fork need not have been told. */
+#define CICD_MEMBER_MOVED_IN 0xffffffffu
 CICD_STATIC_ASSERT(sizeof(struct cicd_member) == 24, "wire: member");
 
 #endif
