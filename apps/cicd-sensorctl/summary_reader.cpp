@@ -102,6 +102,7 @@ void read_evidence(const json& root, JobSummary& summary) {
   summary.losses.repeated_sendmsg = number_of(root, "repeated_sendmsg");
   summary.losses.repeated_acts = number_of(root, "repeated_acts");
   summary.losses.repeated_opens = number_of(root, "repeated_opens");
+  summary.losses.slowed_acts = number_of(root, "slowed_acts");
   for_each(root, "coverage", [&](const json& item) {
     const auto type = event_type_by_name(text_of(item, "event_type"));
     if (!type) return;

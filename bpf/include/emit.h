@@ -11,6 +11,12 @@
 
 #include <bpf/bpf_core_read.h>
 
+#define wait_for_reader CICD_OWN(wait_for_reader)
+
+/* How long one act waits at most, when a ring is half full and when it is three quarters full. */
+#define CICD_SHORT_WAIT_NS 20000
+#define CICD_LONG_WAIT_NS 200000
+
 static __always_inline __u64 cgroup_id_of(struct task_struct *task) {
   return BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
 }
@@ -58,6 +64,47 @@ static __always_inline __u64 wake_flags(void *ring, __u64 threshold_bytes,
   return BPF_RB_FORCE_WAKEUP;
 }
 
+#ifndef CICD_NO_BPF_LOOP
+#define CICD_WAIT_ROUNDS 16384
+static long is_wait_over(__u32 round, void *end_ns) {
+  return bpf_ktime_get_ns() >= *(__u64 *)end_ns;
+}
+#else
+/* The verifier walks through each round: some 30 us. */
+#define CICD_WAIT_ROUNDS 1024
+#endif
+
+/*
+ * Lets time go by. A job that does more than we can read in time waits for us, a moment at each
+ * act, instead of having it lost: the more a ring is filled, the longer. Programs cannot sleep;
+ * the time is short enough for where nothing preempts them. A global function: see walk_path.
+ */
+__noinline int wait_for_reader(__u32 wait_ns) {
+  __u64 end_ns = bpf_ktime_get_ns() + wait_ns;
+#ifndef CICD_NO_BPF_LOOP
+  return bpf_loop(CICD_WAIT_ROUNDS, is_wait_over, &end_ns, 0);
+#else
+  int round = 0;
+  for (; round < CICD_WAIT_ROUNDS; round++) {
+    if (bpf_ktime_get_ns() >= end_ns) break;
+  }
+  return round;
+#endif
+}
+
+/* `quarter`: bytes of a quarter of the ring. */
+static __always_inline void slow_down(void *ring, __u64 quarter, __u32 slot) {
+  __u64 filled = bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA);
+  if (filled <= 2 * quarter) return;
+  wait_for_reader(filled <= 3 * quarter ? CICD_SHORT_WAIT_NS : CICD_LONG_WAIT_NS);
+  count_loss(slot, CICD_LOSS_SLOWED);
+}
+
+/* Programs that look at packets may run where they would hold up others than the job. */
+static __always_inline bool is_of_packet(__u32 type) {
+  return type == CICD_SAMPLE_DNS || type == CICD_SAMPLE_HTTP;
+}
+
 /*
  * How far the control ring may be filled before a sample of this type is refused: the first quarter
  * that is left is for connections and the life of processes, the last eighth for the latter alone.
@@ -75,6 +122,7 @@ static __always_inline void emit_control(void *sample, __u64 size, __u32 slot, _
   struct cicd_shared *memory = shared_memory();
   __u64 flags = BPF_RB_NO_WAKEUP;
   if (memory) {
+    if (!is_of_packet(type)) slow_down(&control_ring, memory->control_wake_bytes, slot);
     __u64 limit = control_limit(type, memory);
     if (limit && bpf_ringbuf_query(&control_ring, BPF_RB_AVAIL_DATA) > limit) {
       count_loss(slot, type);
@@ -89,7 +137,10 @@ static __always_inline void emit_control(void *sample, __u64 size, __u32 slot, _
 static __always_inline bool emit_bulk(void *sample, __u64 size, __u32 slot, __u32 type) {
   struct cicd_shared *memory = shared_memory();
   __u64 flags = BPF_RB_NO_WAKEUP;
-  if (memory) flags = wake_flags(&bulk_ring, memory->bulk_wake_bytes, memory);
+  if (memory) {
+    slow_down(&bulk_ring, memory->bulk_wake_bytes, slot);
+    flags = wake_flags(&bulk_ring, memory->bulk_wake_bytes, memory);
+  }
   if (!bpf_ringbuf_output(&bulk_ring, sample, size, flags)) return true;
   count_loss(slot, type);
   return false;

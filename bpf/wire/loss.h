@@ -24,6 +24,8 @@ enum cicd_loss_reason {
   CICD_LOSS_REPEATED_ACT = 49,
   /* Not a loss: opens of a file that the same program had opened in the same way before. */
   CICD_LOSS_REPEATED_OPEN = 50,
+  /* Not a loss: acts that were made to wait because a ring was half full. */
+  CICD_LOSS_SLOWED = 51,
 };
 
 #endif

@@ -114,6 +114,7 @@ void append_losses(JsonWriter& json, const JobSummary& summary) {
   json.member_number("repeated_sendmsg", summary.losses.repeated_sendmsg);
   json.member_number("repeated_acts", summary.losses.repeated_acts);
   json.member_number("repeated_opens", summary.losses.repeated_opens);
+  json.member_number("slowed_acts", summary.losses.slowed_acts);
 }
 
 void append_coverage(JsonWriter& json, const JobSummary& summary) {

@@ -30,6 +30,7 @@ void merge_losses(LossReport& losses, const LossReport& more) {
   losses.repeated_sendmsg += more.repeated_sendmsg;
   losses.repeated_acts += more.repeated_acts;
   losses.repeated_opens += more.repeated_opens;
+  losses.slowed_acts += more.slowed_acts;
   for (const LossEntry& entry : more.entries) {
     if (entry.count == 0) continue;
     const auto same = std::ranges::find_if(losses.entries, [&](const LossEntry& other) {

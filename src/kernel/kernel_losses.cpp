@@ -124,11 +124,12 @@ Result<LossReport> read_kernel_losses(const ProgramSet& programs, std::uint32_t 
       return std::unexpected(std::move(done).error());
     }
   }
-  const std::pair<std::uint32_t, std::uint64_t*> repeats[] = {
+  const std::pair<std::uint32_t, std::uint64_t*> no_losses[] = {
       {CICD_LOSS_REPEATED_SENDMSG, &report.repeated_sendmsg},
       {CICD_LOSS_REPEATED_ACT, &report.repeated_acts},
-      {CICD_LOSS_REPEATED_OPEN, &report.repeated_opens}};
-  for (const auto& [reason, count] : repeats) {
+      {CICD_LOSS_REPEATED_OPEN, &report.repeated_opens},
+      {CICD_LOSS_SLOWED, &report.slowed_acts}};
+  for (const auto& [reason, count] : no_losses) {
     Result<std::uint64_t> counted = map.read(slot, reason);
     if (!counted) return std::unexpected(std::move(counted).error());
     *count = *counted;

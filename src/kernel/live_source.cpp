@@ -35,10 +35,10 @@ using std::chrono::steady_clock;
 // The kernel wakes a paced consumer when a ring is filled to one part in kWakeFraction.
 constexpr std::size_t kWakeFraction = 4;
 
-constexpr std::size_t kControlBytesPerCpu = std::size_t{2} << 20;
+constexpr std::size_t kControlBytesPerCpu = std::size_t{4} << 20;
 constexpr std::size_t kBulkBytesPerCpu = std::size_t{4} << 20;
 constexpr std::size_t kSmallestRing = std::size_t{256} << 10;
-constexpr std::size_t kLargestControl = std::size_t{32} << 20;
+constexpr std::size_t kLargestControl = std::size_t{64} << 20;
 constexpr std::size_t kLargestBulk = std::size_t{64} << 20;
 constexpr std::size_t kMemoryFraction = 128;  // a ring takes at most this part of the memory
 

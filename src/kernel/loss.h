@@ -21,6 +21,7 @@ struct LossReport {
   std::uint64_t repeated_sendmsg = 0;  // datagrams not reported one by one; no loss
   std::uint64_t repeated_acts = 0;     // ptrace, memory_read, bpf_use, ...: likewise
   std::uint64_t repeated_opens = 0;    // of files that the same program had opened that way before
+  std::uint64_t slowed_acts = 0;       // that waited because a ring was half full; no loss
 
   std::uint64_t total() const {
     std::uint64_t sum = 0;

@@ -201,6 +201,7 @@ void write_evidence(PageWriter& out, const JobSummary& summary) {
   out.member_number("repeatedOpens", summary.losses.repeated_opens);
   out.member_number("repeatedActs", summary.losses.repeated_acts);
   out.member_number("repeatedSendmsg", summary.losses.repeated_sendmsg);
+  out.member_number("slowedActs", summary.losses.slowed_acts);
   out.objects("coverage", summary.coverage, [&](const Coverage& coverage) {
     out.member("type", info_of(coverage.type).name).member("backend", coverage.backend);
     out.member_bool("available", coverage.available);

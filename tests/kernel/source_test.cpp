@@ -163,6 +163,7 @@ TEST_F(LiveSourceTest, AFullRingIsCountedToTheLast) {
   EXPECT_EQ(samples.of(CICD_SAMPLE_EXIT).size() + count_of(*losses, "process_exit", "ring_full"),
             kProcesses + 1u);
   EXPECT_GT(count_of(*losses, "process_exit", "ring_full"), 0u);
+  EXPECT_GE(losses->slowed_acts, without_recursion(*losses).total()) << "each had to wait first";
   EXPECT_EQ(without_recursion(*(*small)->losses(4)).total(), 0u) << "another job lost nothing";
 
   // Once there is room again, samples come again.

@@ -23,13 +23,6 @@ constexpr milliseconds kWorkerPause{1};
 // queue then drops and counts.
 constexpr milliseconds kLongestWorkerWait{2000};
 
-void add_losses(LossReport& to, const LossReport& from) {
-  to.repeated_sendmsg += from.repeated_sendmsg;
-  to.repeated_acts += from.repeated_acts;
-  to.repeated_opens += from.repeated_opens;
-  to.entries.insert(to.entries.end(), from.entries.begin(), from.entries.end());
-}
-
 // The sensor itself, for records that no process of the job stands behind.
 ProcessRef own_process() {
   auto image = std::make_shared<ExecImage>();
@@ -175,8 +168,8 @@ Result<void> Engine::drain(milliseconds limit) {
 }
 
 JobSummary Engine::finish(Job::End end) {
-  if (auto losses = source_.losses(settings_.slot)) add_losses(end.source_losses, *losses);
-  add_losses(end.source_losses, tracker_.losses(settings_.slot));
+  if (auto losses = source_.losses(settings_.slot)) merge_losses(end.source_losses, *losses);
+  merge_losses(end.source_losses, tracker_.losses(settings_.slot));
   end.coverage = source_.coverage();
   end.processes_total = activity().processes_seen;
   return job_.finish(std::move(end));

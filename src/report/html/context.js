@@ -14,6 +14,9 @@ function dropsSection() {
   if (repeats.length) {
     node.append(el('p.note', `Counted but not listed, as they say nothing new: ${repeats.map(([count, what]) => plural(count, 'repeated ' + what)).join(', ')}.`));
   }
+  if (D.slowedActs) {
+    node.append(el('p.note', `${plural(D.slowedActs, 'act')} of the job waited a moment for the sensor, which was behind. None is missing for that.`));
+  }
   const left = Object.values(D.leftOut).reduce((sum, count) => sum + count, 0);
   if (left || D.alertsLeftOut) {
     node.append(el('p.warn-note', `Not in this page, but in events.jsonl and detections.jsonl: ${plural(left, 'event')}, ${plural(D.alertsLeftOut, 'alert')}.`));
