@@ -61,7 +61,8 @@ TEST(Allocation, SteadyStateOfAScopeWithFilesIsZero) {
   program->add("t", RuleAction::kTerminate, 1, [](const EventRecord& record) {
     return record.type == EventType::kNetworkConnect;  // no cap: a detection row each
   });
-  Scope scope(program, std::make_unique<FunctionEvaluator>(program), std::move(*sink));
+  Scope scope({.program = program, .sink = std::move(*sink), .on_terminate = {}});
+  FunctionEvaluator evaluator(program);
 
   std::vector<EventRecord> records;
   for (int i = 0; i < 50; ++i) {
@@ -72,7 +73,7 @@ TEST(Allocation, SteadyStateOfAScopeWithFilesIsZero) {
     records.push_back(support::make_connect(process, "10.0.0.1", 443));
   }
   const auto round = [&] {
-    for (const EventRecord& record : records) scope.handle(record);
+    for (const EventRecord& record : records) scope.handle(record, evaluator.evaluate(record));
     scope.flush();
   };
   round();

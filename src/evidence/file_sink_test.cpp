@@ -18,7 +18,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-using support::FunctionEvaluator;
 using support::FunctionProgram;
 using support::make_connect;
 using support::make_exec;
@@ -45,11 +44,11 @@ class FileSinkTest : public testing::Test {
   std::unique_ptr<Job> start() {
     JobOptions job;
     job.identity = options_.identity;
-    job.program = program_;
-    job.evaluator = std::make_unique<FunctionEvaluator>(program_);
+    job.evaluator = support::function_evaluator(program_);
     auto sink = make_file_sink(options_);
     EXPECT_TRUE(sink) << sink.error().text;
-    job.project_sink = std::move(*sink);
+    job.project.emplace().sink = std::move(*sink);
+    job.project->program = program_;
     return std::make_unique<Job>(std::move(job));
   }
   std::vector<json> rows(const char* name) const {
@@ -87,7 +86,7 @@ TEST_F(FileSinkTest, AWholeJob) {
   end.source_losses.entries = {{"file_open", "ring_full", 12}};
   end.coverage = {{EventType::kFileOpen, "syscall tracepoint", true, "no 32-bit calls", ""}};
   end.processes_total = 2;
-  const JobSummary summary = job->finish(std::move(end));
+  const JobSummary summary = *job->finish(std::move(end)).project;
   const auto written = write_summary(options_, summary);
   ASSERT_TRUE(written) << written.error().text;
 
@@ -131,14 +130,14 @@ TEST_F(FileSinkTest, AnEarlierRunsFilesAreReplaced) {
     auto batch = job->take_batch();
     batch->records = {make_exec(make_process(1, "/bin/x", {"x"}))};
     job->submit(std::move(batch));
-    ASSERT_TRUE(write_summary(options_, job->finish({})));
+    ASSERT_TRUE(write_summary(options_, *job->finish({}).project));
     EXPECT_EQ(rows("events.jsonl").size(), 1u);
   }
 }
 
 TEST_F(FileSinkTest, AnEmptyJobLeavesEmptyFilesAndASummary) {
   auto job = start();
-  ASSERT_TRUE(write_summary(options_, job->finish({})));
+  ASSERT_TRUE(write_summary(options_, *job->finish({}).project));
   EXPECT_EQ(rows("events.jsonl").size(), 0u);
   EXPECT_EQ(rows("detections.jsonl").size(), 0u);
   const json s = rows("summary.json").at(0);
@@ -163,7 +162,7 @@ TEST_F(FileSinkTest, AFullDiskIsALossNotAnEnd) {
     for (int k = 0; k < 50; ++k) batch->records.push_back(make_connect(process, "10.0.0.1", 1));
     job->submit(std::move(batch));
   }
-  const JobSummary summary = job->finish({});
+  const JobSummary summary = *job->finish({}).project;
   ::setrlimit(RLIMIT_FSIZE, &before);
   ::signal(SIGXFSZ, handler);
   ASSERT_EQ(summary.losses.entries.size(), 1u);

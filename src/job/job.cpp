@@ -19,24 +19,27 @@ constexpr std::size_t kMaxFreeBatches = 64;
 // A batch that grew beyond this is not kept.
 constexpr std::size_t kMaxKeptRecords = 16'384;
 
-std::unique_ptr<Evaluator> evaluator_of(JobOptions& options) {
-  if (options.evaluator || !options.program) return std::move(options.evaluator);
-  return make_evaluator(options.program);
-}
+// Places of the scopes in a plan (rule/program.h).
+constexpr std::size_t kHost = 0;
+constexpr std::size_t kProject = 1;
+constexpr std::size_t kScopes = 2;
 
 }  // namespace
 
 struct Job::Impl {
-  explicit Impl(JobOptions given)
-      : options(std::move(given)),
-        scope(options.program, evaluator_of(options), std::move(options.project_sink),
-              std::move(options.on_terminate)),
-        queue(options.queue_records) {
-    free_batches.reserve(kMaxFreeBatches);
+  explicit Impl(JobOptions given) : options(std::move(given)), queue(options.queue_records) {
+    if (options.host) scopes[kHost].emplace(std::move(*options.host));
+    if (options.project) scopes[kProject].emplace(std::move(*options.project));
+    has_project = options.project.has_value();
+    link_rules();
   }
 
+  void link_rules();
+  void attach_waiting_project();
   void run();
   void handle(const EventBatch& batch);
+  void tell_progress();
+  JobSummary summarize(std::size_t place, const End& end) const;
   void recycle(std::unique_ptr<EventBatch> batch);
   // Takes out of a batch what the queue has no room for, and counts it.
   void trim(EventBatch& batch);
@@ -47,34 +50,88 @@ struct Job::Impl {
   LossReport queue_losses() const;
 
   JobOptions options;
-  Scope scope;  // the worker's
+  // The worker's.
+  std::array<std::optional<Scope>, kScopes> scopes;
+  std::unique_ptr<Evaluator> evaluator;             // null: no scope has rules
+  std::array<std::uint64_t, kScopes> cut_before{};  // evaluations that earlier evaluators cut off
+
+  std::atomic<bool> has_project = false;
+  std::atomic<bool> is_project_waiting = false;
+  std::mutex project_mutex;
+  std::optional<ScopeOptions> waiting_project;
+
   BoundedQueue<std::unique_ptr<EventBatch>> queue;
   std::mutex free_mutex;
   std::vector<std::unique_ptr<EventBatch>> free_batches;
 
   std::array<std::atomic<std::uint64_t>, kEventTypeCount> dropped{};
   std::atomic<std::uint64_t> dropped_total = 0;
+  std::uint64_t handled = 0;  // the worker's
   std::atomic<std::uint64_t> events = 0;
   std::atomic<std::uint64_t> detections = 0;
   std::atomic<std::uint64_t> rows_lost = 0;
   Worker worker;  // last: it uses all of the above
 };
 
+void Job::Impl::link_rules() {
+  JobOptions::Programs programs(kScopes);
+  for (std::size_t place = 0; place < kScopes; ++place) {
+    if (evaluator) cut_before[place] += evaluator->cut_evaluations(place);
+    if (scopes[place]) programs[place] = scopes[place]->program();
+  }
+  evaluator.reset();
+  if (!programs[kHost] && !programs[kProject]) return;
+  evaluator =
+      options.evaluator ? options.evaluator(programs) : make_evaluator(link(std::move(programs)));
+}
+
+void Job::Impl::attach_waiting_project() {
+  if (!is_project_waiting.load(std::memory_order_acquire)) return;
+  const std::lock_guard lock(project_mutex);
+  if (!waiting_project) return;
+  scopes[kProject].emplace(std::move(*waiting_project));
+  waiting_project.reset();
+  is_project_waiting.store(false, std::memory_order_relaxed);
+  link_rules();
+}
+
 void Job::Impl::run() {
   while (auto batch = queue.pop()) {
+    attach_waiting_project();
     const std::size_t weight = (*batch)->records.size();
     handle(**batch);
     recycle(std::move(*batch));
     queue.done(weight);
   }
+  attach_waiting_project();
 }
 
 void Job::Impl::handle(const EventBatch& batch) {
-  for (const EventRecord& record : batch.records) scope.handle(record);
-  scope.flush();
-  events.store(scope.events(), std::memory_order_relaxed);
-  detections.store(scope.detections(), std::memory_order_relaxed);
-  rows_lost.store(scope.sink_losses().total(), std::memory_order_relaxed);
+  for (const EventRecord& record : batch.records) {
+    if (evaluator) evaluator->evaluate(record);
+    for (std::size_t place = 0; place < kScopes; ++place) {
+      if (!scopes[place]) continue;
+      scopes[place]->handle(record,
+                            evaluator ? evaluator->hits(place) : std::span<const std::uint32_t>());
+    }
+  }
+  for (std::optional<Scope>& scope : scopes) {
+    if (scope) scope->flush();
+  }
+  handled += batch.records.size();
+  tell_progress();
+}
+
+void Job::Impl::tell_progress() {
+  std::uint64_t found = 0, lost = 0;
+  for (const std::optional<Scope>& scope : scopes) {
+    if (!scope) continue;
+    found += scope->detections();
+    lost += scope->sink_losses().total();
+  }
+  events.store(handled, std::memory_order_relaxed);
+  detections.store(found, std::memory_order_relaxed);
+  rows_lost.store(lost, std::memory_order_relaxed);
 }
 
 void Job::Impl::recycle(std::unique_ptr<EventBatch> batch) {
@@ -148,30 +205,48 @@ JobProgress Job::progress() const {
               impl_->rows_lost.load(std::memory_order_relaxed)};
 }
 
-JobSummary Job::finish(End end) {
-  impl_->queue.close();
-  impl_->worker.join();
+bool Job::attach_project(ScopeOptions options) {
+  if (impl_->has_project.exchange(true)) return false;
+  const std::lock_guard lock(impl_->project_mutex);
+  impl_->waiting_project.emplace(std::move(options));
+  impl_->is_project_waiting.store(true, std::memory_order_release);
+  return true;
+}
 
+bool Job::has_project() const { return impl_->has_project.load(); }
+
+JobSummary Job::Impl::summarize(std::size_t place, const End& end) const {
   JobSummary summary;
-  summary.identity = impl_->options.identity;
-  summary.metadata = impl_->options.metadata;
-  summary.runner_type = impl_->options.runner_type;
-  summary.finalize_reason = std::move(end.finalize_reason);
+  summary.identity = options.identity;
+  summary.metadata = options.metadata;
+  summary.runner_type = options.runner_type;
+  summary.finalize_reason = end.finalize_reason;
   summary.start_time_ns = end.start_time_ns;
   summary.end_time_ns = end.end_time_ns;
-  summary.command = std::move(end.command);
+  summary.command = end.command;
   summary.command_status = end.command_status;
   summary.command_known = end.command_known;
-  summary.coverage = std::move(end.coverage);
+  summary.coverage = end.coverage;
   summary.processes_total = end.processes_total;
   summary.processes_left = end.processes_left;
   summary.sensor_restarts = end.sensor_restarts;
   merge_losses(summary.losses, end.source_losses);
-  merge_losses(summary.losses, impl_->queue_losses());
-  summary.problems = std::move(end.problems);
-  impl_->scope.summarize(summary);
+  merge_losses(summary.losses, queue_losses());
+  summary.problems = end.problems;
+  scopes[place]->summarize(summary);
+  const std::uint64_t cut = cut_before[place] + (evaluator ? evaluator->cut_evaluations(place) : 0);
+  if (cut > 0) merge_losses(summary.losses, {.entries = {{"rule", "evaluation_cut", cut}}});
   summary.events_dropped = summary.losses.total();
   return summary;
+}
+
+JobSummaries Job::finish(End end) {
+  impl_->queue.close();
+  impl_->worker.join();
+  JobSummaries summaries;
+  if (impl_->scopes[kHost]) summaries.host = impl_->summarize(kHost, end);
+  if (impl_->scopes[kProject]) summaries.project = impl_->summarize(kProject, end);
+  return summaries;
 }
 
 }  // namespace cicd

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Job: one CI job under observation. Owns identity, metadata, one worker thread with a bounded
-// queue of event batches, and its scopes (a project scope here; the host scope comes with the
-// agent).
+// queue of event batches, and its scopes: the host's (who runs the machine) and the project's (who
+// wrote the workflow). The rules of both are evaluated in one pass; each scope gets its own hits.
 //
-// Threads: submit() from the pipeline thread; everything that touches a scope runs on the worker;
-// finish() joins it. Order: start, submit..., finish once.
+// Threads: submit() from the pipeline thread; attach_project() and progress() from any; everything
+// that touches a scope runs on the worker; finish() joins it. Order: start, submit..., finish once.
 // Loss: when the queue is nearly full, file opens are dropped and counted; the last quarter is
 // kept for process, cgroup and network records, which are dropped (and counted) only when it is
 // really full.
@@ -14,6 +14,8 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <vector>
 
 #include "event/event_record.h"
 #include "job/identity.h"
@@ -28,11 +30,17 @@ struct JobOptions {
   JobIdentity identity;
   JobMetadata metadata;
   std::string runner_type = "machine";
-  std::shared_ptr<const Program> program;   // null: no rules
-  std::unique_ptr<Evaluator> evaluator;     // of `program`; null: make_evaluator(program)
-  std::unique_ptr<ScopeSink> project_sink;  // null: no rows
-  TerminateHandler on_terminate;            // null: hits of `terminate` are only detections
+  std::optional<ScopeOptions> host, project;
+  // Of the programs of the host scope and the project scope (null: no rules), in this order; empty:
+  // make_evaluator(link(...)). An agent shares what is linked between its jobs here. On the worker
+  // too.
+  using Programs = std::vector<std::shared_ptr<const Program>>;
+  std::function<std::unique_ptr<Evaluator>(const Programs& programs)> evaluator;
   std::size_t queue_records = 65'536;
+};
+
+struct JobSummaries {
+  std::optional<JobSummary> host, project;  // of the scopes that there are
 };
 
 // Live figures for a progress line.
@@ -54,7 +62,12 @@ class Job {
   // Hands a filled batch over. Never blocks.
   void submit(std::unique_ptr<EventBatch> batch);
 
-  JobProgress progress() const;  // any thread
+  // Gives a job the project scope that it does not have; it sees what is submitted from now on and
+  // may see what waits in the queue. False: it has one.
+  bool attach_project(ScopeOptions options);
+  bool has_project() const;
+
+  JobProgress progress() const;  // any thread; of both scopes together
 
   // What only the caller knows of the end of the job; the rest the scope fills in.
   struct End {
@@ -68,8 +81,8 @@ class Job {
     std::uint64_t processes_total = 0, processes_left = 0, sensor_restarts = 0;
     std::vector<std::string> problems;  // of the monitoring, one sentence each
   };
-  // Drains the queue, joins the worker, returns the project scope's summary.
-  JobSummary finish(End end);
+  // Drains the queue, joins the worker.
+  JobSummaries finish(End end);
 
  private:
   struct Impl;

@@ -12,7 +12,7 @@
 namespace cicd {
 namespace {
 
-using support::FunctionEvaluator;
+using support::function_evaluator;
 using support::FunctionProgram;
 using support::make_exec;
 using support::make_open;
@@ -67,7 +67,7 @@ TEST(Job, EverythingThatWasSubmittedIsInTheSummary) {
   CountingSink::Counts counts;
   JobOptions options;
   options.identity.project_path = "demo";
-  options.project_sink = std::make_unique<CountingSink>(counts);
+  options.project.emplace().sink = std::make_unique<CountingSink>(counts);
   Job job(std::move(options));
   for (int i = 0; i < 500; ++i) {
     auto batch = job.take_batch();
@@ -83,7 +83,7 @@ TEST(Job, EverythingThatWasSubmittedIsInTheSummary) {
   end.command_known = true;
   end.processes_total = 7;
   end.source_losses.entries = {{"file_open", "ring_full", 4}};
-  const JobSummary summary = job.finish(std::move(end));
+  const JobSummary summary = *job.finish(std::move(end)).project;
   EXPECT_EQ(summary.events_total, 2'000u);
   EXPECT_EQ(summary.events_dropped, 4u);
   EXPECT_EQ(counts.opens, 1'500u);
@@ -102,7 +102,7 @@ TEST(Job, DropsOpensFirstAndCountsEveryDrop) {
   std::latch go(1);
   JobOptions options;
   options.queue_records = 100;
-  options.project_sink = std::make_unique<CountingSink>(counts, &go);
+  options.project.emplace().sink = std::make_unique<CountingSink>(counts, &go);
   Job job(std::move(options));
   auto batch = job.take_batch();
   add(*batch, open_record(), 70);
@@ -118,7 +118,7 @@ TEST(Job, DropsOpensFirstAndCountsEveryDrop) {
   job.submit(std::move(batch));
   EXPECT_EQ(job.progress().dropped, 23u);
   go.count_down();
-  const JobSummary summary = job.finish({});
+  const JobSummary summary = *job.finish({}).project;
   EXPECT_EQ(counts.opens, 70u);
   EXPECT_EQ(counts.others, 30u);
   EXPECT_EQ(lost(summary, "file_open"), 11u);
@@ -131,13 +131,13 @@ TEST(Job, ABatchBiggerThanTheQueueIsCutNotRefused) {
   CountingSink::Counts counts;
   JobOptions options;
   options.queue_records = 8;
-  options.project_sink = std::make_unique<CountingSink>(counts);
+  options.project.emplace().sink = std::make_unique<CountingSink>(counts);
   Job job(std::move(options));
   auto batch = job.take_batch();
   add(*batch, open_record(), 20);
   add(*batch, exec_record(), 20);
   job.submit(std::move(batch));
-  const JobSummary summary = job.finish({});
+  const JobSummary summary = *job.finish({}).project;
   EXPECT_EQ(counts.opens, 6u);
   EXPECT_EQ(counts.others, 2u);
   EXPECT_EQ(summary.events_total + summary.events_dropped, 40u);
@@ -147,7 +147,7 @@ TEST(Job, UnderPressureEveryRecordIsEitherSeenOrCounted) {
   CountingSink::Counts counts;
   JobOptions options;
   options.queue_records = 64;
-  options.project_sink = std::make_unique<CountingSink>(counts);
+  options.project.emplace().sink = std::make_unique<CountingSink>(counts);
   Job job(std::move(options));
   std::uint64_t last_seen = 0;
   for (int i = 0; i < 20'000; ++i) {
@@ -159,7 +159,7 @@ TEST(Job, UnderPressureEveryRecordIsEitherSeenOrCounted) {
     EXPECT_GE(progress.events, last_seen);
     last_seen = progress.events;
   }
-  const JobSummary summary = job.finish({});
+  const JobSummary summary = *job.finish({}).project;
   std::uint64_t submitted = 0;
   for (int i = 0; i < 20'000; ++i) submitted += static_cast<std::uint64_t>(i % 7 + i % 3);
   EXPECT_EQ(summary.events_total + summary.events_dropped, submitted);
@@ -176,19 +176,71 @@ TEST(Job, EvaluatesRulesOnItsWorker) {
     return record.type == EventType::kFileOpen;
   });
   JobOptions options;
-  options.program = program;
-  options.evaluator = std::make_unique<FunctionEvaluator>(program);
-  options.project_sink = std::make_unique<CountingSink>(counts);
+  options.evaluator = function_evaluator(program);
+  options.project.emplace().sink = std::make_unique<CountingSink>(counts);
+  options.project->program = program;
   Job job(std::move(options));
   auto batch = job.take_batch();
   add(*batch, open_record(), 5);
   add(*batch, exec_record(), 5);
   job.submit(std::move(batch));
-  const JobSummary summary = job.finish({});
+  const JobSummary summary = *job.finish({}).project;
   EXPECT_TRUE(on_worker);
   EXPECT_EQ(counts.detections, 2u);
   EXPECT_EQ(job.progress().detections, 5u);
   EXPECT_EQ(summary.result, JobResult::kDetected);
+}
+
+std::shared_ptr<const Program> rule_of(const std::string& set, const std::string& condition) {
+  const LoadedRules loaded =
+      load_rules_from_text("rule_sets:\n- ruleset_id: " + set +
+                               "\n  rules:\n  - {rule_id: same, event_type: file_open, "
+                               "action: detect, condition: '" +
+                               condition + "'}\n",
+                           "t.yaml");
+  return compile(loaded.rule_sets).program;
+}
+
+TEST(Job, EachScopeGetsItsOwnHits) {
+  CountingSink::Counts host, project;
+  JobOptions options;
+  options.host.emplace(
+      ScopeOptions{rule_of("host", "path == \"/x\""), std::make_unique<CountingSink>(host), {}});
+  Job job(std::move(options));
+  EXPECT_FALSE(job.has_project());
+  auto batch = job.take_batch();
+  add(*batch, open_record(), 2);
+  job.submit(std::move(batch));
+  while (job.progress().events < 2) std::this_thread::yield();
+
+  ASSERT_TRUE(job.attach_project(
+      {rule_of("project", "path.startsWith(\"/\")"), std::make_unique<CountingSink>(project), {}}));
+  EXPECT_TRUE(job.has_project());
+  EXPECT_FALSE(job.attach_project({})) << "one is enough";
+  batch = job.take_batch();
+  add(*batch, open_record());
+  add(*batch, make_open(make_process(1, "/bin/cat", {}), "/y"));
+  job.submit(std::move(batch));
+  const JobSummaries summaries = job.finish({});
+  ASSERT_TRUE(summaries.host && summaries.project);
+  EXPECT_EQ(summaries.host->events_total, 4u);
+  ASSERT_EQ(summaries.host->detections.size(), 1u);
+  EXPECT_EQ(summaries.host->detections[0].rule.ruleset_id, "host");
+  EXPECT_EQ(summaries.host->detections[0].count, 3u);
+  EXPECT_EQ(summaries.project->events_total, 2u) << "since it is there";
+  ASSERT_EQ(summaries.project->detections.size(), 1u);
+  EXPECT_EQ(summaries.project->detections[0].rule.ruleset_id, "project");
+  EXPECT_EQ(summaries.project->detections[0].count, 2u);
+  EXPECT_EQ(host.detections + project.detections, 5u);
+  EXPECT_EQ(job.progress().events, 4u);
+}
+
+TEST(Job, AProjectThatComesToAJobWithoutEventsHasASummary) {
+  Job job({});
+  EXPECT_TRUE(job.attach_project({}));
+  const JobSummaries summaries = job.finish({});
+  EXPECT_FALSE(summaries.host);
+  EXPECT_TRUE(summaries.project);
 }
 
 TEST(Job, RecyclesBatches) {

@@ -44,23 +44,20 @@ void merge_losses(LossReport& losses, const LossReport& more) {
   }
 }
 
-Scope::Scope(std::shared_ptr<const Program> program, std::unique_ptr<Evaluator> evaluator,
-             std::unique_ptr<ScopeSink> sink, TerminateHandler on_terminate)
-    : program_(std::move(program)),
-      evaluator_(std::move(evaluator)),
+Scope::Scope(ScopeOptions options)
+    : program_(std::move(options.program)),
       correlations_(program_),
-      sink_(std::move(sink)),
-      on_terminate_(std::move(on_terminate)),
+      sink_(std::move(options.sink)),
+      on_terminate_(std::move(options.on_terminate)),
       hits_(program_ ? program_->rules().size() : 0),
       events_by_type_(kEventTypeCount) {}
 
-void Scope::handle(const EventRecord& record) {
+void Scope::handle(const EventRecord& record, std::span<const std::uint32_t> fired) {
   ++events_total_;
   ++events_by_type_[static_cast<std::size_t>(record.type)];
   observations_.add(record);
   if (sink_) sink_->on_event(record);
-  if (!evaluator_) return;
-  const std::span<const std::uint32_t> fired = evaluator_->evaluate(record);
+  if (!program_) return;
   for (std::uint32_t index : fired) hit(record, index);
   for (std::uint32_t index : correlations_.count(record, fired)) hit(record, index);
 }
@@ -97,10 +94,6 @@ void Scope::summarize(JobSummary& summary) const {
   summary.sensitive_files = observations_.sensitive_files();
   summary.observation_overflow = observations_.overflow();
   merge_losses(summary.losses, sink_losses());
-  if (evaluator_ && evaluator_->cut_evaluations() > 0) {
-    merge_losses(summary.losses,
-                 {.entries = {{"rule", "evaluation_cut", evaluator_->cut_evaluations()}}});
-  }
   merge_losses(summary.losses,
                {.entries = {{"rule", "correlation_forgotten", correlations_.forgotten()}}});
 

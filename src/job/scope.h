@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Scope: one owner's view of a job: its rules, counts, caps, observations and rows. A project
-// scope is all there is here; the host scope comes with the agent and shares nothing with it.
+// Scope: one owner's view of a job: its rules, counts, caps, observations and rows. A job has up to
+// two, the host's and the project's, which share nothing; the Job evaluates the rules of both at
+// once and gives each scope its own hits.
 //
 // Thread: the job's worker; summarize() once the worker has ended. Order per record: observations,
 // the event's row, then its hits, in the order of the rules, then correlations they make true.
@@ -10,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "job/observations.h"
@@ -23,19 +25,26 @@ namespace cicd {
 // the hit's row, at every hit; it must not block.
 using TerminateHandler = std::function<void(const EventRecord& record, const CompiledRule& rule)>;
 
+struct ScopeOptions {
+  std::shared_ptr<const Program> program;  // null: no rules
+  std::unique_ptr<ScopeSink> sink;         // null: no rows
+  TerminateHandler on_terminate;           // null: hits of `terminate` are only detections
+};
+
 class Scope {
  public:
-  // Each may be null: no rules, no rows, nobody who ends the job. `evaluator` is one of `program`.
-  Scope(std::shared_ptr<const Program> program, std::unique_ptr<Evaluator> evaluator,
-        std::unique_ptr<ScopeSink> sink, TerminateHandler on_terminate = {});
+  explicit Scope(ScopeOptions options);
 
-  void handle(const EventRecord& record);
+  // `fired`: indices of the rules of `program` that the record fires, correlations aside.
+  void handle(const EventRecord& record, std::span<const std::uint32_t> fired);
   // End of a batch: rows are handed on.
   void flush();
 
   std::uint64_t events() const { return events_total_; }
   std::uint64_t detections() const { return detections_; }  // hits of detect and terminate
   LossReport sink_losses() const;
+
+  const std::shared_ptr<const Program>& program() const { return program_; }
 
   // Fills in what the scope knows: rule sets, detections, observations, events, result, and the
   // sink's losses (added to those that are there).
@@ -50,7 +59,6 @@ class Scope {
   void hit(const EventRecord& record, std::uint32_t rule_index);
 
   std::shared_ptr<const Program> program_;
-  std::unique_ptr<Evaluator> evaluator_;
   CorrelationState correlations_;
   std::unique_ptr<ScopeSink> sink_;
   TerminateHandler on_terminate_;

@@ -38,11 +38,13 @@ class ListSink final : public ScopeSink {
 struct Fixture {
   explicit Fixture(std::shared_ptr<FunctionProgram> given)
       : program(std::move(given)),
-        scope(program, std::make_unique<FunctionEvaluator>(program),
-              std::make_unique<ListSink>(calls),
-              [this](const EventRecord& record, const CompiledRule& rule) {
-                calls.push_back("end the job: " + rule.rule.rule_id + " " + subject_of(record));
-              }) {}
+        evaluator(program),
+        scope({.program = program,
+               .sink = std::make_unique<ListSink>(calls),
+               .on_terminate = [this](const EventRecord& record, const CompiledRule& rule) {
+                 calls.push_back("end the job: " + rule.rule.rule_id + " " + subject_of(record));
+               }}) {}
+  void handle(const EventRecord& record) { scope.handle(record, evaluator.evaluate(record)); }
   JobSummary summary() const {
     JobSummary out;
     scope.summarize(out);
@@ -50,6 +52,7 @@ struct Fixture {
   }
   std::vector<std::string> calls;
   std::shared_ptr<FunctionProgram> program;
+  FunctionEvaluator evaluator;
   Scope scope;
 };
 
@@ -60,8 +63,8 @@ TEST(Scope, EventFirstThenItsHitsInOrderOfTheRules) {
   auto program = std::make_shared<FunctionProgram>();
   program->add("a", RuleAction::kDetect, 10, always).add("b", RuleAction::kCollect, 10, is_open);
   Fixture f(program);
-  f.scope.handle(make_open(make_process(1, "/bin/cat", {}), "/x"));
-  f.scope.handle(make_exec(make_process(1, "/bin/cat", {})));
+  f.handle(make_open(make_process(1, "/bin/cat", {}), "/x"));
+  f.handle(make_exec(make_process(1, "/bin/cat", {})));
   f.scope.flush();
   EXPECT_THAT(f.calls, ElementsAre("file_open", "a", "b", "process_exec", "a", "flush"));
 }
@@ -77,9 +80,13 @@ TEST(Scope, CorrelationsFireOnceBehindTheHitThatMakesThemTrue) {
   const CompileResult compiled = compile(loaded.rule_sets);
   ASSERT_NE(compiled.program, nullptr);
   std::vector<std::string> calls;
-  Scope scope(compiled.program, make_evaluator(compiled.program),
-              std::make_unique<ListSink>(calls));
-  for (int i = 0; i < 3; ++i) scope.handle(make_open(make_process(1, "/bin/cat", {}), "/x"));
+  Scope scope(
+      {.program = compiled.program, .sink = std::make_unique<ListSink>(calls), .on_terminate = {}});
+  const auto evaluator = make_evaluator(compiled.program);
+  for (int i = 0; i < 3; ++i) {
+    const EventRecord record = make_open(make_process(1, "/bin/cat", {}), "/x");
+    scope.handle(record, evaluator->evaluate(record));
+  }
   // Counted beyond the cap of alerts.
   EXPECT_THAT(calls, ElementsAre("file_open", "a last", "file_open", "both", "file_open"));
   JobSummary summary;
@@ -96,7 +103,7 @@ TEST(Scope, AlertsEndAtTheCapAndHitsAreCountedOn) {
   auto program = std::make_shared<FunctionProgram>();
   program->add("a", RuleAction::kDetect, 2, always);
   Fixture f(program);
-  for (int i = 0; i < 5; ++i) f.scope.handle(make_open(make_process(1, "/bin/cat", {}), "/x"));
+  for (int i = 0; i < 5; ++i) f.handle(make_open(make_process(1, "/bin/cat", {}), "/x"));
   EXPECT_THAT(f.calls, ElementsAre("file_open", "a", "file_open", "a last", "file_open",
                                    "file_open", "file_open"));
   const JobSummary summary = f.summary();
@@ -111,7 +118,7 @@ TEST(Scope, TerminateHasNoCapInTheRows) {
   auto program = std::make_shared<FunctionProgram>();
   program->add("t", RuleAction::kTerminate, 1, always);
   Fixture f(program);
-  for (int i = 0; i < 3; ++i) f.scope.handle(make_exec(make_process(1, "/bin/x", {})));
+  for (int i = 0; i < 3; ++i) f.handle(make_exec(make_process(1, "/bin/x", {})));
   EXPECT_EQ(std::ranges::count(f.calls, "t"), 3);
   EXPECT_EQ(f.summary().result, JobResult::kDetected);  // that the job was ended says who did it
   EXPECT_EQ(f.summary().detections[0].alerts.size(), 1u);
@@ -121,8 +128,8 @@ TEST(Scope, TerminateIsSaidBeforeAnythingIsWritten) {
   auto program = std::make_shared<FunctionProgram>();
   program->add("t", RuleAction::kTerminate, 1, is_open).add("d", RuleAction::kDetect, 1, always);
   Fixture f(program);
-  f.scope.handle(make_exec(make_process(1, "/bin/x", {})));
-  f.scope.handle(make_open(make_process(1, "/bin/x", {}), "/y"));
+  f.handle(make_exec(make_process(1, "/bin/x", {})));
+  f.handle(make_open(make_process(1, "/bin/x", {}), "/y"));
   EXPECT_THAT(f.calls,
               ElementsAre("process_exec", "d last", "file_open", "end the job: t /y", "t"));
 }
@@ -130,8 +137,10 @@ TEST(Scope, TerminateIsSaidBeforeAnythingIsWritten) {
 TEST(Scope, TerminateWithNobodyToDoItIsADetection) {
   auto program = std::make_shared<FunctionProgram>();
   program->add("t", RuleAction::kTerminate, 1, always);
-  Scope scope(program, std::make_unique<FunctionEvaluator>(program), nullptr);
-  scope.handle(make_exec(make_process(1, "/bin/x", {})));
+  Scope scope({.program = program, .sink = nullptr, .on_terminate = {}});
+  FunctionEvaluator evaluator(program);
+  const EventRecord record = make_exec(make_process(1, "/bin/x", {}));
+  scope.handle(record, evaluator.evaluate(record));
   JobSummary summary;
   scope.summarize(summary);
   EXPECT_EQ(summary.result, JobResult::kDetected);
@@ -144,7 +153,7 @@ TEST(Scope, CollectIsNoDetection) {
   auto program = std::make_shared<FunctionProgram>();
   program->add("c", RuleAction::kCollect, 1, always);
   Fixture f(program);
-  f.scope.handle(make_exec(make_process(1, "/bin/x", {})));
+  f.handle(make_exec(make_process(1, "/bin/x", {})));
   EXPECT_EQ(f.summary().result, JobResult::kPassed);
   EXPECT_EQ(f.scope.detections(), 0u);
   EXPECT_EQ(f.summary().detections.size(), 1u);
@@ -158,8 +167,8 @@ TEST(Scope, MostSevereFirstThenFirstSeen) {
   program->add("never", RuleAction::kDetect, 1, [](const EventRecord&) { return false; });
   program->add("kill", RuleAction::kTerminate, 1, is_open);
   Fixture f(program);
-  f.scope.handle(make_exec(make_process(1, "/bin/x", {})));
-  f.scope.handle(make_open(make_process(1, "/bin/x", {}), "/y"));
+  f.handle(make_exec(make_process(1, "/bin/x", {})));
+  f.handle(make_open(make_process(1, "/bin/x", {}), "/y"));
   std::vector<std::string> order;
   for (const DetectionSummary& d : f.summary().detections) order.push_back(d.rule.rule.rule_id);
   EXPECT_THAT(order, ElementsAre("kill", "early", "late", "collect"));
@@ -169,9 +178,9 @@ TEST(Scope, SummaryCountsEventsByTypeNamesRuleSetsOnceAndTakesTheSinksLosses) {
   auto program = std::make_shared<FunctionProgram>();
   program->add("a", RuleAction::kDetect, 1, always).add("b", RuleAction::kDetect, 1, always);
   Fixture f(program);
-  f.scope.handle(make_exec(make_process(1, "/bin/x", {})));
-  f.scope.handle(make_open(make_process(1, "/bin/x", {}), "/y"));
-  f.scope.handle(make_open(make_process(1, "/bin/x", {}), "/y"));
+  f.handle(make_exec(make_process(1, "/bin/x", {})));
+  f.handle(make_open(make_process(1, "/bin/x", {}), "/y"));
+  f.handle(make_open(make_process(1, "/bin/x", {}), "/y"));
   JobSummary summary;
   summary.losses.entries = {{"file_open", "ring_full", 3}, {"events.jsonl", "output_error", 1}};
   f.scope.summarize(summary);
@@ -184,8 +193,8 @@ TEST(Scope, SummaryCountsEventsByTypeNamesRuleSetsOnceAndTakesTheSinksLosses) {
 }
 
 TEST(Scope, WorksWithoutRulesAndWithoutRows) {
-  Scope scope(nullptr, nullptr, nullptr);
-  scope.handle(make_exec(make_process(1, "/bin/x", {})));
+  Scope scope({});
+  scope.handle(make_exec(make_process(1, "/bin/x", {})), {});
   scope.flush();
   JobSummary summary;
   scope.summarize(summary);

@@ -124,4 +124,12 @@ class FunctionEvaluator final : public Evaluator {
   std::vector<std::uint32_t> fired_;
 };
 
+// Evaluates the rules of one scope, as a Job does for its scopes.
+inline std::function<std::unique_ptr<Evaluator>(const std::vector<std::shared_ptr<const Program>>&)>
+function_evaluator(std::shared_ptr<const FunctionProgram> program) {
+  return [program = std::move(program)](const auto&) {
+    return std::make_unique<FunctionEvaluator>(program);
+  };
+}
+
 }  // namespace cicd::support

@@ -224,7 +224,7 @@ Result<void> EngineProcess::open_outputs() {
   if (start_.termination) termination_->resume(*start_.termination);
   EngineSettings settings;
   settings.job = outputs_->job_options(start_.program);
-  settings.job.on_terminate = [this](const EventRecord&, const CompiledRule& rule) {
+  settings.job.project->on_terminate = [this](const EventRecord&, const CompiledRule& rule) {
     termination_->hit(rule);
   };
   settings.beat = [beats = start_.heartbeat] { beats.beat(); };

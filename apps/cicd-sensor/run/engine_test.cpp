@@ -57,7 +57,8 @@ class EngineTest : public testing::Test {
 
   EngineSettings settings() {
     EngineSettings settings;
-    settings.job.project_sink = std::make_unique<RowSink>(rows_);
+    settings.job.project.emplace();
+    settings.job.project->sink = std::make_unique<RowSink>(rows_);
     settings.root_cgroup_id = kRootCgroup;
     settings.root_path = "/job";
     settings.positions = [this] {

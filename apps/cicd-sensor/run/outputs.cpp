@@ -94,8 +94,9 @@ JobOptions Outputs::job_options(std::shared_ptr<const Program> program) {
   job.identity = files_.identity;
   job.metadata = files_.metadata;
   job.runner_type = files_.runner_type;
-  job.program = std::move(program);
-  job.project_sink = std::move(sink_);
+  job.project.emplace();
+  job.project->program = std::move(program);
+  job.project->sink = std::move(sink_);
   return job;
 }
 
