@@ -32,21 +32,6 @@ bool reads_argv(const Rule& rule) {
           std::ranges::any_of(rule.added_exceptions, reads));
 }
 
-// The evaluator of a program, lent to each of its jobs in turn: all of them are on one thread.
-class LentEvaluator : public Evaluator {
- public:
-  explicit LentEvaluator(Evaluator& evaluator) : evaluator_(evaluator) {}
-  std::span<const std::uint32_t> evaluate(const EventRecord& record) override {
-    return evaluator_.evaluate(record);
-  }
-  std::span<const std::uint32_t> hits(std::size_t scope) const override {
-    return evaluator_.hits(scope);
-  }
-
- private:
-  Evaluator& evaluator_;
-};
-
 }  // namespace
 
 // Compiled for a project.
@@ -150,9 +135,8 @@ LogReplay::OpenJob& LogReplay::job_of(const LogRow& row) {
   job.key = row.job_key;
   job.name = row.job_name;
   job.rules = rules_for(row.project);
-  job.scope = std::make_unique<Scope>(job.rules->program,
-                                      std::make_unique<LentEvaluator>(*job.rules->evaluator),
-                                      std::make_unique<Sink>(*this, *job.rules, job.name));
+  job.scope = std::make_unique<Scope>(
+      ScopeOptions{job.rules->program, std::make_unique<Sink>(*this, *job.rules, job.name), {}});
   return job;
 }
 
@@ -178,9 +162,10 @@ void LogReplay::add_line(std::string_view line, const std::function<std::string(
   if ((*row)->has_shortened_arguments) ++report_.shortened_arguments;
   if ((*row)->has_most_ancestors) ++report_.most_ancestors;
   OpenJob& job = job_of(**row);
-  const std::uint64_t cut_before = job.rules->evaluator->cut_evaluations();
-  job.scope->handle((*row)->record);
-  report_.cut_evaluations += job.rules->evaluator->cut_evaluations() - cut_before;
+  Evaluator& evaluator = *job.rules->evaluator;
+  const std::uint64_t cut_before = evaluator.cut_evaluations();
+  job.scope->handle((*row)->record, evaluator.evaluate((*row)->record));
+  report_.cut_evaluations += evaluator.cut_evaluations() - cut_before;
 }
 
 void LogReplay::add_bad_line(const std::function<std::string()>& place, std::string reason) {
