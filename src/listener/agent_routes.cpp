@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "listener/agent_routes.h"
+
+#include <utility>
+
+#include "base/json_writer.h"
+#include "listener/job_request.h"
+
+namespace cicd {
+
+namespace {
+
+HttpResponse api_error(const ApiError& error) { return http_error(error.status, error.message); }
+
+void append_identity(JsonWriter& json, const JobIdentity& identity) {
+  json.key("job_identity");
+  json.begin_object();
+  for (const IdentityField& field : identity_fields()) {
+    json.member_if(field.name, identity.*field.member);
+  }
+  json.end_object();
+}
+
+HttpResponse done(const JobIdentity& identity) {
+  HttpResponse response;
+  JsonWriter json(response.body);
+  json.begin_object();
+  append_identity(json, identity);
+  json.member("status", "ok");
+  json.end_object();
+  return response;
+}
+
+HttpResponse health(const JobIdentity& identity, const JobHealth& found) {
+  HttpResponse response;
+  JsonWriter json(response.body);
+  const auto scope = [&](std::string_view name, bool is_there) {
+    json.key(name);
+    json.begin_object();
+    json.member("status", is_there ? "active" : "missing");
+    json.end_object();
+  };
+  json.begin_object();
+  scope("host", found.has_host_scope);
+  append_identity(json, identity);
+  scope("project", found.has_project_scope);
+  json.member("status", "ok");
+  json.end_object();
+  return response;
+}
+
+// Reads the body; answers 400 by itself when that is all that is to be said.
+template <typename Handle>
+HttpHandler job_handler(std::string provider, MetadataUse metadata, Handle handle) {
+  return [=](HttpRequest request, HttpResponder respond) {
+    Result<JobCall> call = read_job_request(request.body, metadata);
+    if (!call) return respond(http_error(400, call.error().text));
+    const bool is_of_github_or_gitlab =
+        call->identity.provider == "github" || call->identity.provider == "gitlab";
+    const bool fits = provider == "github" || provider == "gitlab"
+                          ? call->identity.provider == provider
+                          : !is_of_github_or_gitlab;
+    if (!fits) {
+      return respond(http_error(400, "provider must be one that this agent was started for"));
+    }
+    call->peer = std::move(request.peer);
+    handle(std::move(*call), std::move(respond));
+  };
+}
+
+}  // namespace
+
+std::string job_route(std::string_view provider, std::string_view what) {
+  if (provider == "github" || provider == "gitlab") {
+    return "/v1/" + std::string(provider) + "/" + std::string(what);
+  }
+  return "/v1/job/" + std::string(what.substr(what.find('/') + 1));
+}
+
+std::vector<HttpRoute> agent_routes(std::string_view provider, AgentApi& api) {
+  const std::string name(provider);
+  std::vector<HttpRoute> routes;
+  const auto add = [&](std::string_view what, MetadataUse metadata, auto handle) {
+    routes.push_back({job_route(provider, what), job_handler(name, metadata, handle)});
+  };
+  const auto done_of = [](const JobIdentity& identity, const HttpResponder& respond) {
+    return [=](const std::expected<NoContent, ApiError>& result) {
+      respond(result ? done(identity) : api_error(result.error()));
+    };
+  };
+  add("host/start", MetadataUse::kTaken, [&api, done_of](JobCall call, HttpResponder respond) {
+    auto answer = done_of(call.identity, respond);
+    api.host_start(std::move(call), std::move(answer));
+  });
+  add("host/end", MetadataUse::kRefused, [&api, done_of](JobCall call, HttpResponder respond) {
+    auto answer = done_of(call.identity, respond);
+    api.host_end(std::move(call), std::move(answer));
+  });
+  add("job/health", MetadataUse::kRefused, [&api](JobCall call, HttpResponder respond) {
+    const JobIdentity identity = call.identity;
+    api.job_health(std::move(call), [=](const std::expected<JobHealth, ApiError>& result) {
+      respond(result ? health(identity, *result) : api_error(result.error()));
+    });
+  });
+  routes.push_back({std::string(kStatusRoute), [&api](HttpRequest, HttpResponder respond) {
+                      api.status([=](const std::expected<std::string, ApiError>& result) {
+                        HttpResponse response;
+                        if (result) response.body = *result;
+                        respond(result ? response : api_error(result.error()));
+                      });
+                    }});
+  return routes;
+}
+
+}  // namespace cicd

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "listener/agent_routes.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <optional>
+#include <thread>
+
+#include "listener/http_client.h"
+#include "listener/job_request.h"
+
+namespace cicd {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+// Behind the seam: keeps what it was asked, answers as a test says.
+class KeepingApi final : public AgentApi {
+ public:
+  void host_start(JobCall call, Answer<NoContent> answer) override {
+    calls.push_back("host_start " + call.identity.project_path + " " + call.metadata.ref_name);
+    answer(refusal ? std::unexpected(*refusal) : std::expected<NoContent, ApiError>());
+  }
+  void host_end(JobCall call, Answer<NoContent> answer) override {
+    calls.push_back("host_end " + call.identity.project_path);
+    answer({});
+  }
+  void job_health(JobCall call, Answer<JobHealth> answer) override {
+    calls.push_back("job_health " + std::to_string(call.peer.pid));
+    answer(JobHealth{.has_host_scope = true, .has_project_scope = false});
+  }
+  void status(Answer<std::string> answer) override { answer("{\"jobs\":[]}"); }
+
+  std::vector<std::string> calls;
+  std::optional<ApiError> refusal;
+};
+
+std::vector<std::string> paths(std::string_view provider) {
+  KeepingApi api;
+  std::vector<std::string> out;
+  for (const HttpRoute& route : agent_routes(provider, api)) out.push_back(route.path);
+  return out;
+}
+
+TEST(AgentRoutes, EachProviderHasItsOwn) {
+  EXPECT_THAT(paths("github"), ElementsAre("/v1/github/host/start", "/v1/github/host/end",
+                                           "/v1/github/job/health", "/v1/status"));
+  EXPECT_THAT(paths("generic"),
+              ElementsAre("/v1/job/start", "/v1/job/end", "/v1/job/health", "/v1/status"));
+}
+
+class ServedRoutes : public testing::Test {
+ protected:
+  ServedRoutes() {
+    char folder[] = "/tmp/cicd-routes-XXXXXX";
+    folder_ = ::mkdtemp(folder);
+    path_ = folder_ + "/agent.sock";
+  }
+  ~ServedRoutes() override {
+    if (server_) server_->stop();
+    if (thread_.joinable()) thread_.join();
+    std::filesystem::remove_all(folder_);
+  }
+  void serve(std::string_view provider) {
+    auto server = HttpServer::listen(path_, agent_routes(provider, api_));
+    ASSERT_TRUE(server) << server.error().text;
+    server_ = std::move(*server);
+    thread_ = std::thread([this] { server_->run(); });
+  }
+  // "STATUS BODY"
+  std::string post(const std::string& route, const std::string& body) {
+    const auto answer = http_post(path_, route, body);
+    return answer ? std::to_string(answer->status) + " " + answer->body : answer.error().text;
+  }
+
+  KeepingApi api_;
+  std::string folder_, path_;
+  std::unique_ptr<HttpServer> server_;
+  std::thread thread_;
+};
+
+JobIdentity job_of(const std::string& provider) {
+  JobIdentity identity{.provider = provider, .provider_host = "h", .project_path = "o/r"};
+  identity.job_key = "k";
+  return identity;
+}
+
+TEST_F(ServedRoutes, AnswersHaveTheirShapes) {
+  serve("generic");
+  const JobIdentity identity = job_of("jenkins");
+  const JobMetadata metadata{.commit_sha = {}, .ref_name = "main"};
+  const std::string shown =
+      R"({"provider":"jenkins","provider_host":"h","project_path":"o/r","job_key":"k"})";
+  EXPECT_EQ(post("/v1/job/start", write_job_request(identity, &metadata)),
+            R"(200 {"job_identity":)" + shown + R"(,"status":"ok"})");
+  EXPECT_EQ(post("/v1/job/health", write_job_request(identity, nullptr)),
+            R"(200 {"host":{"status":"active"},"job_identity":)" + shown +
+                R"(,"project":{"status":"missing"},"status":"ok"})");
+  EXPECT_EQ(post("/v1/status", "{}"), R"(200 {"jobs":[]})");
+  api_.refusal = ApiError{409, "job already registered"};
+  EXPECT_EQ(post("/v1/job/start", write_job_request(identity, nullptr)),
+            R"(409 {"error":"job already registered"})");
+  EXPECT_THAT(api_.calls,
+              ElementsAre("host_start o/r main", "job_health " + std::to_string(::getpid()),
+                          "host_start o/r "));
+}
+
+TEST_F(ServedRoutes, ABadBodyReachesNobody) {
+  serve("generic");
+  EXPECT_EQ(post("/v1/job/start", "{}"), R"(400 {"error":"provider is required"})");
+  EXPECT_THAT(post("/v1/job/start", ""), HasSubstr("400 {\"error\":\"the body is not one JSON"));
+  const JobMetadata metadata;
+  EXPECT_THAT(post("/v1/job/end", write_job_request(job_of("jenkins"), &metadata)),
+              HasSubstr("unknown member"));
+  JobIdentity gitlab = job_of("gitlab");
+  gitlab.job_key.clear();
+  gitlab.gitlab_job_id = "1";
+  EXPECT_EQ(post("/v1/job/start", write_job_request(gitlab, nullptr)),
+            R"(400 {"error":"provider must be one that this agent was started for"})");
+  EXPECT_THAT(post("/v1/github/host/start", "{}"), HasSubstr("404"));
+  EXPECT_TRUE(api_.calls.empty());
+}
+
+TEST_F(ServedRoutes, TheClientSaysWhatIsWrong) {
+  EXPECT_THAT(post("/v1/status", ""), HasSubstr("no agent listens at " + path_));
+  const auto too_long = http_post(std::string(200, 'x'), "/", "");
+  ASSERT_FALSE(too_long);
+  EXPECT_EQ(too_long.error().code, ErrorCode::kUsage);
+
+  // Somebody else's socket: accepts and says nothing; then says what is no HTTP.
+  const UniqueFd other(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path_.copy(address.sun_path, sizeof(address.sun_path) - 1);
+  ASSERT_EQ(::bind(other.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+  ASSERT_EQ(::listen(other.get(), 4), 0);
+  const auto silent = http_post(path_, "/", "", {.timeout = std::chrono::milliseconds(50)});
+  ASSERT_FALSE(silent);
+  EXPECT_EQ(silent.error().code, ErrorCode::kTimeout);
+  const UniqueFd first(::accept(other.get(), nullptr, nullptr));
+  std::thread talker([&] {
+    const UniqueFd peer(::accept(other.get(), nullptr, nullptr));
+    EXPECT_EQ(::write(peer.get(), "SSH-2.0-x\r\n", 11), 11);
+  });
+  EXPECT_EQ(post("/", ""), "what answered is no agent");
+  talker.join();
+}
+
+}  // namespace
+}  // namespace cicd

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "listener/job_request.h"
+
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "base/json_writer.h"
+
+namespace cicd {
+
+namespace {
+
+using nlohmann::json;
+
+// Most bytes of a member of the metadata; those of the identity have limits of their own.
+constexpr std::size_t kMostMetadataBytes = 8192;
+
+// Takes the body apart while it is read: nothing is built of what is refused.
+class BodyReader final : public json::json_sax_t {
+ public:
+  BodyReader(JobCall& call, MetadataUse metadata) : call_(call), metadata_(metadata) {}
+
+  const std::string& problem() const { return problem_; }
+
+  bool start_object(std::size_t) override {
+    if (depth_ == 0) {
+      depth_ = 1;
+      return true;
+    }
+    if (depth_ == 1 && member_ == "metadata" && metadata_ == MetadataUse::kTaken) {
+      depth_ = 2;
+      return true;
+    }
+    return wrong_type();
+  }
+  bool end_object() override {
+    --depth_;
+    return true;
+  }
+  bool key(string_t& name) override {
+    member_ = name;
+    if (!(depth_ == 1 ? seen_ : seen_in_metadata_).insert(name).second) {
+      return refuse("the member " + quoted(name) + " is there twice");
+    }
+    target_ = depth_ == 1 ? identity_member(name) : metadata_member(name);
+    const bool is_metadata = depth_ == 1 && name == "metadata" && metadata_ == MetadataUse::kTaken;
+    return target_ != nullptr || is_metadata || refuse("unknown member " + quoted(name));
+  }
+  bool string(string_t& text) override {
+    if (depth_ == 0 || target_ == nullptr) return wrong_type();
+    if (depth_ == 2 && text.size() > kMostMetadataBytes) {
+      return refuse(quoted(member_) + " has more than " + std::to_string(kMostMetadataBytes) +
+                    " bytes");
+    }
+    *target_ = std::move(text);
+    return true;
+  }
+  bool null() override { return wrong_type(); }
+  bool boolean(bool) override { return wrong_type(); }
+  bool number_integer(number_integer_t) override { return wrong_type(); }
+  bool number_unsigned(number_unsigned_t) override { return wrong_type(); }
+  bool number_float(number_float_t, const string_t&) override { return wrong_type(); }
+  bool binary(binary_t&) override { return wrong_type(); }
+  bool start_array(std::size_t) override { return wrong_type(); }
+  bool end_array() override { return wrong_type(); }
+  bool parse_error(std::size_t position, const std::string&, const json::exception&) override {
+    return refuse("the body is not one JSON object (at byte " + std::to_string(position) + ")");
+  }
+
+ private:
+  static std::string quoted(std::string_view name) {
+    std::string out;
+    JsonWriter(out).string(name.substr(0, 64));
+    return out;
+  }
+  bool refuse(std::string problem) {
+    if (problem_.empty()) problem_ = std::move(problem);
+    return false;
+  }
+  bool wrong_type() {
+    if (depth_ == 0) return refuse("the body must be one JSON object");
+    return refuse(quoted(member_) + " must be " +
+                  (depth_ == 1 && member_ == "metadata" ? "an object" : "a string"));
+  }
+  std::string* identity_member(std::string_view name) {
+    for (const IdentityField& field : identity_fields()) {
+      if (field.name == name) return &(call_.identity.*field.member);
+    }
+    return nullptr;
+  }
+  std::string* metadata_member(std::string_view name) {
+    for (const MetadataField& field : metadata_fields()) {
+      if (field.name == name) return &(call_.metadata.*field.member);
+    }
+    return nullptr;
+  }
+
+  JobCall& call_;
+  MetadataUse metadata_;
+  int depth_ = 0;
+  std::string member_;
+  std::string* target_ = nullptr;  // where the member's text goes; null: no text
+  std::set<std::string> seen_, seen_in_metadata_;
+  std::string problem_;
+};
+
+}  // namespace
+
+Result<JobCall> read_job_request(std::string_view body, MetadataUse metadata) {
+  JobCall call;
+  BodyReader reader(call, metadata);
+  if (!json::sax_parse(body.begin(), body.end(), &reader)) {
+    return fail(ErrorCode::kInvalidInput, reader.problem());
+  }
+  CICD_TRY(validate(call.identity));
+  return call;
+}
+
+std::string write_job_request(const JobIdentity& identity, const JobMetadata* metadata) {
+  std::string out;
+  JsonWriter writer(out);
+  writer.begin_object();
+  for (const IdentityField& field : identity_fields()) {
+    writer.member_if(field.name, identity.*field.member);
+  }
+  if (metadata != nullptr) {
+    writer.key("metadata");
+    writer.begin_object();
+    for (const MetadataField& field : metadata_fields()) {
+      writer.member_if(field.name, metadata->*field.member);
+    }
+    writer.end_object();
+  }
+  writer.end_object();
+  return out;
+}
+
+}  // namespace cicd
