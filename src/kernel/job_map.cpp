@@ -91,6 +91,12 @@ std::vector<TrackedProcess> members_of(const ProgramSet& programs, std::uint32_t
   }
 }
 
+std::uint32_t slot_of_process(const ProgramSet& programs, std::uint32_t pid) {
+  cicd_member member{};
+  if (::bpf_map_lookup_elem(programs.map_fd("members"), &pid, &member) != 0) return 0;
+  return member.slot;
+}
+
 void remove_slot(const ProgramSet& programs, cicd_shared* shared, std::uint32_t slot) {
   const auto is_slot = [slot](std::uint32_t value) { return value == slot; };
   delete_where<std::uint64_t, std::uint32_t>(programs.map_fd("tracked_cgroups"), is_slot);

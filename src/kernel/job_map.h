@@ -21,6 +21,9 @@ Result<> put_cgroup(const ProgramSet& programs, int cgroup_root_fd, std::uint64_
 // The processes of a slot now. Any thread.
 std::vector<TrackedProcess> members_of(const ProgramSet& programs, std::uint32_t slot);
 
+// The slot a process belongs to; 0: none. Any thread.
+std::uint32_t slot_of_process(const ProgramSet& programs, std::uint32_t pid);
+
 // Forgets everything of a slot.
 void remove_slot(const ProgramSet& programs, cicd_shared* shared, std::uint32_t slot);
 

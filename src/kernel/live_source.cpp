@@ -119,6 +119,9 @@ class KernelSource final : public LiveSource {
   std::vector<TrackedProcess> processes(std::uint32_t slot) const override {
     return members_of(programs_, slot);
   }
+  std::uint32_t slot_of(std::uint32_t pid) const override {
+    return slot_of_process(programs_, pid);
+  }
   Result<void> start_job_hooks() override;
   void stop_job_hooks() override;
   Result<void> self_check(const std::string& cgroup_dir) override;

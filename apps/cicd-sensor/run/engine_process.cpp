@@ -5,7 +5,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -13,6 +12,8 @@
 #include <chrono>
 #include <cstdlib>
 
+#include "base/priority.h"
+#include "base/time_format.h"
 #include "console.h"
 #include "evidence/file_sink.h"
 #include "job/job_cgroup.h"
@@ -112,18 +113,6 @@ void leave_the_terminal() {
   if (!null) return;
   ::dup2(null.get(), STDIN_FILENO);
   ::dup2(null.get(), STDOUT_FILENO);
-}
-
-// A job that keeps every CPU busy must not keep us from emptying the rings: a sample that finds no
-// room is lost. Where sessions are scheduled as groups (autogroup), that is the group's matter;
-// ours is a session of its own. Without the right to it the engine runs like everybody.
-void go_first() {
-  constexpr int kNice = -10;
-  [[maybe_unused]] const int refused = ::setpriority(PRIO_PROCESS, 0, kNice);
-  const UniqueFd group(::open("/proc/self/autogroup", O_WRONLY | O_CLOEXEC));
-  const std::string text = std::to_string(kNice);
-  if (group) [[maybe_unused]]
-    const ssize_t written = ::write(group.get(), text.data(), text.size());
 }
 
 bool EngineProcess::wait_for_begin() {
@@ -241,7 +230,7 @@ Result<void> EngineProcess::open_outputs() {
   // An engine that was killed before the command ran has read nothing that is missed.
   const bool is_missed = !journal && start_.command_pid != 0;
   if (is_missed || start_.is_journal_lost) {
-    engine_->add_gap({"journal_incomplete", start_.start_time_ns, now_realtime_ns()});
+    engine_->add_gap({"journal_incomplete", start_.start_time_ns, realtime_now_ns()});
   }
   return journal ? resume(*journal) : open_journal();
 }
@@ -340,7 +329,7 @@ void EngineProcess::finish() {
   progress_.clear();
   Job::End end;
   end.start_time_ns = start_.start_time_ns;
-  end.end_time_ns = now_realtime_ns();
+  end.end_time_ns = realtime_now_ns();
   end.command = start_.options->command;
   const auto status = status_ ? status_ : engine_->command_status();
   end.command_known = status.has_value();
@@ -389,7 +378,7 @@ int EngineProcess::undo(int exit_code) {
 
 int EngineProcess::run() {
   leave_the_terminal();
-  go_first();
+  go_first();  // as a session of its own
   if (!wait_for_begin()) return clean_up(0);
   if (const auto woken = start_.source->wake_also(link_.fd()); !woken) print_error(woken.error());
   check_self();
@@ -405,7 +394,7 @@ int EngineProcess::run() {
     return start_.is_restart ? 1 : undo(1);
   }
   for (MonitoringGap gap : start_.gaps) {
-    if (gap.end_ns == 0) gap.end_ns = now_realtime_ns();
+    if (gap.end_ns == 0) gap.end_ns = realtime_now_ns();
     engine_->add_gap(gap);
   }
   Message ready;

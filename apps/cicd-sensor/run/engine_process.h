@@ -20,10 +20,10 @@
 #include "rule/program.h"
 #include "run/engine.h"
 #include "run/heartbeat.h"
-#include "run/job_termination.h"
 #include "run/link.h"
 #include "run/run_options.h"
 #include "run/run_state.h"
+#include "run/run_termination.h"
 
 namespace cicd {
 

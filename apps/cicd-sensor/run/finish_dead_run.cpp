@@ -11,6 +11,7 @@
 #include <chrono>
 #include <utility>
 
+#include "base/time_format.h"
 #include "config/parse.h"
 #include "job/spawn.h"
 #include "kernel/replay_source.h"
@@ -67,7 +68,7 @@ JobSummary replay(ReplaySource& source, JobOptions job, const RunOptions& option
     if (!engine.step(std::chrono::milliseconds(0))) break;
   }
   const std::uint64_t last_ns = engine.last_time_ns();
-  engine.add_gap({"sensor_killed", last_ns, now_realtime_ns()});
+  engine.add_gap({"sensor_killed", last_ns, realtime_now_ns()});
   Job::End end;
   end.finalize_reason = "sensor_killed";
   end.start_time_ns = names.recipe.start_time_ns;

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/time_format.h"
 #include "console.h"
 #include "exit_codes.h"
 #include "job/spawn.h"
@@ -170,7 +171,7 @@ Result<void> Front::prepare() {
   start_.program = plan_.program;
   start_.names = plan_.names;
   start_.owner = plan_.owner;
-  start_.start_time_ns = now_realtime_ns();
+  start_.start_time_ns = realtime_now_ns();
   return {};
 }
 
@@ -194,7 +195,7 @@ Result<void> Front::fork_engine() {
 
 // A new engine in place of a dead one; the error says that there will be none.
 Result<void> Front::restart_engine(const char* reason) {
-  const std::uint64_t now = now_realtime_ns();
+  const std::uint64_t now = realtime_now_ns();
   for (MonitoringGap& gap : start_.gaps) {
     if (gap.end_ns == 0) gap.end_ns = now;
   }

@@ -31,13 +31,6 @@ bool wants_colour() {
 
 }  // namespace
 
-std::uint64_t now_realtime_ns() {
-  timespec now{};
-  ::clock_gettime(CLOCK_REALTIME, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000u +
-         static_cast<std::uint64_t>(now.tv_nsec);
-}
-
 bool has_struck(const JobSummary& summary, FailOn fail_on) {
   if (fail_on == FailOn::kNever) return false;
   return std::ranges::any_of(summary.detections, [&](const DetectionSummary& detection) {

@@ -15,8 +15,6 @@
 
 namespace cicd {
 
-std::uint64_t now_realtime_ns();
-
 // Whether --fail-on asks for exit code 90.
 bool has_struck(const JobSummary& summary, FailOn fail_on);
 

@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <random>
 
+#include "base/time_format.h"
 #include "console.h"
 #include "exit_codes.h"
 #include "job/command_path.h"
@@ -62,7 +63,7 @@ RunRecipe make_recipe(const RunOptions& options, const CommandUser& owner) {
     recipe.owner_uid = std::to_string(owner.uid);
     recipe.owner_gid = std::to_string(owner.gid);
   }
-  recipe.start_time_ns = now_realtime_ns();
+  recipe.start_time_ns = realtime_now_ns();
   return recipe;
 }
 

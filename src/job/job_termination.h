@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// JobTermination: what a hit of a rule with the action `terminate` does to a run: strikes
-// (job/termination.h), tells the front, and keeps what the summary says of it.
+// JobTermination: what a hit of a rule with the action `terminate` does: strikes
+// (job/termination.h), tells whoever owns the job, and keeps what the summary says of it.
 //
-// Threads: hit() on the job's worker, everything else on the pipeline thread. Lifetime: outlives
-// the Engine whose worker calls it; the source outlives it.
+// Threads: hit() on the job's worker, everything else on the owner's thread. Lifetime: outlives the
+// Job whose worker calls it.
 #pragma once
 
 #include <cstdint>
@@ -15,9 +15,7 @@
 #include "event/event_record.h"
 #include "job/summary.h"
 #include "job/termination.h"
-#include "kernel/live_source.h"
 #include "rule/program.h"
-#include "run/run_state.h"
 
 namespace cicd {
 
@@ -30,10 +28,6 @@ struct TerminationCause {
 
 // Events have pids of the initial namespace; in another one the same number is another process.
 bool is_in_initial_pid_namespace();
-
-// The job of a run, which made its cgroup itself. `front_pid`: the other process of the sensor.
-Result<TerminationTarget> termination_target(const RunNames& names, const LiveSource& source,
-                                             std::uint32_t slot, pid_t front_pid);
 
 class JobTermination {
  public:

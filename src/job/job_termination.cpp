@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "run/job_termination.h"
+#include "job/job_termination.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -7,7 +7,7 @@
 #include <chrono>
 #include <utility>
 
-#include "run/outputs.h"
+#include "base/time_format.h"
 
 namespace cicd {
 
@@ -15,19 +15,6 @@ bool is_in_initial_pid_namespace() {
   constexpr ino_t kInitialPidNamespace = 0xEFFFFFFC;
   struct stat own{};
   return ::stat("/proc/self/ns/pid", &own) == 0 && own.st_ino == kInitialPidNamespace;
-}
-
-Result<TerminationTarget> termination_target(const RunNames& names, const LiveSource& source,
-                                             std::uint32_t slot, pid_t front_pid) {
-  CICD_ASSIGN(JobCgroup group, JobCgroup::open(names.cgroup_dir));
-  TerminationTarget target(std::move(group));
-  target.cgroup_path = names.cgroup_path;
-  target.refuge_dir = names.parent_dir;
-  target.own = {::getpid(), front_pid};
-  target.tracked = [&source, slot, is_known = is_in_initial_pid_namespace()] {
-    return is_known ? source.processes(slot) : std::vector<TrackedProcess>{};
-  };
-  return target;
 }
 
 JobTermination::JobTermination(TerminationTarget target,
@@ -47,7 +34,7 @@ void JobTermination::strike(const TerminationCause& cause) {
 
 void JobTermination::hit(const CompiledRule& rule) {
   if (is_struck()) return;
-  strike({rule.ruleset_id, rule.rule.rule_id, now_realtime_ns()});
+  strike({rule.ruleset_id, rule.rule.rule_id, realtime_now_ns()});
 }
 
 void JobTermination::resume(const TerminationCause& cause) { strike(cause); }

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "job/job_registry.h"
+
+#include <set>
+#include <utility>
+
+namespace cicd {
+
+namespace {
+
+std::unexpected<Refusal> refuse(Refusal::Kind kind, std::string message) {
+  return std::unexpected(Refusal{kind, std::move(message)});
+}
+
+}  // namespace
+
+std::uint32_t JobRegistry::free_slot() const {
+  std::set<std::uint32_t> used;
+  for (const auto& [key, entry] : entries_) used.insert(entry.slot);
+  for (std::uint32_t slot = 1; slot < options_.slots; ++slot) {
+    if (!used.contains(slot)) return slot;
+  }
+  return 0;
+}
+
+std::expected<void, Refusal> JobRegistry::start(const JobIdentity& identity,
+                                                const JobMetadata& metadata, pid_t peer) {
+  const std::string key = identity_key(identity);
+  if (entries_.contains(key)) return refuse(Refusal::Kind::kConflict, "job already registered");
+  if (keeping_.slot_of(peer) != 0) {
+    return refuse(Refusal::Kind::kFailed, "the process that asked already belongs to another job");
+  }
+  const std::uint32_t slot = free_slot();
+  if (slot == 0) {
+    return refuse(Refusal::Kind::kFailed, "this agent watches " + std::to_string(entries_.size()) +
+                                              " jobs, which is the most it can");
+  }
+  if (const Result<void> begun = keeping_.begin(slot, identity, metadata, peer); !begun) {
+    const Error& error = begun.error();
+    return refuse(Refusal::Kind::kFailed,
+                  error.text + (error.hint.empty() ? "" : " (" + error.hint + ")"));
+  }
+  const Clock::time_point now = now_();
+  entries_[key] = {slot, identity, now, now};
+  return {};
+}
+
+auto JobRegistry::find_for(const JobIdentity& identity, pid_t peer) const
+    -> std::expected<Entries::const_iterator, Refusal> {
+  const auto entry = entries_.find(identity_key(identity));
+  if (entry == entries_.end()) return refuse(Refusal::Kind::kUnknown, "job not found");
+  if (peer <= 0 || keeping_.slot_of(peer) != entry->second.slot) {
+    return refuse(Refusal::Kind::kForbidden, "peer not in job tracking set");
+  }
+  return entry;
+}
+
+std::expected<void, Refusal> JobRegistry::end(const JobIdentity& identity, pid_t peer,
+                                              std::function<void()> done) {
+  const auto entry = find_for(identity, peer);
+  if (entry) {
+    finish(*entry, "host_end", std::move(done));
+    return {};
+  }
+  if (entry.error().kind != Refusal::Kind::kUnknown) return std::unexpected(entry.error());
+  done();
+  return {};
+}
+
+std::expected<void, Refusal> JobRegistry::check_health(const JobIdentity& identity,
+                                                       pid_t peer) const {
+  const auto entry = find_for(identity, peer);
+  if (!entry) return std::unexpected(entry.error());
+  return {};
+}
+
+void JobRegistry::finish(Entries::const_iterator entry, const std::string& reason,
+                         std::function<void()> done) {
+  const std::uint32_t slot = entry->second.slot;
+  entries_.erase(entry);
+  keeping_.end(slot, reason, std::move(done));
+}
+
+void JobRegistry::look_after() {
+  const Clock::time_point now = now_();
+  for (auto at = entries_.begin(); at != entries_.end();) {
+    Entry& entry = at->second;
+    const auto current = at++;
+    if (keeping_.is_terminated(entry.slot)) {
+      finish(current, "terminate", [] {});
+      continue;
+    }
+    if (keeping_.is_alive(entry.slot)) entry.last_alive = now;
+    if (now - entry.last_alive >= options_.grace) {
+      finish(current, "cgroup_rmdir", [] {});
+    } else if (now - entry.started >= options_.job_ttl) {
+      finish(current, "ttl", [] {});
+    }
+  }
+}
+
+void JobRegistry::end_all(const std::string& reason, const std::function<void()>& done_each) {
+  while (!entries_.empty()) finish(entries_.begin(), reason, done_each);
+}
+
+std::vector<JobRegistry::JobView> JobRegistry::jobs() const {
+  std::vector<JobView> out;
+  const Clock::time_point now = now_();
+  for (const auto& [key, entry] : entries_) {
+    out.push_back({entry.slot, entry.identity,
+                   std::chrono::duration_cast<std::chrono::seconds>(now - entry.started)});
+  }
+  return out;
+}
+
+}  // namespace cicd

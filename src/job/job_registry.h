@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// JobRegistry: the jobs that an agent watches, and their lives: who may start, end and ask about
+// one, and when one ends by itself. What that takes (cgroups, tracker, rules, outputs) it leaves to
+// JobKeeping.
+//
+// Thread: one, the registry's. Lifetime: `keeping` outlives it.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+#include <expected>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "job/identity.h"
+
+namespace cicd {
+
+// What a registry needs done. A slot is a number of the kernel side that one job has at a time.
+class JobKeeping {
+ public:
+  virtual ~JobKeeping() = default;
+  // The job of a process, 0 when it has none.
+  virtual std::uint32_t slot_of(pid_t pid) const = 0;
+  // Puts the job that `peer` is part of under observation in this slot. An error leaves nothing.
+  virtual Result<void> begin(std::uint32_t slot, const JobIdentity& identity,
+                             const JobMetadata& metadata, pid_t peer) = 0;
+  // Whether processes of the job live; false also when it has been ended by a rule.
+  virtual bool is_alive(std::uint32_t slot) = 0;
+  virtual bool is_terminated(std::uint32_t slot) = 0;
+  // Lets it go and writes what was found; `done` once that is written, maybe on another thread and
+  // after this has returned. The slot is free when this returns.
+  virtual void end(std::uint32_t slot, const std::string& reason, std::function<void()> done) = 0;
+};
+
+struct RegistryOptions {
+  std::uint32_t slots = 256;  // 1 .. slots - 1 are given to jobs
+  std::chrono::milliseconds job_ttl = std::chrono::hours(24);
+  // How long a job may be without a process before it ends: late ones, and between two steps.
+  std::chrono::milliseconds grace = std::chrono::seconds(10);
+};
+
+struct Refusal {
+  enum class Kind : std::uint8_t { kForbidden, kUnknown, kConflict, kFailed } kind;
+  std::string message;
+};
+
+class JobRegistry {
+ public:
+  using Clock = std::chrono::steady_clock;
+  using Now = std::function<Clock::time_point()>;
+
+  JobRegistry(JobKeeping& keeping, const RegistryOptions& options, Now now = Clock::now)
+      : keeping_(keeping), options_(options), now_(std::move(now)) {}
+
+  std::expected<void, Refusal> start(const JobIdentity& identity, const JobMetadata& metadata,
+                                     pid_t peer);
+  // `done` when everything about the job is written, also when there was no such job; not called
+  // when it is refused.
+  std::expected<void, Refusal> end(const JobIdentity& identity, pid_t peer,
+                                   std::function<void()> done);
+  std::expected<void, Refusal> check_health(const JobIdentity& identity, pid_t peer) const;
+
+  // Ends the jobs that are over: call it about once a second.
+  void look_after();
+  void end_all(const std::string& reason, const std::function<void()>& done_each);
+
+  struct JobView {
+    std::uint32_t slot = 0;
+    JobIdentity identity;
+    std::chrono::seconds age{};
+  };
+  std::vector<JobView> jobs() const;
+
+ private:
+  struct Entry {
+    std::uint32_t slot = 0;
+    JobIdentity identity;
+    Clock::time_point started;
+    Clock::time_point last_alive;
+  };
+  using Entries = std::map<std::string, Entry>;  // by identity_key
+
+  std::uint32_t free_slot() const;
+  std::expected<Entries::const_iterator, Refusal> find_for(const JobIdentity& identity,
+                                                           pid_t peer) const;
+  void finish(Entries::const_iterator entry, const std::string& reason, std::function<void()> done);
+
+  JobKeeping& keeping_;
+  const RegistryOptions options_;
+  const Now now_;
+  Entries entries_;
+};
+
+}  // namespace cicd

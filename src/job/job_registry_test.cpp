@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "job/job_registry.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace cicd {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+// Keeps what it was told; processes and their jobs are as a test says.
+class Keeping final : public JobKeeping {
+ public:
+  std::uint32_t slot_of(pid_t pid) const override {
+    const auto found = slots.find(pid);
+    return found == slots.end() ? 0 : found->second;
+  }
+  Result<void> begin(std::uint32_t slot, const JobIdentity& identity, const JobMetadata& metadata,
+                     pid_t peer) override {
+    calls.push_back("begin " + std::to_string(slot) + " " + identity.job_key + metadata.ref_name);
+    if (!failure.empty()) return fail(ErrorCode::kIo, failure, "a hint");
+    slots[peer] = slot;
+    alive[slot] = true;
+    return {};
+  }
+  bool is_alive(std::uint32_t slot) override { return alive[slot]; }
+  bool is_terminated(std::uint32_t slot) override { return terminated.contains(slot); }
+  void end(std::uint32_t slot, const std::string& reason, std::function<void()> done) override {
+    calls.push_back("end " + std::to_string(slot) + " " + reason);
+    std::erase_if(slots, [slot](const auto& entry) { return entry.second == slot; });
+    terminated.erase(slot);
+    done();
+  }
+
+  std::map<pid_t, std::uint32_t> slots;
+  std::map<std::uint32_t, bool> alive;
+  std::map<std::uint32_t, bool> terminated;
+  std::vector<std::string> calls;
+  std::string failure;
+};
+
+JobIdentity job(const std::string& key) {
+  return {.provider = "generic", .provider_host = "h", .project_path = "p", .job_key = key};
+}
+
+class JobRegistryTest : public testing::Test {
+ protected:
+  std::string start(const std::string& key, pid_t peer) {
+    const auto started = registry_.start(job(key), {}, peer);
+    return started ? "" : started.error().message;
+  }
+  std::string end(const std::string& key, pid_t peer) {
+    const auto ended = registry_.end(job(key), peer, [this] { ++done_; });
+    return ended ? "" : ended.error().message;
+  }
+  std::string health(const std::string& key, pid_t peer) const {
+    const auto healthy = registry_.check_health(job(key), peer);
+    return healthy ? "" : healthy.error().message;
+  }
+
+  Keeping keeping_;
+  JobRegistry::Clock::time_point now_{};
+  RegistryOptions options_{.slots = 4, .job_ttl = 1h, .grace = 10s};
+  JobRegistry registry_{keeping_, options_, [this] { return now_; }};
+  int done_ = 0;
+};
+
+TEST_F(JobRegistryTest, AJobFromItsStartToItsEnd) {
+  EXPECT_EQ(start("a", 100), "");
+  EXPECT_EQ(health("a", 100), "");
+  EXPECT_EQ(end("a", 100), "");
+  EXPECT_EQ(done_, 1);
+  EXPECT_EQ(health("a", 100), "job not found") << "so that the completed hook fails";
+  EXPECT_EQ(end("a", 100), "") << "an unknown job has ended";
+  EXPECT_EQ(done_, 2);
+  EXPECT_THAT(keeping_.calls, ElementsAre("begin 1 a", "end 1 host_end"));
+}
+
+TEST_F(JobRegistryTest, OnlyWhoIsInTheJobMayEndItAndAskForIt) {
+  start("a", 100);
+  start("b", 200);
+  for (const pid_t stranger : {200, 300, 0, -1}) {
+    EXPECT_EQ(end("a", stranger), "peer not in job tracking set");
+    EXPECT_EQ(health("a", stranger), "peer not in job tracking set");
+  }
+  EXPECT_EQ(done_, 0);
+  EXPECT_EQ(registry_.jobs().size(), 2u);
+}
+
+TEST_F(JobRegistryTest, OneJobAnIdentityAndOneJobAProcess) {
+  EXPECT_EQ(start("a", 100), "");
+  EXPECT_EQ(start("a", 300), "job already registered");
+  EXPECT_EQ(start("b", 100), "the process that asked already belongs to another job");
+  EXPECT_THAT(keeping_.calls, ElementsAre("begin 1 a"));
+}
+
+TEST_F(JobRegistryTest, WhatCannotBeginLeavesNothing) {
+  keeping_.failure = "no cgroup";
+  EXPECT_EQ(start("a", 100), "no cgroup (a hint)");
+  EXPECT_THAT(registry_.jobs(), IsEmpty());
+  keeping_.failure.clear();
+  EXPECT_EQ(start("a", 100), "");
+  EXPECT_THAT(keeping_.calls, ElementsAre("begin 1 a", "begin 1 a"));
+}
+
+TEST_F(JobRegistryTest, SlotsAreUsedAgain) {
+  EXPECT_EQ(start("a", 100), "");
+  EXPECT_EQ(start("b", 200), "");
+  EXPECT_EQ(start("c", 300), "");
+  EXPECT_THAT(start("d", 400), HasSubstr("watches 3 jobs"));
+  EXPECT_EQ(end("b", 200), "");
+  EXPECT_EQ(start("d", 400), "");
+  EXPECT_EQ(keeping_.calls.back(), "begin 2 d");
+}
+
+TEST_F(JobRegistryTest, AJobWithoutProcessesEndsAfterTheGrace) {
+  start("a", 100);
+  keeping_.alive[1] = false;
+  now_ += 9s;
+  registry_.look_after();
+  keeping_.alive[1] = true;  // the next step has begun
+  registry_.look_after();
+  keeping_.alive[1] = false;
+  now_ += 9s;
+  registry_.look_after();
+  EXPECT_EQ(registry_.jobs().size(), 1u);
+  now_ += 1s;
+  registry_.look_after();
+  EXPECT_THAT(registry_.jobs(), IsEmpty());
+  EXPECT_EQ(keeping_.calls.back(), "end 1 cgroup_rmdir");
+}
+
+TEST_F(JobRegistryTest, TooOldAndEndedByARuleAndAll) {
+  start("a", 100);
+  start("b", 200);
+  keeping_.terminated[2] = true;
+  registry_.look_after();
+  EXPECT_EQ(keeping_.calls.back(), "end 2 terminate");
+  now_ += 1h;
+  registry_.look_after();
+  EXPECT_EQ(keeping_.calls.back(), "end 1 ttl");
+  start("c", 300);
+  start("d", 400);
+  registry_.end_all("shutdown", [this] { ++done_; });
+  EXPECT_EQ(done_, 2);
+  EXPECT_EQ(keeping_.calls.back(), "end 2 shutdown");
+  EXPECT_THAT(registry_.jobs(), IsEmpty());
+}
+
+}  // namespace
+}  // namespace cicd

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "job/process_tree.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <filesystem>
+#include <optional>
+
+#include "base/unique_fd.h"
+
+namespace cicd {
+
+namespace {
+
+// What GitHub's runner calls the process of one job; comm has its first 15 bytes.
+constexpr std::string_view kGithubWorker = "Runner.Worker";
+constexpr int kMostAncestors = 4096;
+
+// /proc/<pid>/stat: "7 (comm) S 3 ..."; comm may hold anything, so its end is the last ')'.
+std::optional<ProcessTree::Entry> read_entry(const std::string& folder) {
+  const UniqueFd file(::open((folder + "/stat").c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file) return std::nullopt;
+  char buffer[1024];
+  const ssize_t size = ::read(file.get(), buffer, sizeof(buffer));
+  if (size <= 0) return std::nullopt;
+  const std::string_view text(buffer, static_cast<std::size_t>(size));
+  const std::size_t open = text.find('(');
+  const std::size_t close = text.rfind(')');
+  // After ')': " S <parent>"
+  if (open == std::string_view::npos || close == std::string_view::npos || close < open ||
+      text.size() < close + 5) {
+    return std::nullopt;
+  }
+  ProcessTree::Entry entry;
+  entry.comm = text.substr(open + 1, close - open - 1);
+  std::from_chars(text.data() + close + 4, text.data() + text.size(), entry.parent);
+  return entry;
+}
+
+}  // namespace
+
+ProcessTree ProcessTree::read() {
+  std::map<pid_t, Entry> entries;
+  std::error_code error;
+  for (const auto& folder : std::filesystem::directory_iterator("/proc", error)) {
+    const std::string name = folder.path().filename().string();
+    pid_t pid = 0;
+    const auto [end, bad] = std::from_chars(name.data(), name.data() + name.size(), pid);
+    if (bad != std::errc() || end != name.data() + name.size()) continue;
+    if (auto entry = read_entry(folder.path().string())) entries[pid] = std::move(*entry);
+  }
+  return ProcessTree(std::move(entries));
+}
+
+bool ProcessTree::is_above(pid_t ancestor, pid_t pid) const {
+  for (int i = 0; i < kMostAncestors; ++i) {
+    if (pid == ancestor) return true;
+    const auto entry = entries_.find(pid);
+    if (entry == entries_.end() || entry->second.parent == pid) return false;
+    pid = entry->second.parent;
+  }
+  return false;
+}
+
+pid_t ProcessTree::worker_above(pid_t pid) const {
+  for (int i = 0; i < kMostAncestors; ++i) {
+    const auto entry = entries_.find(pid);
+    if (entry == entries_.end()) return -1;
+    if (entry->second.comm == kGithubWorker) return pid;
+    pid = entry->second.parent;
+  }
+  return -1;
+}
+
+Result<pid_t> ProcessTree::root_of_job(pid_t peer, std::string_view provider, pid_t keeper) const {
+  const auto own = entries_.find(peer);
+  if (own == entries_.end()) {
+    return fail(ErrorCode::kInvalidInput, "the process that asked has ended");
+  }
+  const pid_t root = provider == "github" ? worker_above(peer) : own->second.parent;
+  if (root < 0) {
+    return fail(ErrorCode::kInvalidInput,
+                "the process that asked does not run below a " + std::string(kGithubWorker),
+                "call `host start` from the runner's job-started hook");
+  }
+  if (!entries_.contains(root) || root <= 1) {
+    return fail(ErrorCode::kInvalidInput, "the process that asked was not started by a job",
+                "its parent is pid 1 or gone: call it from the shell that runs the job");
+  }
+  if (is_above(root, keeper)) {
+    return fail(ErrorCode::kInvalidInput,
+                "the agent itself runs below the process that asks (pid " + std::to_string(root) +
+                    "), so it would be part of the job",
+                "start the agent as a service, or in a session outside of the job");
+  }
+  return root;
+}
+
+std::vector<pid_t> ProcessTree::tree_below(pid_t root) const {
+  std::multimap<pid_t, pid_t> children;
+  for (const auto& [pid, entry] : entries_) children.emplace(entry.parent, pid);
+  std::vector<pid_t> out;
+  if (entries_.contains(root)) out.push_back(root);
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const auto [begin, end] = children.equal_range(out[i]);
+    for (auto child = begin; child != end; ++child) {
+      if (child->second != out[i]) out.push_back(child->second);
+    }
+  }
+  return out;
+}
+
+}  // namespace cicd

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// ProcessTree: who started whom on this machine, at one moment. Tells which processes make up a job
+// when a hook inside it asks for it to be watched.
+//
+// Races: a picture; processes come and go while it is taken. Whoever moves a tree takes another
+// picture until nothing new shows up.
+// Thread: any.
+#pragma once
+
+#include <sys/types.h>
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace cicd {
+
+class ProcessTree {
+ public:
+  struct Entry {
+    pid_t parent = 0;
+    std::string comm;  // at most 15 bytes, as the kernel keeps it
+  };
+
+  // Of /proc.
+  static ProcessTree read();
+  explicit ProcessTree(std::map<pid_t, Entry> entries) : entries_(std::move(entries)) {}
+
+  // The process that a job hangs below, `peer` being the command of a hook in it: on GitHub the
+  // runner's worker, elsewhere whoever started the command. kInvalidInput with the reason when
+  // there is none, or when it would be pid 1 or one that `keeper` (the agent) descends from.
+  Result<pid_t> root_of_job(pid_t peer, std::string_view provider, pid_t keeper) const;
+
+  // `root` and all that descends from it, parents first.
+  std::vector<pid_t> tree_below(pid_t root) const;
+
+  bool contains(pid_t pid) const { return entries_.contains(pid); }
+
+ private:
+  bool is_above(pid_t ancestor, pid_t pid) const;
+  pid_t worker_above(pid_t pid) const;  // -1: none
+
+  std::map<pid_t, Entry> entries_;
+};
+
+}  // namespace cicd
