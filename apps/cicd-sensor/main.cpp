@@ -4,7 +4,9 @@
 #include <string>
 #include <vector>
 
+#include "agent/agent.h"
 #include "base/version.h"
+#include "commands/job_command.h"
 #include "config/help.h"
 #include "config/parse.h"
 #include "console.h"
@@ -36,6 +38,11 @@ int run(const CommandLine& line, const std::vector<std::string>& arguments) {
   return run_front(*plan);
 }
 
+int start_agent(const CommandLine& line) {
+  const auto options = read_agent_options(line);
+  return options ? run_agent(*options) : report(options.error());
+}
+
 int dispatch(const std::vector<std::string>& arguments) {
   const auto line = parse_command_line(sensor_table(), arguments);
   if (!line) return report(line.error());
@@ -55,6 +62,9 @@ int dispatch(const std::vector<std::string>& arguments) {
   }
   if (line->command->name == "run") return run(*line, arguments);
   if (line->command->name == "replay") return run_replay(*line);
+  if (line->command->name == "agent start") return start_agent(*line);
+  if (line->command->name == "status") return run_status(*line);
+  if (is_job_command(line->command->name)) return run_job_command(*line);
   return run_doctor(line->value("format") == "json", std::string(line->value("btf")));
 }
 

@@ -23,6 +23,34 @@ const CommandSpec* find_command(const CommandTable& table, std::string_view name
   return nullptr;
 }
 
+// Takes the name of a command, of one word or two ("agent start"), off the front.
+const CommandSpec* take_command(const CommandTable& table, std::vector<std::string>& words) {
+  if (words.size() > 1) {
+    if (const CommandSpec* command = find_command(table, words[0] + " " + words[1])) {
+      words.erase(words.begin(), words.begin() + 2);
+      return command;
+    }
+  }
+  const CommandSpec* command = find_command(table, words[0]);
+  if (command != nullptr) words.erase(words.begin());
+  return command;
+}
+
+// What was meant by a name that is none: "agent" has commands below it, others have not.
+std::unexpected<Error> unknown_command(const CommandTable& table,
+                                       const std::vector<std::string>& words) {
+  std::string known;
+  for (const CommandSpec& command : table.commands) {
+    if (!command.name.starts_with(words[0] + " ")) continue;
+    known += (known.empty() ? "" : ", ") + std::string(command.name);
+  }
+  const std::string what = words[0].starts_with("-") ? "unknown flag " : "unknown command ";
+  if (known.empty()) return fail(ErrorCode::kUsage, what + words[0], help_hint(table, nullptr));
+  const bool has_second = words.size() > 1 && !words[1].starts_with("-");
+  return fail(ErrorCode::kUsage, what + words[0] + (has_second ? " " + words[1] : ""),
+              "there are: " + known);
+}
+
 bool is_help(std::string_view arg) { return arg == "--help" || arg == "-help" || arg == "-h"; }
 
 // "-flag" and "-flag=x" become "--flag"; "-", "-x" and numbers stay.
@@ -153,20 +181,17 @@ Result<CommandLine> parse_command_line(const CommandTable& table,
       line.wanted = CommandLine::Wanted::kReferencePage;
       return line;
     }
-    line.command = find_command(table, own[1]);
+    own.erase(own.begin());
+    line.command = take_command(table, own);
     if (line.command != nullptr) return line;
-    return fail(ErrorCode::kUsage, "unknown command " + own[1], help_hint(table, nullptr));
+    return unknown_command(table, own);
   }
   if (own.front() == "--version" || own.front() == "-v" || own.front() == "version") {
     line.wanted = CommandLine::Wanted::kVersion;
     return line;
   }
-  line.command = find_command(table, own.front());
-  if (line.command == nullptr) {
-    const std::string what = own.front().starts_with("-") ? "unknown flag " : "unknown command ";
-    return fail(ErrorCode::kUsage, what + own.front(), help_hint(table, nullptr));
-  }
-  own.erase(own.begin());
+  line.command = take_command(table, own);
+  if (line.command == nullptr) return unknown_command(table, own);
   if (std::ranges::any_of(own, is_help)) {
     line.wanted = CommandLine::Wanted::kHelp;
     return line;

@@ -117,6 +117,92 @@ constexpr FlagSpec kHelpFlags[] = {
     {"markdown", "", "", "Print the reference page of all commands."},
 };
 
+constexpr FlagSpec kSocket = {"socket", "PATH", "/run/cicd-sensor/agent.sock",
+                              "The socket of the agent."};
+constexpr FlagSpec kAgentFlags[] = {
+    {"provider", "NAME", "",
+     "Whose jobs run here: it decides how a job is named and which requests are answered. "
+     "Required.",
+     "github|gitlab|jenkins|circleci|azure|bitbucket|tekton|buildkite|drone|generic"},
+    {"runner", "TYPE", "", "What the runners of this host are, for rows and reports. Required.",
+     "machine|kubernetes|hosted"},
+    kSocket,
+    {"state-dir", "DIR", "/var/lib/cicd-sensor",
+     "Where what was seen is kept: `jobs/JOB/host/` has the files that `run --output` writes."},
+    {"rules-file", "PATH", "",
+     "Rule files, or folders of `.yaml` and `.yml` files, to evaluate on top of the baseline. May "
+     "be "
+     "given again.",
+     "", true},
+    {"disable-baseline-rules", "", "", "Leave out the rules that come with the program."},
+    {"monitor-mode", "", "",
+     "End nothing: rules with the action `terminate` only detect. Without it such a rule ends the "
+     "whole job."},
+    {"job-ttl", "DURATION", "24h", "A job that is older is over."},
+    {"shutdown-grace", "DURATION", "4s",
+     "How long a shutdown may take to write what was seen of the jobs that run."},
+    {"keep-jobs", "N", "50", "Of how many ended jobs the files are kept; the oldest go first."},
+    kBackend,
+    {"no-dedup", "", "", "Report every open of a file, also those that repeat one before."},
+    {"debug", "", "", "Log more."},
+};
+constexpr FlagSpec kProviderFlag = {
+    "provider", "NAME", "", "Without it: `github` where `GITHUB_RUN_ID` is set, else `generic`.",
+    "github|gitlab|jenkins|circleci|azure|bitbucket|tekton|buildkite|drone|generic"};
+constexpr FlagSpec kProviderHost = {"provider-host", "HOST", "",
+                                    "Default: the host of `GITHUB_SERVER_URL`, or `local`."};
+constexpr FlagSpec kProjectPath = {"project-path", "PATH", "", "Default: `GITHUB_REPOSITORY`."};
+constexpr FlagSpec kJobKey = {
+    "job-key", "TEXT", "",
+    "Tells the runs of a project apart; of all providers but `github` and "
+    "`gitlab`."};
+constexpr FlagSpec kRunId = {"github-run-id", "N", "", "Default: `GITHUB_RUN_ID`."};
+constexpr FlagSpec kGithubJob = {"github-job", "NAME", "", "Default: `GITHUB_JOB`."};
+constexpr FlagSpec kAttempt = {"github-run-attempt", "N", "", "Default: `GITHUB_RUN_ATTEMPT`."};
+constexpr FlagSpec kTracking = {"github-runner-tracking-id", "TEXT", "",
+                                "Default: `RUNNER_TRACKING_ID`."};
+constexpr FlagSpec kGitlabJob = {"gitlab-job-id", "N", "", "Of GitLab's jobs."};
+constexpr FlagSpec kIdentityFlags[] = {kSocket,   kProviderFlag, kProviderHost, kProjectPath,
+                                       kJobKey,   kRunId,        kGithubJob,    kAttempt,
+                                       kTracking, kGitlabJob};
+constexpr FlagSpec kStartFlags[] = {
+    kSocket,
+    kProviderFlag,
+    kProviderHost,
+    kProjectPath,
+    kJobKey,
+    kRunId,
+    kGithubJob,
+    kAttempt,
+    kTracking,
+    kGitlabJob,
+    {"commit-sha", "SHA", "", "Default: `GITHUB_SHA`."},
+    {"ref-name", "NAME", "", "Default: `GITHUB_REF_NAME`."},
+    {"trigger", "NAME", "", "What made the job run. Default: `GITHUB_EVENT_NAME`."},
+    {"actor-id", "ID", "", "Default: `GITHUB_ACTOR_ID`."},
+    {"actor-name", "NAME", "", "Default: `GITHUB_ACTOR`."},
+    {"github-workflow-ref", "REF", "", "Default: `GITHUB_WORKFLOW_REF`."},
+    {"github-workflow-sha", "SHA", "", "Default: `GITHUB_WORKFLOW_SHA`."},
+    {"github-workflow", "NAME", "", "Default: `GITHUB_WORKFLOW`."},
+    {"gitlab-job-name", "NAME", "", "Of GitLab's jobs."},
+    {"gitlab-config-ref-uri", "URI", "", "Of GitLab's jobs."},
+};
+constexpr FlagSpec kStatusFlags[] = {
+    kSocket,
+    {"format", "FORMAT", "text", "`json` prints what the agent answered.", "text|json"},
+};
+constexpr NamedDoc kAgentExamples[] = {
+    {"sudo cicd-sensor agent start --provider github --runner machine",
+     "Watch the jobs of the GitHub runners on this machine."},
+};
+constexpr NamedDoc kJobExamples[] = {
+    {"cicd-sensor job start --project-path team/app --job-key build-42",
+     "In the shell that runs a job: watch it and what it starts from now on."},
+};
+constexpr NamedDoc kHostExamples[] = {
+    {"cicd-sensor host start", "In the job-started hook of a GitHub runner."},
+};
+
 constexpr CommandSpec kCommands[] = {
     {"run", "Run a command as a job and watch it.", "[flags] -- COMMAND [ARG...]",
      "Starts the command in a cgroup of its own, so that everything it does is seen from its first "
@@ -139,6 +225,51 @@ constexpr CommandSpec kCommands[] = {
      "serves it and what that cannot see. Exits with 0 when all is well and 1 when there are "
      "findings.",
      kDoctorFlags, kDoctorExamples},
+    {"agent start", "Watch the jobs of this host that ask for it.", "[flags]",
+     "Runs until SIGTERM or SIGINT. A job asks to be watched through the socket (`host start`, "
+     "`job "
+     "start`); its processes are then put into a cgroup of their own, and everything they do until "
+     "the job ends is kept in the state folder. Any number of jobs at once; hooks are attached "
+     "only "
+     "while there is one. It needs root. Logs are one JSON object a line on standard error. When "
+     "another agent has the socket it says so and exits with 0.",
+     kAgentFlags, kAgentExamples},
+    {"host start", "Have this GitHub job watched.", "[flags]",
+     "For the job-started hook of a GitHub runner. Watched is what the runner's worker has started "
+     "and will start.",
+     kStartFlags, kHostExamples},
+    {"host end",
+     "End the watching of this GitHub job.",
+     "[flags]",
+     "For the job-completed hook. Fails when the agent does not know the job any more: then "
+     "somebody "
+     "ended it early, or the agent was not there. Returns when the summary is written.",
+     kIdentityFlags,
+     {}},
+    {"job start", "Have this job watched.", "[flags]",
+     "Watched is the process that runs this command (a shell, mostly) with everything it has "
+     "started "
+     "and will start.",
+     kStartFlags, kJobExamples},
+    {"job end",
+     "End the watching of this job.",
+     "[flags]",
+     "From inside the job. Fails when the agent does not know the job any more. Returns when the "
+     "summary is written.",
+     kIdentityFlags,
+     {}},
+    {"job health",
+     "Ask whether this job is watched.",
+     "[flags]",
+     "From inside the job. Prints the agent's answer; exits with 1 when the job is not watched.",
+     kIdentityFlags,
+     {}},
+    {"status",
+     "Show what the agent watches.",
+     "[flags]",
+     "Its jobs with what was seen of them so far, and what serves each type of event.",
+     kStatusFlags,
+     {}},
     {"help",
      "Print help.",
      "[COMMAND | --markdown]",

@@ -174,9 +174,12 @@ Result<std::vector<CgroupPlace>> locate_cgroup(std::string_view mountinfo,
   return places;
 }
 
-Result<CgroupPlace> find_own_cgroup() {
+Result<CgroupPlace> find_own_cgroup() { return find_cgroup_of(::getpid()); }
+
+Result<CgroupPlace> find_cgroup_of(pid_t pid) {
   CICD_ASSIGN(const std::string mountinfo, read_all(AT_FDCWD, "/proc/self/mountinfo"));
-  CICD_ASSIGN(const std::string cgroup, read_all(AT_FDCWD, "/proc/self/cgroup"));
+  const std::string file = "/proc/" + std::to_string(pid) + "/cgroup";
+  CICD_ASSIGN(const std::string cgroup, read_all(AT_FDCWD, file.c_str()));
   CICD_ASSIGN(auto places, locate_cgroup(mountinfo, cgroup));
   for (CgroupPlace& place : places) {
     struct statfs fs{};

@@ -32,6 +32,8 @@ Result<std::vector<CgroupPlace>> locate_cgroup(std::string_view mountinfo, std::
 
 // The caller's own place, checked to be there.
 Result<CgroupPlace> find_own_cgroup();
+// That of another process, in the caller's mounts.
+Result<CgroupPlace> find_cgroup_of(pid_t pid);
 
 class JobCgroup {
  public:

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/job_keeper.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <random>
+#include <set>
+
+#include "base/time_format.h"
+#include "job/process_tree.h"
+
+namespace cicd {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+// New processes show up while a tree is moved; one that forks faster than this is given up on.
+constexpr int kMoveRounds = 200;
+constexpr const char* kCgroupPrefix = "cicd-sensor-job-";
+
+std::string random_suffix() {
+  constexpr char kHex[] = "0123456789abcdef";
+  std::random_device random;
+  std::uint32_t bits = random();
+  std::string text;
+  for (int i = 0; i < 8; ++i, bits >>= 4) text += kHex[bits & 15];
+  return text;
+}
+
+std::string joined(const std::vector<Diagnostic>& diagnostics) {
+  for (const Diagnostic& diagnostic : diagnostics) {
+    if (diagnostic.severity == Diagnostic::Severity::kError) return diagnostic.format();
+  }
+  return "no reason given";
+}
+
+}  // namespace
+
+JobKeeper::JobKeeper(LiveSource& source, Pipeline& pipeline, KeeperOptions options, const Log& log)
+    : source_(source), pipeline_(pipeline), options_(std::move(options)), log_(log) {
+  closer_.start("cicd-closer", [this] {
+    while (auto ending = endings_.pop()) {
+      (*ending)();
+      endings_.done(1);
+    }
+  });
+}
+
+JobKeeper::~JobKeeper() {
+  endings_.close();
+  closer_.join();
+}
+
+std::uint32_t JobKeeper::slot_of(pid_t pid) const {
+  return pid <= 0 ? 0 : source_.slot_of(static_cast<std::uint32_t>(pid));
+}
+
+Result<void> JobKeeper::begin(std::uint32_t slot, const JobIdentity& identity,
+                              const JobMetadata& metadata, pid_t peer) {
+  CICD_ASSIGN(const pid_t root,
+              ProcessTree::read().root_of_job(peer, identity.provider, ::getpid()));
+  auto watched = std::make_unique<Watched>();
+  watched->identity = identity;
+  watched->start_time_ns = realtime_now_ns();
+  CICD_ASSIGN(watched->parent, find_cgroup_of(root));
+  CICD_ASSIGN(watched->cgroup, JobCgroup::create(watched->parent, kCgroupPrefix + random_suffix()));
+  Result<void> begun = prepare(*watched, slot, metadata);
+  if (begun) {
+    const std::string path = (watched->parent.path == "/" ? "" : watched->parent.path) +
+                             watched->cgroup->dir().substr(watched->cgroup->dir().rfind('/'));
+    begun = pipeline_.add(slot, watched->job, watched->cgroup->id(), path);
+    if (begun) {
+      begun = move_tree(*watched, root);
+      if (!begun) pipeline_.remove(slot);
+    }
+  }
+  if (!begun) {
+    undo(*watched);
+    return begun;
+  }
+  log_.info("job_started", {{"job", identity_key(identity)},
+                            {"root_pid", std::to_string(root)},
+                            {"cgroup", watched->cgroup->dir()}});
+  watched_[slot] = std::move(watched);
+  return {};
+}
+
+Result<void> JobKeeper::prepare(Watched& watched, std::uint32_t slot, const JobMetadata& metadata) {
+  const std::string key = identity_key(watched.identity);
+  CompileOptions compile_options;
+  compile_options.scope = {watched.identity.provider_host, watched.identity.project_path};
+  compile_options.modifiers = options_.rules.rule_modifiers;
+  compile_options.monitor_mode = options_.is_monitor_mode;
+  CompileResult compiled = programs_.compile(options_.rules.rule_sets, compile_options);
+  if (!compiled.program) {
+    return fail(ErrorCode::kInvalidInput,
+                "the rules cannot be used: " + joined(compiled.diagnostics));
+  }
+  watched.files.directory = options_.jobs_dir + "/" + key + "/host";
+  watched.files.identity = watched.identity;
+  watched.files.metadata = metadata;
+  watched.files.scope = "host";
+  watched.files.runner_type = options_.runner_type;
+  std::error_code error;
+  fs::create_directories(options_.jobs_dir + "/" + key, error);
+  CICD_ASSIGN(std::unique_ptr<ScopeSink> sink, make_file_sink(watched.files));
+
+  CICD_ASSIGN(JobCgroup own, JobCgroup::open(watched.cgroup->dir()));
+  TerminationTarget target(std::move(own));
+  target.cgroup_path = watched.cgroup->dir().substr(watched.parent.mount_point.size());
+  target.refuge_dir = watched.parent.dir;
+  target.own = {::getpid()};
+  // Once the job is over its slot may be another one's.
+  target.tracked = [this, slot, is_over = watched.is_over] {
+    return is_over->load() ? std::vector<TrackedProcess>{} : source_.processes(slot);
+  };
+  watched.termination = std::make_unique<JobTermination>(
+      std::move(target), [this, key](const TerminationCause& cause) {
+        log_.warn("job_terminating",
+                  {{"job", key}, {"ruleset_id", cause.ruleset_id}, {"rule_id", cause.rule_id}});
+      });
+
+  JobOptions job;
+  job.identity = watched.identity;
+  job.metadata = metadata;
+  job.runner_type = options_.runner_type;
+  job.evaluator = [this](const JobOptions::Programs& programs) {
+    return make_evaluator(programs_.link(programs));
+  };
+  job.host.emplace(compiled.program, std::move(sink),
+                   [termination = watched.termination.get(), is_over = watched.is_over](
+                       const EventRecord&, const CompiledRule& rule) {
+                     if (!is_over->load()) termination->hit(rule);
+                   });
+  watched.job = std::make_shared<Job>(std::move(job));
+  return {};
+}
+
+Result<void> JobKeeper::move_tree(const Watched& watched, pid_t root) const {
+  const UniqueFd procs(
+      ::open((watched.cgroup->dir() + "/cgroup.procs").c_str(), O_WRONLY | O_CLOEXEC));
+  if (!procs) return fail_errno(errno, "open cgroup.procs of " + watched.cgroup->dir());
+  std::set<pid_t> moved;
+  for (int round = 0; round < kMoveRounds; ++round) {
+    bool any = false;
+    for (const pid_t pid : ProcessTree::read().tree_below(root)) {
+      if (!moved.insert(pid).second) continue;
+      const std::string text = std::to_string(pid);
+      if (::write(procs.get(), text.data(), text.size()) > 0) {
+        any = true;
+      } else if (errno != ESRCH) {
+        return fail_errno(errno, "move process " + text + " to " + watched.cgroup->dir());
+      }
+    }
+    if (!any) return {};
+  }
+  return fail(ErrorCode::kResource, "the job starts processes faster than they can be followed");
+}
+
+void JobKeeper::undo(Watched& watched) const {
+  if (watched.job) watched.job->finish({});
+  watched.job.reset();
+  release_cgroup(watched);
+  std::error_code error;
+  if (!watched.files.directory.empty()) {
+    fs::remove_all(fs::path(watched.files.directory).parent_path(), error);
+  }
+}
+
+void JobKeeper::release_cgroup(const Watched& watched) const {
+  const auto moved = watched.cgroup->move_processes_to(watched.parent.dir);
+  const auto removed = watched.cgroup->remove();
+  if (moved && removed) return;
+  log_.warn("cgroup_left", {{"cgroup", watched.cgroup->dir()},
+                            {"reason", (moved ? removed.error() : moved.error()).text}});
+}
+
+bool JobKeeper::is_alive(std::uint32_t slot) {
+  const auto found = watched_.find(slot);
+  if (found == watched_.end()) return false;
+  if (found->second->cgroup->is_populated().value_or(false)) return true;
+  return !source_.processes(slot).empty();  // outside of its cgroup
+}
+
+bool JobKeeper::is_terminated(std::uint32_t slot) {
+  const auto found = watched_.find(slot);
+  return found != watched_.end() && found->second->termination->is_struck() &&
+         found->second->termination->is_done();
+}
+
+JobProgress JobKeeper::progress(std::uint32_t slot) const {
+  const auto found = watched_.find(slot);
+  return found == watched_.end() ? JobProgress{} : found->second->job->progress();
+}
+
+void JobKeeper::end(std::uint32_t slot, const std::string& reason, std::function<void()> done) {
+  const auto found = watched_.find(slot);
+  if (found == watched_.end()) return done();
+  const std::shared_ptr<Watched> watched(std::move(found->second));
+  watched_.erase(found);
+  // A rule that struck meanwhile is not given up: its hunt knows the job's processes by the slot.
+  if (watched->termination->is_struck()) watched->termination->wait();
+  watched->is_over->store(true);
+  auto left = std::make_shared<Pipeline::Left>(pipeline_.remove(slot));
+  release_cgroup(*watched);
+  auto ending = [this, watched, left, reason, done = std::move(done)] {
+    finish(*watched, std::move(*left), reason);
+    done();
+  };
+  // The queue holds more than there are slots.
+  if (!endings_.push(std::move(ending), 1))
+    log_.error("job_not_written", {{"reason", "queue full"}});
+}
+
+void JobKeeper::finish(Watched& watched, Pipeline::Left left, const std::string& reason) const {
+  Job::End end;
+  end.finalize_reason = reason;
+  end.start_time_ns = watched.start_time_ns;
+  end.end_time_ns = realtime_now_ns();
+  end.source_losses = std::move(left.losses);
+  end.coverage = std::move(left.coverage);
+  end.processes_total = left.activity.processes_seen;
+  JobSummaries summaries = watched.job->finish(std::move(end));
+  watched.job.reset();
+  JobSummary& summary = *summaries.host;
+  if (watched.termination->is_struck()) {
+    watched.termination->wait();
+    summary.set_terminated(watched.termination->summary());
+  }
+  const auto written = write_summary(watched.files, summary);
+  if (!written) {
+    log_.error("summary_not_written",
+               {{"directory", watched.files.directory}, {"reason", written.error().text}});
+  }
+  log_.info("job_ended", {{"job", identity_key(watched.identity)},
+                          {"finalize_reason", summary.finalize_reason},
+                          {"result", name_of(summary.result)},
+                          {"events", std::to_string(summary.events_total)},
+                          {"dropped", std::to_string(summary.events_dropped)}});
+  forget_old_jobs();
+}
+
+// Folders with a summary are of jobs that are over.
+void JobKeeper::forget_old_jobs() const {
+  std::vector<std::pair<fs::file_time_type, fs::path>> over;
+  std::error_code error;
+  for (const auto& folder : fs::directory_iterator(options_.jobs_dir, error)) {
+    const auto time = fs::last_write_time(folder.path() / "host/summary.json", error);
+    if (!error) over.emplace_back(time, folder.path());
+  }
+  if (over.size() <= options_.keep_jobs) return;
+  std::ranges::sort(over);
+  over.resize(over.size() - options_.keep_jobs);
+  for (const auto& [time, folder] : over) fs::remove_all(folder, error);
+}
+
+}  // namespace cicd

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// JobKeeper: what it takes to watch a job on this machine: a cgroup of its own for its processes, a
+// slot of the kernel side, rules, outputs, and the way back when it ends.
+//
+// Which processes: those below the root of the job (process_tree.h), in a new cgroup below the one
+// they are in; so a cgroup that others share, or that the agent is in, is never taken for a job's.
+// Order: the cgroup is watched before the first process is moved into it.
+//
+// Threads: begin(), is_alive(), is_terminated(), end() on the registry's thread; slot_of() on any;
+// what takes time at the end (rows, summary) on a thread of its own. Lifetime: source and pipeline
+// outlive it.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/pipeline.h"
+#include "base/bounded_queue.h"
+#include "base/log.h"
+#include "base/worker.h"
+#include "evidence/file_sink.h"
+#include "job/job.h"
+#include "job/job_cgroup.h"
+#include "job/job_registry.h"
+#include "job/job_termination.h"
+#include "rule/program_cache.h"
+#include "rule/rule_set.h"
+
+namespace cicd {
+
+struct KeeperOptions {
+  std::string jobs_dir;  // a folder a job, named by its identity_key
+  std::string runner_type = "machine";
+  LoadedRules rules;  // of the host
+  bool is_monitor_mode = false;
+  std::size_t keep_jobs = 50;  // folders of jobs that are over; the oldest go first
+};
+
+class JobKeeper final : public JobKeeping {
+ public:
+  JobKeeper(LiveSource& source, Pipeline& pipeline, KeeperOptions options, const Log& log);
+  ~JobKeeper() override;
+
+  std::uint32_t slot_of(pid_t pid) const override;
+  Result<void> begin(std::uint32_t slot, const JobIdentity& identity, const JobMetadata& metadata,
+                     pid_t peer) override;
+  bool is_alive(std::uint32_t slot) override;
+  bool is_terminated(std::uint32_t slot) override;
+  void end(std::uint32_t slot, const std::string& reason, std::function<void()> done) override;
+
+  JobProgress progress(std::uint32_t slot) const;
+
+ private:
+  struct Watched {
+    JobIdentity identity;
+    CgroupPlace parent;
+    std::optional<JobCgroup> cgroup;
+    FileSinkOptions files;
+    std::uint64_t start_time_ns = 0;
+    std::shared_ptr<std::atomic<bool>> is_over = std::make_shared<std::atomic<bool>>(false);
+    std::unique_ptr<JobTermination> termination;  // the job's worker uses it
+    std::shared_ptr<Job> job;
+  };
+
+  Result<void> prepare(Watched& watched, std::uint32_t slot, const JobMetadata& metadata);
+  Result<void> move_tree(const Watched& watched, pid_t root) const;
+  void undo(Watched& watched) const;
+  void finish(Watched& watched, Pipeline::Left left, const std::string& reason) const;
+  void release_cgroup(const Watched& watched) const;
+  void forget_old_jobs() const;
+
+  LiveSource& source_;
+  Pipeline& pipeline_;
+  const KeeperOptions options_;
+  const Log& log_;
+  ProgramCache programs_;
+  std::map<std::uint32_t, std::unique_ptr<Watched>> watched_;  // by slot
+  BoundedQueue<std::function<void()>> endings_{4096};
+  Worker closer_;  // last: it uses all of the above
+};
+
+}  // namespace cicd

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "commands/job_command.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+
+#include "console.h"
+#include "exit_codes.h"
+#include "listener/agent_routes.h"
+#include "listener/http_client.h"
+#include "listener/job_request.h"
+
+namespace cicd {
+
+namespace {
+
+using nlohmann::json;
+
+struct GithubVariable {
+  std::string_view member;
+  const char* name;
+};
+constexpr GithubVariable kGithubVariables[] = {
+    {"project_path", "GITHUB_REPOSITORY"},
+    {"github_run_id", "GITHUB_RUN_ID"},
+    {"github_job", "GITHUB_JOB"},
+    {"github_run_attempt", "GITHUB_RUN_ATTEMPT"},
+    {"github_runner_tracking_id", "RUNNER_TRACKING_ID"},
+    {"commit_sha", "GITHUB_SHA"},
+    {"ref_name", "GITHUB_REF_NAME"},
+    {"trigger", "GITHUB_EVENT_NAME"},
+    {"actor_id", "GITHUB_ACTOR_ID"},
+    {"actor_name", "GITHUB_ACTOR"},
+    {"github_workflow_ref", "GITHUB_WORKFLOW_REF"},
+    {"github_workflow_sha", "GITHUB_WORKFLOW_SHA"},
+    {"github_workflow", "GITHUB_WORKFLOW"},
+};
+
+std::string flag_of(std::string_view member) {
+  std::string flag(member);
+  std::ranges::replace(flag, '_', '-');
+  return flag;
+}
+
+std::string value_of(const CommandLine& line, const Environment& environment, bool is_github,
+                     std::string_view member) {
+  const std::string flag = flag_of(member);
+  if (line.has(flag)) return std::string(line.value(flag));
+  if (!is_github) return {};
+  for (const GithubVariable& variable : kGithubVariables) {
+    if (variable.member == member) return environment(variable.name);
+  }
+  return {};
+}
+
+// "https://GitHub.example:8443/x" -> "github.example"
+std::string host_of(std::string url) {
+  if (const std::size_t scheme = url.find("://"); scheme != std::string::npos) {
+    url.erase(0, scheme + 3);
+  }
+  url.resize(std::min(url.find_first_of(":/?#"), url.size()));
+  std::ranges::transform(url, url.begin(), [](unsigned char c) { return std::tolower(c); });
+  return url;
+}
+
+std::string own_environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value != nullptr ? value : "";
+}
+
+// Prints why when it is not 200.
+Result<HttpAnswer> ask(const CommandLine& line, const std::string& route, const std::string& body) {
+  CICD_ASSIGN(HttpAnswer answer, http_post(std::string(line.value("socket")), route, body));
+  if (answer.status == 200) return answer;
+  const json document = json::parse(answer.body, nullptr, false);
+  std::string why = answer.body.substr(0, 200);
+  if (document.is_object() && document.contains("error") && document["error"].is_string()) {
+    why = document["error"].get<std::string>();
+  }
+  if (answer.status == 404 && !document.is_object()) {
+    return fail(ErrorCode::kNotFound, "the agent does not answer " + route,
+                "was it started for another --provider?");
+  }
+  return fail(ErrorCode::kInvalidInput, "the agent refused: " + why);
+}
+
+int refused(const Error& error) {
+  print_error(error);
+  return error.code == ErrorCode::kUsage ? kExitUsage : kExitFindings;
+}
+
+}  // namespace
+
+bool is_job_command(std::string_view name) {
+  return name.starts_with("host ") || name.starts_with("job ");
+}
+
+Result<NamedJob> name_job(const CommandLine& line, const Environment& environment) {
+  NamedJob job;
+  JobIdentity& identity = job.identity;
+  identity.provider = line.value("provider");
+  if (identity.provider.empty()) {
+    const bool is_github =
+        line.command->name.starts_with("host ") || !environment("GITHUB_RUN_ID").empty();
+    identity.provider = is_github ? "github" : "generic";
+  }
+  const bool is_github = identity.provider == "github";
+  for (const IdentityField& field : identity_fields()) {
+    if (field.name == "provider" || field.name == "provider_host") continue;
+    identity.*field.member = value_of(line, environment, is_github, field.name);
+  }
+  identity.provider_host = line.value("provider-host");
+  if (identity.provider_host.empty()) {
+    const std::string host = host_of(environment("GITHUB_SERVER_URL"));
+    identity.provider_host = !is_github ? "local" : host.empty() ? "github.com" : host;
+  }
+  for (const MetadataField& field : metadata_fields()) {
+    job.metadata.*field.member = value_of(line, environment, is_github, field.name);
+  }
+  if (const Result<void> valid = validate(identity); !valid) {
+    return fail(ErrorCode::kUsage, valid.error().text,
+                valid.error().hint.empty()
+                    ? "give it as a flag (" + std::string(line.command->name) + " --help)"
+                    : valid.error().hint);
+  }
+  return job;
+}
+
+int run_job_command(const CommandLine& line) {
+  const auto job = name_job(line, own_environment);
+  if (!job) return refused(job.error());
+  const std::string_view verb = line.command->name.substr(line.command->name.find(' ') + 1);
+  const std::string& provider = job->identity.provider;
+  if (line.command->name.starts_with("host ") && provider != "github") {
+    return refused(Error{ErrorCode::kUsage, 0,
+                         "host " + std::string(verb) + " is for GitHub's jobs",
+                         "cicd-sensor job " + std::string(verb)});
+  }
+  const std::string asked = write_job_request(job->identity, nullptr);
+  // An end that finds no job would be told as well; that is how a job that was ended early shows.
+  if (verb != "start") {
+    const auto health = ask(line, job_route(provider, "job/health"), asked);
+    if (!health) return refused(health.error());
+    if (verb == "health") {
+      print_out(health->body + "\n");
+      return 0;
+    }
+  }
+  const auto answer = verb == "start" ? ask(line, job_route(provider, "host/start"),
+                                            write_job_request(job->identity, &job->metadata))
+                                      : ask(line, job_route(provider, "host/end"), asked);
+  return answer ? 0 : refused(answer.error());
+}
+
+int run_status(const CommandLine& line) {
+  const auto answer = ask(line, std::string(kStatusRoute), "{}");
+  if (!answer) return refused(answer.error());
+  if (line.value("format") == "json") {
+    print_out(answer->body + "\n");
+    return 0;
+  }
+  const json status = json::parse(answer->body, nullptr, false);
+  if (!status.is_object()) {
+    return refused(Error{ErrorCode::kIo, 0, "the agent's answer is no JSON object", ""});
+  }
+  const auto text = [](const json& object, const char* name) {
+    return object.is_object() && object.contains(name) && object[name].is_string()
+               ? object[name].get<std::string>()
+               : std::string();
+  };
+  const auto number = [](const json& object, const char* name) {
+    return object.is_object() && object.contains(name) && object[name].is_number_unsigned()
+               ? object[name].get<std::uint64_t>()
+               : 0;
+  };
+  const json jobs = status.value("jobs", json::array());
+  std::string out = "cicd-sensor " + text(status, "version") + ", " + text(status, "provider") +
+                    " on " + text(status, "runner_type") + ": " + std::to_string(jobs.size()) +
+                    (jobs.size() == 1 ? " job\n" : " jobs\n");
+  for (const json& job : jobs) {
+    std::string name = text(job, "job_key");
+    if (name.empty()) name = text(job, "github_run_id") + text(job, "gitlab_job_id");
+    if (!text(job, "github_job").empty()) name += " " + text(job, "github_job");
+    out += "  " + text(job, "project_path") + " " + name + ": " +
+           std::to_string(number(job, "age_s")) + " s, " + std::to_string(number(job, "events")) +
+           " events, " + std::to_string(number(job, "detections")) + " detections, " +
+           std::to_string(number(job, "dropped")) + " lost\n";
+  }
+  for (const json& coverage : status.value("coverage", json::array())) {
+    if (coverage.is_object() && coverage.value("available", true) == false) {
+      out += "  not watched: " + text(coverage, "type") + "\n";
+    }
+  }
+  print_out(out);
+  return 0;
+}
+
+}  // namespace cicd
