@@ -35,6 +35,8 @@ using std::chrono::steady_clock;
 // The kernel wakes a paced consumer when a ring is filled to one part in kWakeFraction.
 constexpr std::size_t kWakeFraction = 4;
 
+constexpr std::uint32_t kOtherDescriptor = 1;  // what epoll says of those of wake_also()
+
 constexpr std::size_t kControlBytesPerCpu = std::size_t{4} << 20;
 constexpr std::size_t kBulkBytesPerCpu = std::size_t{4} << 20;
 constexpr std::size_t kSmallestRing = std::size_t{256} << 10;
@@ -129,7 +131,7 @@ class KernelSource final : public LiveSource {
   void set_positions(const RingPositions& positions) override { rings_.set_positions(positions); }
 
  private:
-  void sleep(cicd_consumer_state state, milliseconds time);
+  bool sleep(cicd_consumer_state state, milliseconds time);
 
   std::unique_ptr<HookSet> hooks_;
   const ProgramSet& programs_;
@@ -162,6 +164,7 @@ Result<> KernelSource::watch_rings() {
 Result<void> KernelSource::wake_also(int fd) {
   epoll_event event{};
   event.events = EPOLLIN | EPOLLET;
+  event.data.u32 = kOtherDescriptor;
   if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0) return {};
   return fail_errno(errno, "watch another descriptor");
 }
@@ -212,15 +215,20 @@ Result<void> KernelSource::self_check(const std::string& cgroup_dir) {
   return outcome;
 }
 
-void KernelSource::sleep(cicd_consumer_state state, milliseconds time) {
+// True when a descriptor of wake_also() ended it.
+bool KernelSource::sleep(cicd_consumer_state state, milliseconds time) {
   std::uint32_t* consumer = &shared_.get()->consumer;
   __atomic_store_n(consumer, state, __ATOMIC_SEQ_CST);
   epoll_event events[3];
   // A sample that came between the last look and the store above came without a wake-up.
+  int count = 0;
   if (state != CICD_CONSUMER_IDLE || !rings_.has_data()) {
-    ::epoll_wait(epoll_.get(), events, 3, static_cast<int>(time.count()));
+    count = ::epoll_wait(epoll_.get(), events, 3, static_cast<int>(time.count()));
   }
   __atomic_store_n(consumer, CICD_CONSUMER_AWAKE, __ATOMIC_SEQ_CST);
+  return std::any_of(events, events + std::max(count, 0), [](const epoll_event& event) {
+    return event.data.u32 == kOtherDescriptor;
+  });
 }
 
 Result<std::size_t> KernelSource::poll(milliseconds max_wait, SampleSink out) {
@@ -230,11 +238,12 @@ Result<std::size_t> KernelSource::poll(milliseconds max_wait, SampleSink out) {
   };
   const steady_clock::time_point begin = steady_clock::now();
   const auto since_last = std::chrono::duration_cast<milliseconds>(begin - last_drain_);
+  bool is_wanted = false;  // elsewhere: each such event ends one sleep, so there is none after it
   if (max_wait.count() > 0 && since_last < pace_) {
-    sleep(CICD_CONSUMER_PACED, std::min(pace_ - since_last, max_wait));
+    is_wanted = sleep(CICD_CONSUMER_PACED, std::min(pace_ - since_last, max_wait));
   }
   std::size_t count = rings_.drain(sink);
-  if (count == 0) {
+  if (count == 0 && !is_wanted) {
     const auto spent = std::chrono::duration_cast<milliseconds>(steady_clock::now() - begin);
     if (spent < max_wait) {
       sleep(CICD_CONSUMER_IDLE, max_wait - spent);
