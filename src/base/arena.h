@@ -6,6 +6,7 @@
 // `reset` or with the arena. Chunks never move, so views stay valid while the arena grows.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <memory>
@@ -17,6 +18,8 @@ namespace cicd {
 
 class Arena {
  public:
+  // The first chunk is small, for batches of a few records; each further one is twice as large, up
+  // to `chunk_bytes`.
   explicit Arena(std::size_t chunk_bytes = 64 * 1024) : chunk_bytes_(chunk_bytes) {}
 
   // Uninitialised bytes, without alignment: for text only.
@@ -56,10 +59,13 @@ class Arena {
       used_ = 0;
     }
     if (current_ < chunks_.size()) return;
-    const std::size_t size = bytes > chunk_bytes_ ? bytes : chunk_bytes_;
+    const std::size_t grown = chunks_.empty() ? kFirstBytes : 2 * chunks_.back().bytes;
+    const std::size_t size = std::max(bytes, std::min(grown, chunk_bytes_));
     chunks_.push_back({std::make_unique_for_overwrite<char[]>(size), size});
     used_ = 0;
   }
+
+  static constexpr std::size_t kFirstBytes = 4 * 1024;
 
   std::size_t chunk_bytes_;
   std::vector<Chunk> chunks_;

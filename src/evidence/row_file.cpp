@@ -29,7 +29,6 @@ Result<RowFile> RowFile::create(const OutputDirectory& directory, const std::str
     return std::unexpected(
         std::move(error).with_hint("free some space, or name another directory with --output"));
   }
-  file.buffer_.reserve(kFlushBytes + 64 * 1024);
   return file;
 }
 
@@ -51,10 +50,7 @@ void RowFile::flush() {
   }
   buffer_.clear();
   buffered_rows_ = 0;
-  if (buffer_.capacity() > kMaxKeptBytes) {
-    buffer_.shrink_to_fit();
-    buffer_.reserve(kFlushBytes + 64 * 1024);
-  }
+  if (buffer_.capacity() > kMaxKeptBytes) buffer_.shrink_to_fit();
 }
 
 }  // namespace cicd

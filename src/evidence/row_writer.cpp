@@ -10,7 +10,7 @@ namespace {
 
 // Pictures of processes kept rendered: ids are dense, so a direct-mapped table serves what is
 // recent. With kMaxCachedBytes each it stays below 32 MiB whatever a job does.
-constexpr std::size_t kCacheEntries = 1'024;
+constexpr std::size_t kCacheEntries = 256;
 constexpr std::size_t kMaxCachedBytes = 32 * 1'024;
 
 struct MarkTag {
