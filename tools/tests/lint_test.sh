@@ -79,7 +79,7 @@ test_tidy_of_a_changed_file() {
   put src/base/a.cpp '#include "base/a.h"' '' 'int answer() {' '  int* p = nullptr;' \
     '  return *p;' '}'
   expect_code 1 lint tidy
-  expect_output 'clang-tidy: 1 files'
+  expect_output 'clang-tidy: 1 of 1 files'
   expect_output 'a.cpp:6:10: error: Dereference of null pointer'
 }
 
@@ -99,7 +99,9 @@ test_tidy_leaves_unchanged_files_alone() {
   git add -A
   git -c user.name=t -c user.email=t@invalid commit -q -m second
   expect_code 0 lint tidy
-  expect_output 'clang-tidy: 0 files'
+  expect_output 'clang-tidy: 0 of 0 files'
+  LINT_ALL=1 LINT_SECONDS=0 expect_code 0 lint tidy
+  expect_output 'clang-tidy: 0 of 2 files'
   LINT_ALL=1 expect_code 1 lint tidy
   expect_output 'b.cpp:4:10: error: Dereference of null pointer'
 }
