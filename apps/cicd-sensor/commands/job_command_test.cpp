@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "commands/job_command.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+
+namespace cicd {
+namespace {
+
+using testing::HasSubstr;
+
+// As the runner of GitHub sets them.
+const std::map<std::string, std::string> kGithub = {
+    {"GITHUB_SERVER_URL", "https://GitHub.Example:8443/x"},
+    {"GITHUB_REPOSITORY", "octo/app"},
+    {"GITHUB_RUN_ID", "12"},
+    {"GITHUB_JOB", "build"},
+    {"GITHUB_RUN_ATTEMPT", "2"},
+    {"RUNNER_TRACKING_ID", "github_1"},
+    {"GITHUB_SHA", "abc"},
+    {"GITHUB_REF_NAME", "main"},
+    {"GITHUB_WORKFLOW", "CI"}};
+
+Result<NamedJob> name(const std::vector<std::string>& words,
+                      const std::map<std::string, std::string>& variables) {
+  const auto line = parse_command_line(sensor_table(), words);
+  if (!line) return std::unexpected(line.error());
+  return name_job(*line, [&](const char* wanted) {
+    const auto found = variables.find(wanted);
+    return found == variables.end() ? std::string() : found->second;
+  });
+}
+
+TEST(NameJob, GithubsVariablesNameTheJob) {
+  const auto job = name({"host", "start"}, kGithub);
+  ASSERT_TRUE(job) << job.error().text;
+  EXPECT_EQ(job->identity.provider, "github");
+  EXPECT_EQ(job->identity.provider_host, "github.example");
+  EXPECT_EQ(job->identity.project_path, "octo/app");
+  EXPECT_EQ(job->identity.github_run_id, "12");
+  EXPECT_EQ(job->identity.github_job, "build");
+  EXPECT_EQ(job->identity.github_run_attempt, "2");
+  EXPECT_EQ(job->identity.github_runner_tracking_id, "github_1");
+  EXPECT_EQ(job->metadata.commit_sha, "abc");
+  EXPECT_EQ(job->metadata.ref_name, "main");
+  EXPECT_EQ(job->metadata.github_workflow, "CI");
+  EXPECT_EQ(name({"job", "health"}, kGithub)->identity.provider, "github");
+}
+
+TEST(NameJob, FlagsWin) {
+  const auto job = name(
+      {"host", "start", "--github-run-id", "99", "-ref-name=dev", "--provider-host", "h"}, kGithub);
+  ASSERT_TRUE(job) << job.error().text;
+  EXPECT_EQ(job->identity.github_run_id, "99");
+  EXPECT_EQ(job->identity.provider_host, "h");
+  EXPECT_EQ(job->metadata.ref_name, "dev");
+}
+
+TEST(NameJob, OtherProvidersAreNamedByFlagsAlone) {
+  const auto job = name(
+      {"job", "start", "--provider", "jenkins", "--project-path", "p", "--job-key", "7"}, kGithub);
+  ASSERT_TRUE(job) << job.error().text;
+  EXPECT_EQ(job->identity.provider_host, "local");
+  EXPECT_EQ(job->identity.github_run_id, "");
+  EXPECT_EQ(job->metadata.commit_sha, "");
+  EXPECT_EQ(name({"job", "start", "--project-path", "p", "--job-key", "7"}, {})->identity.provider,
+            "generic");
+}
+
+TEST(NameJob, WhatIsMissingIsNamed) {
+  const auto none = name({"host", "end"}, {});
+  ASSERT_FALSE(none);
+  EXPECT_EQ(none.error().code, ErrorCode::kUsage);
+  EXPECT_EQ(none.error().text, "project_path is required");
+  EXPECT_THAT(none.error().hint, HasSubstr("host end --help"));
+  auto variables = kGithub;
+  variables["GITHUB_RUN_ID"] = "x";
+  EXPECT_THAT(name({"host", "end"}, variables).error().text, HasSubstr("must be a decimal number"));
+  variables = kGithub;
+  variables.erase("GITHUB_SERVER_URL");
+  EXPECT_EQ(name({"host", "end"}, variables)->identity.provider_host, "github.com");
+}
+
+}  // namespace
+}  // namespace cicd
