@@ -6,6 +6,7 @@
 
 #include <charconv>
 #include <filesystem>
+#include <fstream>
 #include <optional>
 
 #include "base/unique_fd.h"
@@ -19,8 +20,9 @@ constexpr std::string_view kGithubWorker = "Runner.Worker";
 constexpr int kMostAncestors = 4096;
 
 // /proc/<pid>/stat: "7 (comm) S 3 ..."; comm may hold anything, so its end is the last ')'.
-std::optional<ProcessTree::Entry> read_entry(const std::string& folder) {
-  const UniqueFd file(::open((folder + "/stat").c_str(), O_RDONLY | O_CLOEXEC));
+std::optional<ProcessTree::Entry> read_entry(pid_t pid) {
+  const std::string path = "/proc/" + std::to_string(pid) + "/stat";
+  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file) return std::nullopt;
   char buffer[1024];
   const ssize_t size = ::read(file.get(), buffer, sizeof(buffer));
@@ -39,17 +41,61 @@ std::optional<ProcessTree::Entry> read_entry(const std::string& folder) {
   return entry;
 }
 
+// The folders of /proc or /proc/<pid>/task that are numbers.
+template <typename Visit>
+void for_each_number(const std::string& folder, Visit visit) {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+    const std::string name = entry.path().filename().string();
+    pid_t pid = 0;
+    const auto [end, bad] = std::from_chars(name.data(), name.data() + name.size(), pid);
+    if (bad == std::errc() && end == name.data() + name.size()) visit(pid);
+  }
+}
+
+// What the threads of a process have started; false when the kernel does not say.
+bool add_children(pid_t pid, std::vector<pid_t>& out) {
+  bool has_lists = true;
+  const std::string tasks = "/proc/" + std::to_string(pid) + "/task";
+  for_each_number(tasks, [&](pid_t tid) {
+    std::ifstream list(tasks + "/" + std::to_string(tid) + "/children");
+    if (!list && std::filesystem::exists(tasks + "/" + std::to_string(tid))) has_lists = false;
+    for (pid_t child = 0; list >> child;) out.push_back(child);
+  });
+  return has_lists;
+}
+
 }  // namespace
 
 ProcessTree ProcessTree::read() {
   std::map<pid_t, Entry> entries;
-  std::error_code error;
-  for (const auto& folder : std::filesystem::directory_iterator("/proc", error)) {
-    const std::string name = folder.path().filename().string();
-    pid_t pid = 0;
-    const auto [end, bad] = std::from_chars(name.data(), name.data() + name.size(), pid);
-    if (bad != std::errc() || end != name.data() + name.size()) continue;
-    if (auto entry = read_entry(folder.path().string())) entries[pid] = std::move(*entry);
+  for_each_number("/proc", [&](pid_t pid) {
+    if (auto entry = read_entry(pid)) entries[pid] = std::move(*entry);
+  });
+  return ProcessTree(std::move(entries));
+}
+
+ProcessTree ProcessTree::read_above(std::initializer_list<pid_t> pids) {
+  std::map<pid_t, Entry> entries;
+  for (pid_t pid : pids) {
+    while (pid > 0 && !entries.contains(pid)) {
+      auto entry = read_entry(pid);
+      if (!entry) break;
+      const pid_t parent = entry->parent;
+      entries[pid] = std::move(*entry);
+      pid = parent;
+    }
+  }
+  return ProcessTree(std::move(entries));
+}
+
+ProcessTree ProcessTree::read_below(pid_t root) {
+  std::map<pid_t, Entry> entries;
+  std::vector<pid_t> found = {root};
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    auto entry = read_entry(found[i]);
+    if (!entry || !entries.emplace(found[i], std::move(*entry)).second) continue;
+    if (!add_children(found[i], found)) return read();
   }
   return ProcessTree(std::move(entries));
 }

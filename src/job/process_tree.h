@@ -9,6 +9,7 @@
 
 #include <sys/types.h>
 
+#include <initializer_list>
 #include <map>
 #include <string>
 #include <string_view>
@@ -25,8 +26,13 @@ class ProcessTree {
     std::string comm;  // at most 15 bytes, as the kernel keeps it
   };
 
-  // Of /proc.
+  // Of all of /proc: a few microseconds for each process of the machine.
   static ProcessTree read();
+  // Only these and those that they descend from.
+  static ProcessTree read_above(std::initializer_list<pid_t> pids);
+  // Only `root` and what descends from it; of all of /proc where the kernel has no lists of
+  // children. These lists can leave one out while a process next to it ends.
+  static ProcessTree read_below(pid_t root);
   explicit ProcessTree(std::map<pid_t, Entry> entries) : entries_(std::move(entries)) {}
 
   // The process that a job hangs below, `peer` being the command of a hook in it: on GitHub the

@@ -73,6 +73,13 @@ TEST(ProcessTree, ReadsThisMachine) {
   EXPECT_EQ(tree.root_of_job(child, "generic", child).value_or(0), 0) << "we are above the keeper";
   EXPECT_EQ(tree.root_of_job(child, "generic", 1).value_or(0), ::getpid());
   EXPECT_THAT(tree.tree_below(::getpid()), testing::Contains(child));
+  const ProcessTree above = ProcessTree::read_above({child, 1});
+  EXPECT_EQ(above.root_of_job(child, "generic", 1).value_or(0), ::getpid());
+  EXPECT_EQ(above.root_of_job(child, "generic", child).value_or(0), 0);
+  EXPECT_FALSE(ProcessTree::read_above({child}).contains(go[0] + 1'000'000));
+  EXPECT_THAT(ProcessTree::read_below(::getpid()).tree_below(::getpid()),
+              ElementsAre(::getpid(), child));
+  EXPECT_TRUE(ProcessTree::read_below(1 << 30).tree_below(1 << 30).empty());
   ::kill(child, SIGKILL);
   ::waitpid(child, nullptr, 0);
   ::close(go[0]);

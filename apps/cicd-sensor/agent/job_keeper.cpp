@@ -63,8 +63,9 @@ std::uint32_t JobKeeper::slot_of(pid_t pid) const {
 
 Result<void> JobKeeper::begin(std::uint32_t slot, const JobIdentity& identity,
                               const JobMetadata& metadata, pid_t peer) {
-  CICD_ASSIGN(const pid_t root,
-              ProcessTree::read().root_of_job(peer, identity.provider, ::getpid()));
+  CICD_ASSIGN(
+      const pid_t root,
+      ProcessTree::read_above({peer, ::getpid()}).root_of_job(peer, identity.provider, ::getpid()));
   auto watched = std::make_unique<Watched>();
   watched->identity = identity;
   watched->start_time_ns = realtime_now_ns();
@@ -147,9 +148,10 @@ Result<void> JobKeeper::move_tree(const Watched& watched, pid_t root) const {
       ::open((watched.cgroup->dir() + "/cgroup.procs").c_str(), O_WRONLY | O_CLOEXEC));
   if (!procs) return fail_errno(errno, "open cgroup.procs of " + watched.cgroup->dir());
   std::set<pid_t> moved;
+  int quiet_rounds = 0;  // two of them: a picture can miss one
   for (int round = 0; round < kMoveRounds; ++round) {
     bool any = false;
-    for (const pid_t pid : ProcessTree::read().tree_below(root)) {
+    for (const pid_t pid : ProcessTree::read_below(root).tree_below(root)) {
       if (!moved.insert(pid).second) continue;
       const std::string text = std::to_string(pid);
       if (::write(procs.get(), text.data(), text.size()) > 0) {
@@ -158,7 +160,8 @@ Result<void> JobKeeper::move_tree(const Watched& watched, pid_t root) const {
         return fail_errno(errno, "move process " + text + " to " + watched.cgroup->dir());
       }
     }
-    if (!any) return {};
+    quiet_rounds = any ? 0 : quiet_rounds + 1;
+    if (quiet_rounds == 2) return {};
   }
   return fail(ErrorCode::kResource, "the job starts processes faster than they can be followed");
 }
