@@ -35,6 +35,8 @@ using std::chrono::milliseconds;
 
 constexpr std::size_t kMostWaitingCalls = 4096;
 
+const ApiError kStopping{503, "the agent is stopping"};
+
 unsigned status_of(Refusal::Kind kind) {
   switch (kind) {
     case Refusal::Kind::kForbidden:
@@ -81,6 +83,7 @@ class Agent final : public AgentApi {
 
   void host_start(JobCall call, Answer<NoContent> answer) override {
     post(answer, [this, call = std::move(call), answer] {
+      if (is_stopping_) return answer(std::unexpected(kStopping));
       const auto started = registry_.start(call.identity, call.metadata, living_peer(call.peer));
       if (!started) {
         log_.warn("job_refused", {{"job", identity_key(call.identity)},
@@ -119,7 +122,7 @@ class Agent final : public AgentApi {
   template <typename T>
   void post(const Answer<T>& answer, std::function<void()> task) {
     if (calls_.push(std::move(task), 1)) return;
-    answer(std::unexpected(ApiError{503, "the agent has too much to do, or is stopping"}));
+    answer(std::unexpected(ApiError{503, "the agent has too much to do"}));
   }
   std::string status_text();
 
@@ -127,7 +130,10 @@ class Agent final : public AgentApi {
   const Log& log_;
   Pipeline& pipeline_;
   JobKeeper& keeper_;
-  JobRegistry registry_;  // the worker's
+  // The worker's.
+  JobRegistry registry_;
+  bool is_stopping_ = false;
+
   BoundedQueue<std::function<void()>> calls_{kMostWaitingCalls};
   Worker worker_;  // last: it uses all of the above
 };
@@ -187,6 +193,7 @@ bool Agent::shut_down(milliseconds limit) {
           const std::lock_guard lock(waiting->mutex);
           waiting->left += registry_.jobs().size();
         }
+        is_stopping_ = true;  // no job may begin behind this
         registry_.end_all("shutdown", [waiting] { waiting->one_less(); });
         waiting->one_less();
       },

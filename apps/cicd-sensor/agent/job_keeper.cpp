@@ -109,7 +109,9 @@ Result<void> JobKeeper::prepare(Watched& watched, std::uint32_t slot, const JobM
   watched.files.scope = "host";
   watched.files.runner_type = options_.runner_type;
   std::error_code error;
-  fs::create_directories(options_.jobs_dir + "/" + key, error);
+  watched.made_folder = fs::create_directories(options_.jobs_dir + "/" + key, error);
+  // Of an earlier run with this name; beside rows of this one it would be taken for this one's.
+  fs::remove(watched.files.directory + "/summary.json", error);
   CICD_ASSIGN(std::unique_ptr<ScopeSink> sink, make_file_sink(watched.files));
 
   CICD_ASSIGN(JobCgroup own, JobCgroup::open(watched.cgroup->dir()));
@@ -171,7 +173,7 @@ void JobKeeper::undo(Watched& watched) const {
   watched.job.reset();
   release_cgroup(watched);
   std::error_code error;
-  if (!watched.files.directory.empty()) {
+  if (watched.made_folder) {
     fs::remove_all(fs::path(watched.files.directory).parent_path(), error);
   }
 }

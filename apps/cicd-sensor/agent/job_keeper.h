@@ -60,6 +60,7 @@ class JobKeeper final : public JobKeeping {
     CgroupPlace parent;
     std::optional<JobCgroup> cgroup;
     FileSinkOptions files;
+    bool made_folder = false;
     std::uint64_t start_time_ns = 0;
     std::shared_ptr<std::atomic<bool>> is_over = std::make_shared<std::atomic<bool>>(false);
     std::unique_ptr<JobTermination> termination;  // the job's worker uses it

@@ -43,11 +43,13 @@ Result<std::unique_ptr<Pipeline>> Pipeline::start(LiveSource& source,
   pipeline->wake_ = UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!pipeline->wake_) return fail_errno(errno, "eventfd");
   CICD_TRY(source.wake_also(pipeline->wake_.get()));
+  pipeline->has_started_ = true;
   pipeline->worker_.start("cicd-pipeline", [own = pipeline.get()] { own->run(); });
   return pipeline;
 }
 
 Pipeline::~Pipeline() {
+  if (!has_started_) return;
   run_between([this] { is_stopping_ = true; });
   worker_.join();
 }

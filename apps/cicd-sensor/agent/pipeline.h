@@ -64,6 +64,7 @@ class Pipeline {
   LiveSource& source_;
   std::function<void(const Error&)> on_failure_;
   UniqueFd wake_;
+  bool has_started_ = false;
   // The pipeline's own.
   Tracker tracker_;
   std::vector<Lane> lanes_;          // by slot

@@ -96,6 +96,16 @@ def test_ended_is_ended():
         assert out.count("job not found") == 2 and "health 1" in out and "twice 1" in out, out
 
 
+def test_the_same_job_again():
+    with Agent() as agent:
+        for count in (3, 7):
+            agent.github_job("1", f"""$S host start $F
+                for i in $(seq {count}); do echo x >file-1-$i; done; $S host end $F""")
+            rows = agent.events("1")
+            assert len(numbered(agent.folder, "file-1", rows)) == count
+            assert int(agent.summary("1")["events_total"]) == len(rows)
+
+
 def test_others_may_not_end_it():
     with Agent() as agent:
         job = agent.github_job("1", "$S host start $F; touch on; sleep 600", wait=False)
