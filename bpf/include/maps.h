@@ -33,6 +33,7 @@
 #define CICD_TRACKED_MAX 65536
 #define CICD_MEMBERS_MAX 65536
 #define CICD_ESCAPED_MAX 8192
+#define CICD_STAGED_MAX 8192
 
 struct {
   __uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -64,6 +65,15 @@ struct {
   __type(key, __u32);
   __type(value, __u32);
 } escaped SEC(".maps") __weak;
+
+/* Names of cgroups that will be made for a job's containers. Written by the user side. */
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __uint(max_entries, CICD_STAGED_MAX);
+  __type(key, struct cicd_basename);
+  __type(value, __u32);
+} staged_names SEC(".maps") __weak;
 
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

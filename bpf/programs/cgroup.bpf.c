@@ -62,11 +62,29 @@ static __always_inline __u64 parent_id(struct cgroup *cgroup) {
   return BPF_CORE_READ(cgroup, self.parent, cgroup, kn, id);
 }
 
+/*
+ * The slot that a cgroup of this name was staged for (a container of a job is about to start), or 0.
+ * Once: the name of a container is never used again.
+ */
+static __always_inline __u32 take_staged(struct cgroup *cgroup) {
+  struct cicd_shared *memory = shared_memory();
+  if (!memory || !memory->staged) return 0;
+  struct cicd_basename name = {};
+  const char *text = (const char *)BPF_CORE_READ(cgroup, kn, name);
+  if (bpf_probe_read_kernel_str(name.text, sizeof(name.text), text) <= 0) return 0;
+  __u32 *staged = bpf_map_lookup_elem(&staged_names, &name);
+  if (!staged) return 0;
+  __u32 slot = *staged;
+  if (!bpf_map_delete_elem(&staged_names, &name)) __sync_fetch_and_sub(&memory->staged, 1);
+  return slot;
+}
+
 SEC("tp_btf/cgroup_mkdir")
 int BPF_PROG(cgroup_made, struct cgroup *cgroup, const char *path) {
   if (cgroup->root->hierarchy_id != 0) return 0;
   __u64 from = parent_id(cgroup);
   __u32 slot = slot_of_cgroup(from);
+  if (!slot) slot = take_staged(cgroup);
   if (!slot) return 0;
   __u64 target = cgroup->kn->id;
   if (bpf_map_update_elem(&tracked_cgroups, &target, &slot, BPF_ANY)) {

@@ -22,10 +22,18 @@ struct cicd_shared {
   __u64 bulk_wake_bytes;
   /* user, before attaching: secret of the signatures of opens (repeated_open.h); 0: report all */
   __u64 open_secret;
+  __u64 staged;   /* both: entries of map `staged_names`; it is not looked up at zero */
   __u32 consumer; /* both: enum cicd_consumer_state */
   __u32 pad0;
 };
-CICD_STATIC_ASSERT(sizeof(struct cicd_shared) == 48, "wire: shared");
+CICD_STATIC_ASSERT(sizeof(struct cicd_shared) == 56, "wire: shared");
+
+/* Key of map `staged_names`: last component of a cgroup's path, filled up with zeros. */
+#define CICD_BASENAME_MAX 128
+struct cicd_basename {
+  char text[CICD_BASENAME_MAX];
+};
+CICD_STATIC_ASSERT(sizeof(struct cicd_basename) == 128, "wire: basename");
 
 /* Value of map `members`. */
 struct cicd_member {

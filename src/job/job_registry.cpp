@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "job/job_registry.h"
 
+#include <algorithm>
 #include <set>
 #include <utility>
 
@@ -72,6 +73,19 @@ std::expected<void, Refusal> JobRegistry::check_health(const JobIdentity& identi
   const auto entry = find_for(identity, peer);
   if (!entry) return std::unexpected(entry.error());
   return {};
+}
+
+std::expected<bool, Refusal> JobRegistry::stage(const std::string& basename, pid_t client) {
+  const std::uint32_t slot = keeping_.slot_of(client);
+  const bool is_known = std::ranges::any_of(
+      entries_, [slot](const auto& entry) { return entry.second.slot == slot; });
+  if (slot == 0 || !is_known) return false;
+  if (const Result<void> staged = keeping_.stage(slot, basename); !staged) {
+    return refuse(staged.error().code == ErrorCode::kInvalidInput ? Refusal::Kind::kInvalid
+                                                                  : Refusal::Kind::kFailed,
+                  staged.error().text);
+  }
+  return true;
 }
 
 void JobRegistry::finish(Entries::const_iterator entry, const std::string& reason,

@@ -30,6 +30,8 @@ class JobKeeping {
   // Puts the job that `peer` is part of under observation in this slot. An error leaves nothing.
   virtual Result<void> begin(std::uint32_t slot, const JobIdentity& identity,
                              const JobMetadata& metadata, pid_t peer) = 0;
+  // The cgroup that will get this name is the job's.
+  virtual Result<void> stage(std::uint32_t slot, const std::string& basename) = 0;
   // Whether processes of the job live; false also when it has been ended by a rule.
   virtual bool is_alive(std::uint32_t slot) = 0;
   virtual bool is_terminated(std::uint32_t slot) = 0;
@@ -46,7 +48,7 @@ struct RegistryOptions {
 };
 
 struct Refusal {
-  enum class Kind : std::uint8_t { kForbidden, kUnknown, kConflict, kFailed } kind;
+  enum class Kind : std::uint8_t { kInvalid, kForbidden, kUnknown, kConflict, kFailed } kind;
   std::string message;
 };
 
@@ -65,6 +67,10 @@ class JobRegistry {
   std::expected<void, Refusal> end(const JobIdentity& identity, pid_t peer,
                                    std::function<void()> done);
   std::expected<void, Refusal> check_health(const JobIdentity& identity, pid_t peer) const;
+
+  // A container that `client`, a process of a job, is about to start, by the name of its cgroup.
+  // False: the process has no job, so the container has none.
+  std::expected<bool, Refusal> stage(const std::string& basename, pid_t client);
 
   // Ends the jobs that are over: call it about once a second.
   void look_after();

@@ -27,6 +27,11 @@ class Keeping final : public JobKeeping {
     alive[slot] = true;
     return {};
   }
+  Result<void> stage(std::uint32_t slot, const std::string& basename) override {
+    calls.push_back("stage " + std::to_string(slot) + " " + basename);
+    if (!failure.empty()) return fail(ErrorCode::kInvalidInput, failure);
+    return {};
+  }
   bool is_alive(std::uint32_t slot) override { return alive[slot]; }
   bool is_terminated(std::uint32_t slot) override { return terminated.contains(slot); }
   void end(std::uint32_t slot, const std::string& reason, std::function<void()> done) override {
@@ -105,6 +110,19 @@ TEST_F(JobRegistryTest, WhatCannotBeginLeavesNothing) {
   keeping_.failure.clear();
   EXPECT_EQ(start("a", 100), "");
   EXPECT_THAT(keeping_.calls, ElementsAre("begin 1 a", "begin 1 a"));
+}
+
+TEST_F(JobRegistryTest, AContainerBelongsToTheJobOfWhoStartsIt) {
+  start("a", 100);
+  start("b", 200);
+  EXPECT_TRUE(registry_.stage("docker-1.scope", 200).value());
+  EXPECT_FALSE(registry_.stage("docker-2.scope", 300).value()) << "nobody's";
+  keeping_.slots[400] = 3;
+  EXPECT_FALSE(registry_.stage("docker-3.scope", 400).value()) << "of a job that has ended";
+  keeping_.failure = "no name";
+  EXPECT_EQ(registry_.stage("x/y", 100).error().kind, Refusal::Kind::kInvalid);
+  EXPECT_THAT(keeping_.calls,
+              ElementsAre("begin 1 a", "begin 2 b", "stage 2 docker-1.scope", "stage 1 x/y"));
 }
 
 TEST_F(JobRegistryTest, SlotsAreUsedAgain) {

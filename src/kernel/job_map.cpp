@@ -70,6 +70,25 @@ Result<> put_cgroup(const ProgramSet& programs, int cgroup_root_fd, std::uint64_
   return {};
 }
 
+Result<> put_staged(const ProgramSet& programs, cicd_shared* shared, const std::string& basename,
+                    std::uint32_t slot) {
+  cicd_basename name{};
+  if (basename.empty() || basename.size() >= sizeof(name.text) ||
+      basename.find_first_of(std::string("/\0", 2)) != std::string::npos) {
+    return fail(ErrorCode::kInvalidInput, "basename is not the name of a cgroup",
+                "1 to " + std::to_string(sizeof(name.text) - 1) + " bytes without /");
+  }
+  basename.copy(name.text, basename.size());
+  const int fd = programs.map_fd("staged_names");
+  if (::bpf_map_update_elem(fd, &name, &slot, BPF_NOEXIST) == 0) {
+    __atomic_fetch_add(&shared->staged, 1, __ATOMIC_SEQ_CST);
+    return {};
+  }
+  if (errno == EEXIST && ::bpf_map_update_elem(fd, &name, &slot, BPF_EXIST) == 0) return {};
+  if (errno != E2BIG) return fail_errno(errno, "stage the cgroup " + basename);
+  return fail(ErrorCode::kResource, "too many containers are waited for");
+}
+
 std::vector<TrackedProcess> members_of(const ProgramSet& programs, std::uint32_t slot) {
   constexpr std::uint32_t kBatch = 4096;
   std::vector<TrackedProcess> out;
@@ -105,6 +124,9 @@ void remove_slot(const ProgramSet& programs, cicd_shared* shared, std::uint32_t 
   const std::size_t gone =
       delete_where<std::uint32_t, std::uint32_t>(programs.map_fd("escaped"), is_slot);
   __atomic_fetch_sub(&shared->escaped, gone, __ATOMIC_RELAXED);
+  const std::size_t unused =
+      delete_where<cicd_basename, std::uint32_t>(programs.map_fd("staged_names"), is_slot);
+  __atomic_fetch_sub(&shared->staged, unused, __ATOMIC_RELAXED);
 }
 
 }  // namespace cicd

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "base/result.h"
@@ -16,6 +17,10 @@ namespace cicd {
 // Cgroup `cgroup_id` and all that will be made below it belong to `slot`; processes that are in it
 // already are made known, so that their leaving it is noticed.
 Result<> put_cgroup(const ProgramSet& programs, int cgroup_root_fd, std::uint64_t cgroup_id,
+                    std::uint32_t slot);
+
+// A cgroup that gets this name will belong to `slot`.
+Result<> put_staged(const ProgramSet& programs, cicd_shared* shared, const std::string& basename,
                     std::uint32_t slot);
 
 // The processes of a slot now. Any thread.

@@ -118,6 +118,9 @@ class KernelSource final : public LiveSource {
 
   Result<void> track_cgroup(std::uint64_t cgroup_id, std::uint32_t slot) override;
   void untrack_slot(std::uint32_t slot) override;
+  Result<void> stage_cgroup(const std::string& basename, std::uint32_t slot) override {
+    return put_staged(programs_, shared_.get(), basename, slot);
+  }
   std::vector<TrackedProcess> processes(std::uint32_t slot) const override {
     return members_of(programs_, slot);
   }
@@ -226,9 +229,8 @@ bool KernelSource::sleep(cicd_consumer_state state, milliseconds time) {
     count = ::epoll_wait(epoll_.get(), events, 3, static_cast<int>(time.count()));
   }
   __atomic_store_n(consumer, CICD_CONSUMER_AWAKE, __ATOMIC_SEQ_CST);
-  return std::any_of(events, events + std::max(count, 0), [](const epoll_event& event) {
-    return event.data.u32 == kOtherDescriptor;
-  });
+  return std::any_of(events, events + std::max(count, 0),
+                     [](const epoll_event& event) { return event.data.u32 == kOtherDescriptor; });
 }
 
 Result<std::size_t> KernelSource::poll(milliseconds max_wait, SampleSink out) {

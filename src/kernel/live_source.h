@@ -52,6 +52,10 @@ class LiveSource : public EventSource {
   // (1 .. CICD_SLOTS_MAX - 1).
   virtual Result<void> track_cgroup(std::uint64_t cgroup_id, std::uint32_t slot) = 0;
   virtual void untrack_slot(std::uint32_t slot) = 0;
+  // A cgroup that gets this name, wherever it is made, belongs to `slot` from its first moment on;
+  // the first one only. For the container that a job is about to start. kInvalidInput: no name of a
+  // cgroup; kResource: too many are waited for.
+  virtual Result<void> stage_cgroup(const std::string& basename, std::uint32_t slot) = 0;
   // The processes of a slot that live now, inside its cgroups and outside, as the kernel has them;
   // one that could not be noted (loss members_full) is missing. Any thread.
   virtual std::vector<TrackedProcess> processes(std::uint32_t slot) const = 0;

@@ -7,6 +7,9 @@
 // once, from any thread, and may be given before the call returns.
 #pragma once
 
+#include <sys/types.h>
+
+#include <cstdint>
 #include <expected>
 #include <functional>
 #include <string>
@@ -31,6 +34,13 @@ struct JobCall {
   HttpPeer peer;
 };
 
+// A container that a process of a job is about to start: its cgroup will have this name.
+struct StagingCall {
+  std::string basename;
+  pid_t client_pid = 0;  // who asked for the container
+};
+enum class StagingAnswer : std::uint8_t { kStaged, kIgnored };
+
 struct JobHealth {
   bool has_host_scope = false;
   bool has_project_scope = false;
@@ -44,6 +54,8 @@ class AgentApi {
   virtual void host_start(JobCall call, Answer<NoContent> answer) = 0;
   virtual void host_end(JobCall call, Answer<NoContent> answer) = 0;
   virtual void job_health(JobCall call, Answer<JobHealth> answer) = 0;
+  // Only the agent's own user gets this far.
+  virtual void stage_container(StagingCall call, Answer<StagingAnswer> answer) = 0;
   // What `cicd-sensor status` shows: one JSON object.
   virtual void status(Answer<std::string> answer) = 0;
 };

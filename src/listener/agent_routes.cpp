@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "listener/agent_routes.h"
 
+#include <unistd.h>
+
 #include <utility>
 
 #include "base/json_writer.h"
@@ -74,7 +76,8 @@ std::string job_route(std::string_view provider, std::string_view what) {
   if (provider == "github" || provider == "gitlab") {
     return "/v1/" + std::string(provider) + "/" + std::string(what);
   }
-  return "/v1/job/" + std::string(what.substr(what.find('/') + 1));
+  const bool is_of_a_job = what.starts_with("host/") || what.starts_with("job/");
+  return "/v1/job/" + std::string(is_of_a_job ? what.substr(what.find('/') + 1) : what);
 }
 
 std::vector<HttpRoute> agent_routes(std::string_view provider, AgentApi& api) {
@@ -102,6 +105,19 @@ std::vector<HttpRoute> agent_routes(std::string_view provider, AgentApi& api) {
       respond(result ? health(identity, *result) : api_error(result.error()));
     });
   });
+  routes.push_back(
+      {job_route(provider, "staging/put"), [&api](HttpRequest request, HttpResponder respond) {
+         if (request.peer.uid != ::geteuid()) {
+           return respond(http_error(403, "only the agent's own user may stage containers"));
+         }
+         auto call = read_staging_request(request.body);
+         if (!call) return respond(http_error(400, call.error().text));
+         api.stage_container(std::move(*call), [=](const auto& result) {
+           if (!result) return respond(api_error(result.error()));
+           const bool is_staged = *result == StagingAnswer::kStaged;
+           respond({200, is_staged ? R"({"status":"staged"})" : R"({"status":"ignored"})"});
+         });
+       }});
   routes.push_back({std::string(kStatusRoute), [&api](HttpRequest, HttpResponder respond) {
                       api.status([=](const std::expected<std::string, ApiError>& result) {
                         HttpResponse response;

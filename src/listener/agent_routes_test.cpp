@@ -36,6 +36,10 @@ class KeepingApi final : public AgentApi {
     calls.push_back("job_health " + std::to_string(call.peer.pid));
     answer(JobHealth{.has_host_scope = true, .has_project_scope = false});
   }
+  void stage_container(StagingCall call, Answer<StagingAnswer> answer) override {
+    calls.push_back("stage " + call.basename + " " + std::to_string(call.client_pid));
+    answer(call.client_pid == 7 ? StagingAnswer::kStaged : StagingAnswer::kIgnored);
+  }
   void status(Answer<std::string> answer) override { answer("{\"jobs\":[]}"); }
 
   std::vector<std::string> calls;
@@ -50,10 +54,11 @@ std::vector<std::string> paths(std::string_view provider) {
 }
 
 TEST(AgentRoutes, EachProviderHasItsOwn) {
-  EXPECT_THAT(paths("github"), ElementsAre("/v1/github/host/start", "/v1/github/host/end",
-                                           "/v1/github/job/health", "/v1/status"));
-  EXPECT_THAT(paths("generic"),
-              ElementsAre("/v1/job/start", "/v1/job/end", "/v1/job/health", "/v1/status"));
+  EXPECT_THAT(paths("github"),
+              ElementsAre("/v1/github/host/start", "/v1/github/host/end", "/v1/github/job/health",
+                          "/v1/github/staging/put", "/v1/status"));
+  EXPECT_THAT(paths("generic"), ElementsAre("/v1/job/start", "/v1/job/end", "/v1/job/health",
+                                            "/v1/job/staging/put", "/v1/status"));
 }
 
 class ServedRoutes : public testing::Test {
@@ -126,6 +131,22 @@ TEST_F(ServedRoutes, ABadBodyReachesNobody) {
             R"(400 {"error":"provider must be one that this agent was started for"})");
   EXPECT_THAT(post("/v1/github/host/start", "{}"), HasSubstr("404"));
   EXPECT_TRUE(api_.calls.empty());
+}
+
+TEST_F(ServedRoutes, ContainersAreStaged) {
+  serve("github");
+  const std::string route = "/v1/github/staging/put";
+  EXPECT_EQ(post(route, R"({"basename":"docker-1.scope","peer_pid":7})"),
+            R"(200 {"status":"staged"})");
+  EXPECT_EQ(post(route, R"({"peer_pid":8,"basename":"x"})"), R"(200 {"status":"ignored"})");
+  EXPECT_THAT(api_.calls, ElementsAre("stage docker-1.scope 7", "stage x 8"));
+  EXPECT_EQ(post(route, R"({"peer_pid":8})"), R"(400 {"error":"basename is required"})");
+  for (const char* body : {R"({"basename":1})", R"({"basename":"x","peer_pid":-1})", "[]", "",
+                           R"({"basename":"x","peer_pid":4294967296})", R"({"basename":"x","y":1})",
+                           R"({"basename":"x","basename":"y"})", R"({"basename":"x"} x)"}) {
+    EXPECT_THAT(post(route, body), HasSubstr("400 {\"error\":")) << body;
+  }
+  EXPECT_EQ(api_.calls.size(), 2u);
 }
 
 TEST_F(ServedRoutes, TheClientSaysWhatIsWrong) {

@@ -116,6 +116,44 @@ Result<JobCall> read_job_request(std::string_view body, MetadataUse metadata) {
   return call;
 }
 
+Result<StagingCall> read_staging_request(std::string_view body) {
+  // No deeper than it can be, and no larger: a body of staging has some 150 bytes.
+  constexpr std::size_t kMostBytes = 4096;
+  const auto refuse = [](std::string why) {
+    return fail(ErrorCode::kInvalidInput, std::move(why));
+  };
+  if (body.size() > kMostBytes) return refuse("the body has more than 4096 bytes");
+  std::set<std::string> seen;
+  bool is_repeated = false;
+  const json document = json::parse(
+      body.begin(), body.end(),
+      [&](int, json::parse_event_t event, json& value) {
+        if (event == json::parse_event_t::key) {
+          is_repeated = is_repeated || !seen.insert(value.get<std::string>()).second;
+        }
+        return true;
+      },
+      false);
+  if (!document.is_object()) return refuse("the body must be one JSON object");
+  if (is_repeated) return refuse("a member is there twice");
+  StagingCall call;
+  for (const auto& [name, value] : document.items()) {
+    if (name == "basename" && value.is_string()) {
+      call.basename = value.get<std::string>();
+    } else if (name == "peer_pid" && value.is_number_unsigned() &&
+               value.get<std::uint64_t>() <= INT32_MAX) {
+      call.client_pid = value.get<pid_t>();
+    } else if (name == "basename" || name == "peer_pid") {
+      return refuse(name + " has the wrong type");
+    } else {
+      return refuse("unknown member " +
+                    json(name.substr(0, 64)).dump(-1, ' ', true, json::error_handler_t::replace));
+    }
+  }
+  if (call.basename.empty()) return refuse("basename is required");
+  return call;
+}
+
 std::string write_job_request(const JobIdentity& identity, const JobMetadata* metadata) {
   std::string out;
   JsonWriter writer(out);

@@ -18,6 +18,9 @@ enum class MetadataUse : std::uint8_t { kTaken, kRefused };
 // kInvalidInput, one line that names the member. The identity is valid (job/identity.h).
 Result<JobCall> read_job_request(std::string_view body, MetadataUse metadata);
 
+// {"basename": TEXT, "peer_pid": NUMBER}: exactly these two.
+Result<StagingCall> read_staging_request(std::string_view body);
+
 // The body of such a request. `metadata` null: without.
 std::string write_job_request(const JobIdentity& identity, const JobMetadata* metadata);
 

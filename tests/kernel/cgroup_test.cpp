@@ -76,6 +76,46 @@ TEST_F(CgroupHooks, AGrandchildIsWatchedFromItsFirstInstruction) {
   EXPECT_EQ(made[1].fixed.from_cgroup_id, child.id());
 }
 
+TEST_F(CgroupHooks, AStagedNameIsTheJobsFromItsFirstInstruction) {
+  const auto noted = source().stage_cgroup("docker-cicd-staged.scope", kSlot);
+  ASSERT_TRUE(noted) << noted.error().text;
+  ASSERT_TRUE(source().stage_cgroup("docker-cicd-staged.scope", kSlot)) << "twice is once";
+  const auto other = Cgroup::below_own("cicd-elsewhere");
+  pid_t first = 0;
+  {
+    const Cgroup longer(other->path() + "/docker-cicd-staged.scope.d");
+    const Finished unseen = run(&longer, [] { return open_and_close("/etc/hosts"); });
+    const Cgroup staged(other->path() + "/docker-cicd-staged.scope");
+    const Finished finished = run(&staged, [] { return open_and_close("/etc/passwd"); });
+    first = finished.pid;
+    const Samples samples = collect_until_exit(finished.pid);
+    EXPECT_TRUE(samples.opens(unseen.pid).empty());
+    EXPECT_EQ(samples.fixed<cicd_sample_fork>(CICD_SAMPLE_FORK, finished.pid).size(), 1u);
+    EXPECT_EQ(samples.opens_of("/etc/passwd", finished.pid).size(), 1u);
+    const auto made = samples.cgroups(CICD_SAMPLE_CGROUP_MKDIR);
+    ASSERT_EQ(made.size(), 1u);
+    EXPECT_EQ(made[0].fixed.target_cgroup_id, staged.id());
+    EXPECT_EQ(made[0].fixed.header.slot, kSlot);
+    EXPECT_EQ(made[0].path.bytes, staged.path_below_root());
+  }
+  // The name is used up.
+  const Cgroup again(other->path() + "/docker-cicd-staged.scope");
+  const Finished unseen = run(&again, [] { return open_and_close("/etc/passwd"); });
+  const Samples samples = observe_inside([] { return 0; });
+  EXPECT_TRUE(samples.opens(unseen.pid).empty());
+  EXPECT_NE(first, unseen.pid);
+}
+
+TEST_F(CgroupHooks, NamesThatNoCgroupHasAreRefused) {
+  for (const std::string& name :
+       {std::string(), std::string("a/b"), std::string("a\0b", 3), std::string(128, 'x')}) {
+    const auto staged = source().stage_cgroup(name, kSlot);
+    ASSERT_FALSE(staged);
+    EXPECT_EQ(staged.error().code, ErrorCode::kInvalidInput);
+  }
+  EXPECT_TRUE(source().stage_cgroup(std::string(127, 'x'), kSlot));
+}
+
 TEST_F(CgroupHooks, CgroupsElsewhereAreSilent) {
   const auto other = Cgroup::below_own("cicd-other");
   const Cgroup below(other->path() + "/below");

@@ -97,7 +97,7 @@ def run_tests(functions):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     failed = False
-    for name, function in functions.items():
+    for name, function in list(functions.items()):
         if not name.startswith("test_"):
             continue
         try:

@@ -39,6 +39,8 @@ const ApiError kStopping{503, "the agent is stopping"};
 
 unsigned status_of(Refusal::Kind kind) {
   switch (kind) {
+    case Refusal::Kind::kInvalid:
+      return 400;
     case Refusal::Kind::kForbidden:
       return 403;
     case Refusal::Kind::kUnknown:
@@ -106,6 +108,13 @@ class Agent final : public AgentApi {
       const auto healthy = registry_.check_health(call.identity, living_peer(call.peer));
       if (!healthy) return answer(api_error(healthy.error()));
       answer(JobHealth{.has_host_scope = true, .has_project_scope = false});
+    });
+  }
+  void stage_container(StagingCall call, Answer<StagingAnswer> answer) override {
+    post(answer, [this, call = std::move(call), answer] {
+      const auto staged = registry_.stage(call.basename, call.client_pid);
+      if (!staged) return answer(api_error(staged.error()));
+      answer(*staged ? StagingAnswer::kStaged : StagingAnswer::kIgnored);
     });
   }
   void status(Answer<std::string> answer) override {

@@ -48,6 +48,9 @@ class JobKeeper final : public JobKeeping {
   std::uint32_t slot_of(pid_t pid) const override;
   Result<void> begin(std::uint32_t slot, const JobIdentity& identity, const JobMetadata& metadata,
                      pid_t peer) override;
+  Result<void> stage(std::uint32_t slot, const std::string& basename) override {
+    return pipeline_.stage(slot, basename);
+  }
   bool is_alive(std::uint32_t slot) override;
   bool is_terminated(std::uint32_t slot) override;
   void end(std::uint32_t slot, const std::string& reason, std::function<void()> done) override;

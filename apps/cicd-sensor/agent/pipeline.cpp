@@ -175,6 +175,12 @@ Pipeline::Left Pipeline::remove(std::uint32_t slot) {
   return left;
 }
 
+Result<void> Pipeline::stage(std::uint32_t slot, const std::string& basename) {
+  Result<void> result;
+  run_between([&] { result = source_.stage_cgroup(basename, slot); });
+  return result;
+}
+
 std::vector<Coverage> Pipeline::coverage() {
   std::vector<Coverage> out;
   run_between([&] { out = source_.coverage(); });
