@@ -36,6 +36,7 @@ class Agent:
 
     def __init__(self, provider="github", flags=()):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="cicd-agent-"))
+        self.folder.chmod(0o755)  # everybody may talk to an agent
         self.socket = self.folder / "agent.sock"
         self.provider, self.flags = provider, flags
         self.log_path = self.folder / "log"
