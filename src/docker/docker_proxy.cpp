@@ -21,7 +21,7 @@ class Proxy final : public DockerProxy {
  public:
   Proxy(const DockerProxyOptions& options, std::unique_ptr<EventLoop> loop, UniqueFd listener)
       : options_(options),
-        log_(options.log_fd),
+        log_("docker_proxy"),
         loop_(std::move(loop)),
         listener_(std::move(listener)) {}
   ~Proxy() override;
@@ -35,7 +35,7 @@ class Proxy final : public DockerProxy {
   bool accept_one();
 
   const DockerProxyOptions options_;
-  ProxyLog log_;
+  Log log_;
   std::unique_ptr<EventLoop> loop_;
   UniqueFd listener_;
   // Goes after the stager, which holds connections that wait.

@@ -25,7 +25,6 @@ struct DockerProxyOptions {
   std::string agent_socket = "/run/cicd-sensor/agent.sock";
   OnAgentDown on_agent_down = OnAgentDown::kPass;
   int stop_fd = -1;  // run() ends when it can be read; stays the caller's
-  int log_fd = 2;
 
   std::size_t label_bytes = std::size_t{4} << 20;         // most of a create that are kept
   std::size_t all_label_bytes = std::size_t{64} << 20;    // of all connections together

@@ -9,10 +9,10 @@
 #include <memory>
 #include <string>
 
+#include "base/log.h"
 #include "docker/container_book.h"
 #include "docker/docker_proxy.h"
 #include "docker/event_loop.h"
-#include "docker/proxy_log.h"
 
 namespace cicd {
 
@@ -21,7 +21,7 @@ class Stager {
   // Whether the request goes on. Called once, later or at once.
   using Done = std::function<void(bool)>;
 
-  Stager(EventLoop& loop, const DockerProxyOptions& options, ProxyLog& log)
+  Stager(EventLoop& loop, const DockerProxyOptions& options, const Log& log)
       : loop_(loop), options_(options), log_(log), book_(options.containers) {}
 
   // False: the policy is to refuse, and nobody listens at the agent's socket.
@@ -36,7 +36,7 @@ class Stager {
 
   DockerProxyStats& stats() { return stats_; }
   const DockerProxyStats& stats() const { return stats_; }
-  ProxyLog& log() { return log_; }
+  const Log& log() { return log_; }
 
  private:
   struct Outcome;
@@ -52,7 +52,7 @@ class Stager {
 
   EventLoop& loop_;
   const DockerProxyOptions& options_;
-  ProxyLog& log_;
+  const Log& log_;
   ContainerBook book_;
   DockerProxyStats stats_;
 };
