@@ -109,7 +109,7 @@ class Proxy:
     def __init__(self, world, *flags, provider="github", socket="proxy.sock"):
         self.socket = world.folder / socket
         self.log_path = world.folder / f"{socket}.log"
-        with open(self.log_path, "ab") as log:
+        with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
                 [str(SENSOR), "proxy", "dockerd", "--provider", provider, "--upstream-socket",
                  str(world.upstream), "--listen-socket", str(self.socket), "--agent-socket",
