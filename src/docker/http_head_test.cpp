@@ -29,7 +29,8 @@ TEST(FindHead, ByteByByteFindsTheSame) {
 }
 
 TEST(RequestHead, ReadsWhatABodyIs) {
-  const auto length = request("POST /x HTTP/1.1\r\nContent-Length: 12\r\n\r\n");
+  const std::string head = "POST /x HTTP/1.1\r\nContent-Length: 12\r\n\r\n";
+  const auto length = request(head);
   ASSERT_TRUE(length);
   EXPECT_EQ(length->method, "POST");
   EXPECT_EQ(length->target, "/x");
