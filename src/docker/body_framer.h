@@ -36,11 +36,11 @@ class BodyFramer {
 
   State state_ = State::kDone;
   bool is_chunked_ = false;
-  std::uint64_t left_ = 0;       // of the content, or of this chunk; while kSize, the number so far
-  std::uint32_t digits_ = 0;     // of the size
-  std::uint32_t mark_bytes_ = 0; // of this line, or of the trailer
-  std::uint32_t line_bytes_ = 0; // of this line of the trailer
-  bool saw_return_ = false;      // '\r' came last
+  std::uint64_t left_ = 0;    // of the content, or of this chunk; while kSize, the number so far
+  std::uint32_t digits_ = 0;  // of the size
+  std::uint32_t mark_bytes_ = 0;  // of this line, or of the trailer
+  std::uint32_t line_bytes_ = 0;  // of this line of the trailer
+  bool saw_return_ = false;       // '\r' came last
 };
 
 }  // namespace cicd

@@ -87,9 +87,20 @@ TEST(BodyFramer, ChunksOfAllSpellings) {
 
 TEST(BodyFramer, RefusesWhatIsNoChunk) {
   const std::string bodies[] = {
-      "\r\n",      "x\r\n",    "-5\r\nhello",       "0x5\r\nhello",   "5\r\nhelloo\r\n", "5 5\r\nhello",
-      ";a\r\n",    "5\rx\r\n", "5\r\nhello\n0\r\n", "5\r\nhello0\r\n", " 5\r\nhello",     "5\r\nhello\r\r\n",
-      "1000000000000000\r\n", "fffffffffffffffff\r\n",
+      "\r\n",
+      "x\r\n",
+      "-5\r\nhello",
+      "0x5\r\nhello",
+      "5\r\nhelloo\r\n",
+      "5 5\r\nhello",
+      ";a\r\n",
+      "5\rx\r\n",
+      "5\r\nhello\n0\r\n",
+      "5\r\nhello0\r\n",
+      " 5\r\nhello",
+      "5\r\nhello\r\r\n",
+      "1000000000000000\r\n",
+      "fffffffffffffffff\r\n",
   };
   for (const std::string& body : bodies) {
     for (const std::size_t step : {1u, 1000u}) {

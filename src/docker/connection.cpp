@@ -30,11 +30,10 @@ void Connection::connect(EventLoop::Clock::time_point end) {
   if (is_closed_) return;
   Result<UniqueFd> fd = connect_unix(shared_.options.upstream_socket);
   if (!fd && fd.error().code == ErrorCode::kTimeout && EventLoop::Clock::now() < end) {
-    shared_.loop.call_at(EventLoop::Clock::now() + kConnectAgain,
-                         [self = shared_from_this(), end] {
-                           self->connect(end);
-                           self->advance();
-                         });
+    shared_.loop.call_at(EventLoop::Clock::now() + kConnectAgain, [self = shared_from_this(), end] {
+      self->connect(end);
+      self->advance();
+    });
     return;
   }
   if (fd && shared_.loop.add(fd->get(), shared_from_this())) {
@@ -42,9 +41,9 @@ void Connection::connect(EventLoop::Clock::time_point end) {
     return;
   }
   upstream_problem_ = fd ? "no room for another connection" : fd.error().text;
-  shared_.stager.log().error("dockerd_down",
-                             {{"reason", upstream_problem_},
-                              {"hint", "is docker.socket on --upstream-socket, and is it running?"}});
+  shared_.stager.log().error(
+      "dockerd_down", {{"reason", upstream_problem_},
+                       {"hint", "is docker.socket on --upstream-socket, and is it running?"}});
 }
 
 void Connection::on_event(int fd, std::uint32_t events) {
@@ -84,7 +83,8 @@ bool Connection::is_over() const {
   // Nobody reads what dockerd says, so it shall hear that.
   const bool client_ended = client_.is_at_end && requests_.unread().empty();
   if (client_.is_deaf) return true;
-  if (client_.is_hung_up && client_ended && (requests_.is_flushed() || upstream_.is_deaf)) return true;
+  if (client_.is_hung_up && client_ended && (requests_.is_flushed() || upstream_.is_deaf))
+    return true;
   if (!responses_.is_flushed()) return false;
   if (closes_after_) return true;
   if (client_ended && asking_ == Asking::kHead && answering_ == Answering::kIdle) return true;

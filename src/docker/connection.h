@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Connection: one client of the proxy and its connection to dockerd. Requests go one after the
-// other; of each the head is read, the rest passes as it comes, both ways at once. A create's answer
-// and a start's request wait for the agent. After a switch of protocols, and with an answer that has
-// no end of its own, both ways are a stream of bytes until they close.
+// other; of each the head is read, the rest passes as it comes, both ways at once. A create's
+// answer and a start's request wait for the agent. After a switch of protocols, and with an answer
+// that has no end of its own, both ways are a stream of bytes until they close.
 //
 // Threads: the loop's. Alive as long as the loop has one of its sockets.
 #pragma once
@@ -47,8 +47,8 @@ class Connection final : public EventHandler, public std::enable_shared_from_thi
     bool saw_continue = false;
     bool keeps_body = false;
     std::size_t kept_bytes = 0;  // counted in ConnectionShared
-    std::string body;    // of a create
-    std::string answer;  // of a create
+    std::string body;            // of a create
+    std::string answer;          // of a create
     std::size_t head_bytes = 0;
     std::size_t answer_bytes = 0;  // that were collected, with the head
     BodyFramer request_framer;

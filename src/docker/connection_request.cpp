@@ -19,9 +19,10 @@ std::string answer_text(unsigned status, std::string_view reason, std::string_vi
   json.member("message", message);
   json.end_object();
   body.push_back('\n');
-  std::string text = "HTTP/1.1 " + std::to_string(status) + " " + std::string(reason) +
-                     "\r\nContent-Type: application/json\r\nContent-Length: " +
-                     std::to_string(body.size()) + "\r\n\r\n";
+  std::string text =
+      "HTTP/1.1 " + std::to_string(status) + " " + std::string(reason) +
+      "\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) +
+      "\r\n\r\n";
   return is_head ? text : text + body;
 }
 
@@ -92,8 +93,9 @@ bool Connection::begin_exchange(std::size_t head_bytes) {
     return true;
   }
   if (act == DockerAct::kCreate && !shared_.stager.may_create()) {
-    refuse("cicd-sensor: containers must be watched here, and the agent does not answer; start "
-           "cicd-sensor-agent");
+    refuse(
+        "cicd-sensor: containers must be watched here, and the agent does not answer; start "
+        "cicd-sensor-agent");
     return true;
   }
   if (act == DockerAct::kRename) shared_.stager.renamed();
@@ -158,10 +160,10 @@ void Connection::keep_body(std::string_view bytes) {
   exchange_.kept_bytes += bytes.size();
   const bool is_too_large = exchange_.body.size() > shared_.options.label_bytes;
   if (!is_too_large && shared_.kept_bytes <= shared_.options.all_label_bytes) return;
-  shared_.stager.log().warn(
-      "labels_not_read", {{"container_name", exchange_.request.name},
-                          {"reason", is_too_large ? "the body of the create is too large"
-                                                  : "too many large creates at a time"}});
+  shared_.stager.log().warn("labels_not_read",
+                            {{"container_name", exchange_.request.name},
+                             {"reason", is_too_large ? "the body of the create is too large"
+                                                     : "too many large creates at a time"}});
   forget_body();
 }
 

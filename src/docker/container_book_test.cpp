@@ -20,7 +20,8 @@ TEST(ContainerBook, FindsByIdNameAndHead) {
   EXPECT_EQ(book.find("/web"), id_of('a'));
   EXPECT_EQ(book.find("db"), id_of('b'));
   EXPECT_EQ(book.find("b000"), id_of('b'));
-  for (const char* name : {"", "/", "we", "c", "b1", "webs"}) EXPECT_EQ(book.find(name), "") << name;
+  for (const char* name : {"", "/", "we", "c", "b1", "webs"})
+    EXPECT_EQ(book.find(name), "") << name;
 }
 
 TEST(ContainerBook, AHeadOfTwoIsNotClear) {

@@ -84,14 +84,14 @@ void Proxy::run() {
   sigemptyset(&pipe_signal);
   sigaddset(&pipe_signal, SIGPIPE);
   ::pthread_sigmask(SIG_BLOCK, &pipe_signal, nullptr);
-  log_.info("proxy_started",
-            {{"provider", options_.is_gitlab ? "gitlab" : "github"},
-             {"listen_socket", options_.listen_socket},
-             {"upstream_socket", options_.upstream_socket},
-             {"agent_socket", options_.agent_socket},
-             {"on_agent_down", options_.on_agent_down == DockerProxyOptions::OnAgentDown::kPass
-                                   ? "pass"
-                                   : "refuse"}});
+  log_.info(
+      "proxy_started",
+      {{"provider", options_.is_gitlab ? "gitlab" : "github"},
+       {"listen_socket", options_.listen_socket},
+       {"upstream_socket", options_.upstream_socket},
+       {"agent_socket", options_.agent_socket},
+       {"on_agent_down",
+        options_.on_agent_down == DockerProxyOptions::OnAgentDown::kPass ? "pass" : "refuse"}});
   loop_->run();
   const DockerProxyStats& stats = stager_.stats();
   log_.info("proxy_stopped", {{"connections", std::to_string(stats.connections)},

@@ -26,10 +26,10 @@ struct DockerProxyOptions {
   OnAgentDown on_agent_down = OnAgentDown::kPass;
   int stop_fd = -1;  // run() ends when it can be read; stays the caller's
 
-  std::size_t label_bytes = std::size_t{4} << 20;         // most of a create that are kept
-  std::size_t all_label_bytes = std::size_t{64} << 20;    // of all connections together
-  std::size_t containers = std::size_t{1} << 16;          // that are remembered
-  std::chrono::milliseconds upstream_patience{30'000};    // while its queue is full
+  std::size_t label_bytes = std::size_t{4} << 20;       // most of a create that are kept
+  std::size_t all_label_bytes = std::size_t{64} << 20;  // of all connections together
+  std::size_t containers = std::size_t{1} << 16;        // that are remembered
+  std::chrono::milliseconds upstream_patience{30'000};  // while its queue is full
 };
 
 struct DockerProxyStats {

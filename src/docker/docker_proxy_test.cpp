@@ -26,9 +26,11 @@ const std::string kId(64, 'a');
 const std::string kCreate =
     "POST /v1.41/containers/create?name=web HTTP/1.1\r\nHost: d\r\nContent-Length: 2\r\n\r\n{}";
 const std::string kCreateBody = "{\"Id\":\"" + kId + "\",\"Warnings\":[]}\n";
-const std::string kCreated = "HTTP/1.1 201 Created\r\nContent-Length: " +
-                             std::to_string(kCreateBody.size()) + "\r\n\r\n" + kCreateBody;
-const std::string kStaged = "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{\"status\":\"staged\"}\n";
+const std::string kCreated =
+    "HTTP/1.1 201 Created\r\nContent-Length: " + std::to_string(kCreateBody.size()) + "\r\n\r\n" +
+    kCreateBody;
+const std::string kStaged =
+    "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{\"status\":\"staged\"}\n";
 
 bool wait_readable(int fd, int patience_ms = kPatienceMs) {
   pollfd ready{fd, POLLIN, 0};
@@ -305,8 +307,8 @@ TEST_F(DockerProxyTest, DockerdThatGoesEndsTheClient) {
 TEST_F(DockerProxyTest, AgentsThatAnswerNonsense) {
   start();
   for (const std::string& answer :
-       {std::string(), std::string("x"), std::string("HTTP/1.1 999 x\r\n\r\n"), kStaged.substr(0, 20),
-        std::string("HTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\n{}")}) {
+       {std::string(), std::string("x"), std::string("HTTP/1.1 999 x\r\n\r\n"),
+        kStaged.substr(0, 20), std::string("HTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\n{}")}) {
     Peer client = this->client();
     Peer dockerd = this->dockerd();
     client.send(kCreate);
@@ -345,8 +347,9 @@ TEST_F(DockerProxyTest, RemovesWhatTheAgentDoesNotTake) {
   dockerd.send(kCreated);
   answer_agent("HTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\n{}");
   EXPECT_TRUE(client.receive_until("}\n").starts_with("HTTP/1.1 503 "));
-  EXPECT_TRUE(this->dockerd().receive_until("\r\n\r\n").starts_with(
-      "DELETE /containers/" + kId + "?v=1 HTTP/1.1\r\n"));
+  EXPECT_TRUE(this->dockerd()
+                  .receive_until("\r\n\r\n")
+                  .starts_with("DELETE /containers/" + kId + "?v=1 HTTP/1.1\r\n"));
 }
 
 TEST_F(DockerProxyTest, LargeCreatesPassWithoutLabels) {
@@ -377,7 +380,9 @@ TEST_F(DockerProxyTest, TheSocketIsMadeByTheUmask) {
   proxy_.reset();
   EXPECT_NE(::stat(options_.listen_socket.c_str(), &about), 0);
   // What a dead one left is replaced.
-  { const auto left = listen_unix(options_.listen_socket); }
+  {
+    const auto left = listen_unix(options_.listen_socket);
+  }
   start();
   options_.upstream_socket = options_.listen_socket;
   EXPECT_EQ(DockerProxy::listen(options_).error().code, ErrorCode::kUsage);

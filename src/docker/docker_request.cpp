@@ -66,7 +66,8 @@ std::string query_value(std::string_view query, std::string_view name) {
     const std::string_view pair = query.substr(0, end);
     query.remove_prefix(std::min(end + 1, query.size()));
     const std::size_t equals = pair.find('=');
-    if (equals == std::string_view::npos || unescape(pair.substr(0, equals), true) != name) continue;
+    if (equals == std::string_view::npos || unescape(pair.substr(0, equals), true) != name)
+      continue;
     return unescape(pair.substr(equals + 1), true);
   }
   return {};
@@ -96,7 +97,8 @@ bool take_job_url(std::string_view url, JobIdentity& identity) {
   url.remove_prefix(scheme + 3);
   const std::size_t path = url.find('/');
   const std::size_t jobs = url.find("/-/jobs/");
-  if (path == std::string_view::npos || jobs == std::string_view::npos || jobs <= path) return false;
+  if (path == std::string_view::npos || jobs == std::string_view::npos || jobs <= path)
+    return false;
   std::string_view host = url.substr(0, path);
   if (const std::size_t at = host.rfind('@'); at != std::string_view::npos) {
     host.remove_prefix(at + 1);
@@ -178,12 +180,6 @@ Result<LabelledJob> read_gitlab_labels(std::string_view body) {
   CICD_TRY(validate(job.identity));
   job.metadata.commit_sha = label("sha");
   job.metadata.ref_name = label("ref");
-  if (const json* host = find_member(document, "HostConfig"); host != nullptr) {
-    const json* parent = find_member(*host, "CgroupParent");
-    if (parent != nullptr && parent->is_string()) {
-      job.cgroup_parent = parent->get_ref<const std::string&>();
-    }
-  }
   return job;
 }
 

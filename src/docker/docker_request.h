@@ -41,7 +41,6 @@ std::array<std::string, 2> cgroup_basenames(const std::string& id);
 struct LabelledJob {
   JobIdentity identity;
   JobMetadata metadata;
-  std::string cgroup_parent;
 };
 // `body`: of a create request, or what inspect says. kNotFound: it has no such labels;
 // kInvalidInput: they name no job, or the body is no JSON.

@@ -20,12 +20,28 @@ TEST(DockerRequest, FindsCreate) {
 }
 
 TEST(DockerRequest, OthersAreOthers) {
-  for (const std::string target :
-       {"/containers/create/", "/containers/creates", "/x/containers/create", "/v/containers/create",
-        "//containers/create", "/vx/containers/create", "containers/create", "", "*", "/",
-        "/containers/", "/containers//start", "/containers/start", "http:/containers/create",
-        "/build?remote=/containers/create", "/containers/a/stop", "/containers/create#x", "/v1",
-        "/%", "/%6", "/containers/cre%6", "http://containers"}) {
+  for (const std::string target : {"/containers/create/",
+                                   "/containers/creates",
+                                   "/x/containers/create",
+                                   "/v/containers/create",
+                                   "//containers/create",
+                                   "/vx/containers/create",
+                                   "containers/create",
+                                   "",
+                                   "*",
+                                   "/",
+                                   "/containers/",
+                                   "/containers//start",
+                                   "/containers/start",
+                                   "http:/containers/create",
+                                   "/build?remote=/containers/create",
+                                   "/containers/a/stop",
+                                   "/containers/create#x",
+                                   "/v1",
+                                   "/%",
+                                   "/%6",
+                                   "/containers/cre%6",
+                                   "http://containers"}) {
     EXPECT_EQ(read_docker_request("POST", target).act, DockerAct::kOther) << target;
   }
   EXPECT_EQ(read_docker_request("GET", "/containers/create").act, DockerAct::kOther);
@@ -70,7 +86,6 @@ TEST(GitlabLabels, NameTheJob) {
   EXPECT_EQ(job->identity.gitlab_job_id, "77");
   EXPECT_EQ(job->metadata.commit_sha, "beef");
   EXPECT_EQ(job->metadata.ref_name, "main");
-  EXPECT_EQ(job->cgroup_parent, "/ci");
 }
 
 TEST(GitlabLabels, OfInspectAreBelowConfig) {
@@ -80,8 +95,9 @@ TEST(GitlabLabels, OfInspectAreBelowConfig) {
 }
 
 TEST(GitlabLabels, NoneIsNotFound) {
-  for (const std::string body : {"{}", R"({"Labels":null})", R"({"Labels":{}})", R"({"Labels":[1]})",
-                                 R"({"Labels":{"com.gitlab.gitlab-runner.job.id":7}})"}) {
+  for (const std::string body :
+       {"{}", R"({"Labels":null})", R"({"Labels":{}})", R"({"Labels":[1]})",
+        R"({"Labels":{"com.gitlab.gitlab-runner.job.id":7}})"}) {
     const auto job = read_gitlab_labels(body);
     ASSERT_FALSE(job) << body;
     EXPECT_EQ(job.error().code, ErrorCode::kNotFound) << body;

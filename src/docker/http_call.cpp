@@ -24,10 +24,9 @@ class Call final : public EventHandler, public std::enable_shared_from_this<Call
   void begin() {
     end_ = EventLoop::Clock::now() + call_.timeout;
     timer_ = loop_.call_at(end_, [self = shared_from_this()] {
-      self->finish(fail(ErrorCode::kTimeout, "no answer from " + self->call_.socket_path +
-                                                 " within " +
-                                                 std::to_string(self->call_.timeout.count()) +
-                                                 " ms"));
+      self->finish(
+          fail(ErrorCode::kTimeout, "no answer from " + self->call_.socket_path + " within " +
+                                        std::to_string(self->call_.timeout.count()) + " ms"));
     });
     connect();
   }

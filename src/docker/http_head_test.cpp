@@ -51,17 +51,30 @@ TEST(RequestHead, ReadsWhatABodyIs) {
 
 TEST(RequestHead, RefusesWhatCanBeReadInTwoWays) {
   const std::string start = "POST /x HTTP/1.1\r\n";
-  for (const std::string headers :
-       {"Content-Length: 1\r\nContent-Length: 2\r\n", "Content-Length: 1, 1\r\n",
-        "Content-Length: -1\r\n", "Content-Length: +1\r\n", "Content-Length: 0x1\r\n",
-        "Content-Length:\r\n", "Content-Length: 1 1\r\n", "Content-Length: 9223372036854775808\r\n",
-        "Content-Length: 99999999999999999999\r\n",
-        "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n",
-        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
-        "Transfer-Encoding: gzip, chunked\r\n", "Transfer-Encoding: identity\r\n",
-        "Transfer-Encoding: \x0b""chunked\r\n", "Content-Length : 1\r\n", " Content-Length: 1\r\n",
-        "A: b\r\n Content-Length: 1\r\n", "A: b\r\n\tc\r\n", "A\r\n", ": b\r\n",
-        "A: b\rContent-Length: 1\r\n", "A\x01: b\r\n", "\xc3\xa4: b\r\n"}) {
+  for (const std::string headers : {"Content-Length: 1\r\nContent-Length: 2\r\n",
+                                    "Content-Length: 1, 1\r\n",
+                                    "Content-Length: -1\r\n",
+                                    "Content-Length: +1\r\n",
+                                    "Content-Length: 0x1\r\n",
+                                    "Content-Length:\r\n",
+                                    "Content-Length: 1 1\r\n",
+                                    "Content-Length: 9223372036854775808\r\n",
+                                    "Content-Length: 99999999999999999999\r\n",
+                                    "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n",
+                                    "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+                                    "Transfer-Encoding: gzip, chunked\r\n",
+                                    "Transfer-Encoding: identity\r\n",
+                                    "Transfer-Encoding: \x0b"
+                                    "chunked\r\n",
+                                    "Content-Length : 1\r\n",
+                                    " Content-Length: 1\r\n",
+                                    "A: b\r\n Content-Length: 1\r\n",
+                                    "A: b\r\n\tc\r\n",
+                                    "A\r\n",
+                                    ": b\r\n",
+                                    "A: b\rContent-Length: 1\r\n",
+                                    "A\x01: b\r\n",
+                                    "\xc3\xa4: b\r\n"}) {
     const auto read = request(start + headers + "\r\n");
     ASSERT_FALSE(read) << headers;
     EXPECT_EQ(read.error().code, ErrorCode::kInvalidInput) << headers;

@@ -33,7 +33,8 @@ class Lane {
  public:
   Lane(LaneEnd& from, LaneEnd& to) : from_(from), to_(to) {}
 
-  // Reads once, while fewer than `most` bytes are there that were not cleared. True: something came.
+  // Reads once, while fewer than `most` bytes are there that were not cleared. True: something
+  // came.
   bool fill(std::size_t most);
   std::string_view unread() const { return std::string_view(buffer_).substr(cleared_); }
   void clear_to_go(std::size_t bytes) { cleared_ += bytes; }

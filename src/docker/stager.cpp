@@ -23,8 +23,8 @@ std::string request(std::string_view method, const std::string& target, const st
   std::string text(method);
   text += " " + target + " HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n";
   if (!body.empty()) {
-    text += "Content-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) +
-            "\r\n";
+    text +=
+        "Content-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) + "\r\n";
   }
   return text + "\r\n" + body;
 }
@@ -78,11 +78,12 @@ std::shared_ptr<const LabelledJob> Stager::labels(const std::string& id, std::st
 void Stager::created(const std::string& id, const std::string& name, std::string_view request,
                      int peer_pid, Done done) {
   ++stats_.creates;
-  stage(id, name, labels(id, request), peer_pid, [this, id, done = std::move(done)](bool is_staged) {
-    const bool goes_on = is_staged || !is_refusing();
-    if (!goes_on) remove(id);
-    done(goes_on);
-  });
+  stage(id, name, labels(id, request), peer_pid,
+        [this, id, done = std::move(done)](bool is_staged) {
+          const bool goes_on = is_staged || !is_refusing();
+          if (!goes_on) remove(id);
+          done(goes_on);
+        });
 }
 
 void Stager::stage(const std::string& id, const std::string& name,
@@ -98,11 +99,10 @@ void Stager::stage(const std::string& id, const std::string& name,
     HttpCall call;
     call.socket_path = options_.agent_socket;
     call.timeout = options_.is_gitlab ? kGitlabPatience : kGithubPatience;
-    call.request = options_.is_gitlab
-                       ? request("POST", "/v1/gitlab/staging/put",
-                                 gitlab_staging(basename, peer_pid, job.get()))
-                       : request("POST", "/v1/github/staging/put",
-                                 github_staging(basename, peer_pid));
+    call.request = options_.is_gitlab ? request("POST", "/v1/gitlab/staging/put",
+                                                gitlab_staging(basename, peer_pid, job.get()))
+                                      : request("POST", "/v1/github/staging/put",
+                                                github_staging(basename, peer_pid));
     start_call(loop_, std::move(call), [this, id, outcome](Result<HttpCallAnswer> answer) {
       if (!answer) {
         outcome->problem = answer.error().text;
@@ -168,13 +168,12 @@ void Stager::inspect(const std::string& name, int peer_pid, Done done) {
   start_call(loop_, std::move(call), [this, name, peer_pid, done](Result<HttpCallAnswer> answer) {
     // Of one that is not there dockerd tells the client itself.
     if (answer && answer->status == kNotFoundStatus) return done(true);
-    const auto id = answer && answer->status == kOk ? read_container_id(answer->body) : std::nullopt;
+    const auto id =
+        answer && answer->status == kOk ? read_container_id(answer->body) : std::nullopt;
     if (!id) {
       const std::string reason =
           answer ? "status " + std::to_string(answer->status) : answer.error().text;
-      log_.warn("container_not_found",
-                {{"container_name", name},
-                 {"reason", reason}});
+      log_.warn("container_not_found", {{"container_name", name}, {"reason", reason}});
       return done(false);
     }
     stage(*id, {}, labels(*id, answer->body), peer_pid, [this, id = *id, done](bool is_staged) {

@@ -54,8 +54,9 @@ Result<UniqueFd> listen_unix(const std::string& path) {
   if (bind() != 0) {
     if (errno != EADDRINUSE) return fail_errno(errno, "bind " + path);
     if (const auto other = connect_unix(path); other || other.error().sys_errno != ECONNREFUSED) {
-      return fail(ErrorCode::kResource, "somebody listens at " + path + " or it is no socket",
-                  "give dockerd another socket (--upstream-socket) or this proxy (--listen-socket)");
+      return fail(
+          ErrorCode::kResource, "somebody listens at " + path + " or it is no socket",
+          "give dockerd another socket (--upstream-socket) or this proxy (--listen-socket)");
     }
     ::unlink(path.c_str());
     if (bind() != 0) return fail_errno(errno, "bind " + path);

@@ -37,7 +37,7 @@ bool reads_argv(const Rule& rule) {
 // Compiled for a project.
 struct LogReplay::Rules {
   std::shared_ptr<const Program> program;
-  std::unique_ptr<Evaluator> evaluator;  // of all its jobs: they are on one thread
+  std::unique_ptr<Evaluator> evaluator;     // of all its jobs: they are on one thread
   std::vector<std::size_t> report_indices;  // of program->rules()
 };
 
