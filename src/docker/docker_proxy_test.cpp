@@ -278,8 +278,14 @@ TEST_F(DockerProxyTest, AClientThatGoesWhileItsCreateIsHeldIsNoTrouble) {
   client.send(kCreate);
   dockerd.expect(kCreate);
   dockerd.send(kCreated);
+  // Held once the agent is asked.
+  Peer first = accept(agent_);
   client.close();
-  answer_agent();
+  first.receive_until("}");
+  first.send(kStaged);
+  Peer second = accept(agent_);
+  second.receive_until("}");
+  second.send(kStaged);
   Peer other = this->client();
   Peer again = this->dockerd();
   other.send("GET /_ping HTTP/1.1\r\n\r\n");
