@@ -12,6 +12,7 @@
 #include "console.h"
 #include "doctor/doctor.h"
 #include "exit_codes.h"
+#include "proxy/proxy_dockerd.h"
 #include "run/front.h"
 #include "run/plan.h"
 #include "run/replay.h"
@@ -65,6 +66,10 @@ int dispatch(const std::vector<std::string>& arguments) {
   if (line->command->name == "agent start") return start_agent(*line);
   if (line->command->name == "status") return run_status(*line);
   if (is_job_command(line->command->name)) return run_job_command(*line);
+  if (line->command->name == "proxy dockerd") {
+    const auto served = run_proxy_dockerd(*line);
+    return served ? 0 : report(served.error());
+  }
   return run_doctor(line->value("format") == "json", std::string(line->value("btf")));
 }
 

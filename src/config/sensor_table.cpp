@@ -113,6 +113,24 @@ constexpr NamedDoc kDoctorExamples[] = {
     {"sudo cicd-sensor doctor --format json", "The same for a program."},
 };
 
+constexpr FlagSpec kProxyFlags[] = {
+    {"provider", "NAME", "", "Whose jobs the agent watches. Required.", "github|gitlab"},
+    {"upstream-socket", "PATH", "/run/docker-upstream.sock", "Where dockerd listens."},
+    {"listen-socket", "PATH", "/run/docker.sock",
+     "Where the proxy listens, with the mode that the umask leaves."},
+    {"agent-socket", "PATH", "/run/cicd-sensor/agent.sock", "Where the agent listens."},
+    {"on-agent-down", "POLICY", "pass",
+     "What becomes of a container that the agent does not acknowledge: `pass` lets it run and says "
+     "so in the log, `refuse` answers create and start with 503.",
+     "pass|refuse"},
+};
+constexpr NamedDoc kProxyExamples[] = {
+    {"cicd-sensor proxy dockerd --provider github",
+     "The standard paths; dockerd has been moved to `/run/docker-upstream.sock`."},
+    {"cicd-sensor proxy dockerd --provider gitlab --on-agent-down refuse",
+     "No container runs that is not watched."},
+};
+
 constexpr FlagSpec kHelpFlags[] = {
     {"markdown", "", "", "Print the reference page of all commands."},
 };
@@ -270,6 +288,13 @@ constexpr CommandSpec kCommands[] = {
      "Its jobs with what was seen of them so far, and what serves each type of event.",
      kStatusFlags,
      {}},
+    {"proxy dockerd", "Tell the agent of the containers that jobs make.", "--provider NAME [flags]",
+     "Stands before dockerd's socket and passes everything on unchanged. Of each container that is "
+     "made it tells the agent before the client hears of it, so that the container belongs to the "
+     "job of the process that made it (or, with `gitlab`, to the job that GitLab Runner's labels "
+     "name) from its first instruction on. Ends with SIGTERM. The log is one JSON object a line on "
+     "standard error.",
+     kProxyFlags, kProxyExamples},
     {"help",
      "Print help.",
      "[COMMAND | --markdown]",

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// What of the Docker API matters here: which requests make or start containers, what their bodies
+// say, and what the agent is told of a container.
+//
+// Pure; any thread.
+#pragma once
+
+#include <array>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "job/identity.h"
+
+namespace cicd {
+
+enum class DockerAct {
+  kOther,
+  kCreate,  // POST /containers/create
+  kStart,   // POST /containers/NAME/start, and restart, which starts what never ran
+  kRename,  // POST /containers/NAME/rename
+};
+
+struct DockerRequest {
+  DockerAct act = DockerAct::kOther;
+  std::string name;  // of the container: of the path, or of create's query; may be empty
+};
+
+// By dockerd's own rules: any version prefix or none, escapes of the path decoded, a whole URL.
+DockerRequest read_docker_request(std::string_view method, std::string_view target);
+
+// Of the answer to create, or to inspect: 64 hexadecimal digits.
+std::optional<std::string> read_container_id(std::string_view answer);
+bool is_container_id(std::string_view id);
+
+// Names that the container's cgroup may have: of Docker's systemd driver and of its cgroupfs one.
+std::array<std::string, 2> cgroup_basenames(const std::string& id);
+
+// The job that a container belongs to by the labels that GitLab Runner gives it.
+struct LabelledJob {
+  JobIdentity identity;
+  JobMetadata metadata;
+};
+// `body`: of a create request, or what inspect says. kNotFound: it has no such labels;
+// kInvalidInput: they name no job, or the body is no JSON.
+Result<LabelledJob> read_gitlab_labels(std::string_view body);
+
+// Bodies of the requests that stage a basename.
+std::string github_staging(std::string_view basename, int peer_pid);
+std::string gitlab_staging(std::string_view basename, int peer_pid, const LabelledJob* job);
+
+}  // namespace cicd

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "docker/stager.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "docker/docker_request.h"
+#include "docker/http_call.h"
+#include "docker/unix_connect.h"
+
+namespace cicd {
+
+namespace {
+
+constexpr std::chrono::milliseconds kGithubPatience{1'000};
+constexpr std::chrono::milliseconds kGitlabPatience{5'000};
+constexpr std::chrono::milliseconds kInspectPatience{2'000};
+constexpr std::chrono::milliseconds kRemovePatience{30'000};
+constexpr unsigned kOk = 200;
+constexpr unsigned kNotFoundStatus = 404;
+
+std::string request(std::string_view method, const std::string& target, const std::string& body) {
+  std::string text(method);
+  text += " " + target + " HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n";
+  if (!body.empty()) {
+    text +=
+        "Content-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) + "\r\n";
+  }
+  return text + "\r\n" + body;
+}
+
+// A name as one member of a path.
+std::string escaped(std::string_view name) {
+  constexpr char kDigits[] = "0123456789ABCDEF";
+  std::string out;
+  for (const char c : name) {
+    const auto byte = static_cast<unsigned char>(c);
+    const bool is_plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
+                          (c >= 'A' && c <= 'Z') || c == '.' || c == '_' || c == '-';
+    if (is_plain) {
+      out.push_back(c);
+    } else {
+      out += {'%', kDigits[byte >> 4], kDigits[byte & 15]};
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+// Of the requests that stage one container.
+struct Stager::Outcome {
+  std::size_t open = 0;
+  std::string problem;  // of one that failed
+  std::string name;
+  int peer_pid = 0;
+};
+
+bool Stager::may_create() {
+  if (!is_refusing()) return true;
+  const auto agent = connect_unix(options_.agent_socket);
+  if (agent || agent.error().code == ErrorCode::kTimeout) return true;
+  ++stats_.refused;
+  log_.error("agent_down", {{"policy", "refuse"}, {"reason", agent.error().text}});
+  return false;
+}
+
+std::shared_ptr<const LabelledJob> Stager::labels(const std::string& id, std::string_view body) {
+  if (!options_.is_gitlab || body.empty()) return nullptr;
+  auto job = read_gitlab_labels(body);
+  if (job) return std::make_shared<LabelledJob>(std::move(*job));
+  if (job.error().code != ErrorCode::kNotFound) {
+    log_.warn("labels_not_read", {{"container_id", id}, {"reason", job.error().text}});
+  }
+  return nullptr;
+}
+
+void Stager::created(const std::string& id, const std::string& name, std::string_view request,
+                     int peer_pid, Done done) {
+  ++stats_.creates;
+  stage(id, name, labels(id, request), peer_pid,
+        [this, id, done = std::move(done)](bool is_staged) {
+          const bool goes_on = is_staged || !is_refusing();
+          if (!goes_on) remove(id);
+          done(goes_on);
+        });
+}
+
+void Stager::stage(const std::string& id, const std::string& name,
+                   std::shared_ptr<const LabelledJob> job, int peer_pid, Done done) {
+  book_.begin(id, name, job);
+  book_.wait(id, std::move(done));
+  const auto outcome = std::make_shared<Outcome>();
+  const auto names = cgroup_basenames(id);
+  outcome->open = names.size();
+  outcome->name = name;
+  outcome->peer_pid = peer_pid;
+  for (const std::string& basename : names) {
+    HttpCall call;
+    call.socket_path = options_.agent_socket;
+    call.timeout = options_.is_gitlab ? kGitlabPatience : kGithubPatience;
+    call.request = options_.is_gitlab ? request("POST", "/v1/gitlab/staging/put",
+                                                gitlab_staging(basename, peer_pid, job.get()))
+                                      : request("POST", "/v1/github/staging/put",
+                                                github_staging(basename, peer_pid));
+    start_call(loop_, std::move(call), [this, id, outcome](Result<HttpCallAnswer> answer) {
+      if (!answer) {
+        outcome->problem = answer.error().text;
+      } else if (answer->status != kOk) {
+        outcome->problem = "status " + std::to_string(answer->status) + ": " + answer->body;
+      }
+      if (--outcome->open == 0) staged(id, *outcome);
+    });
+  }
+}
+
+void Stager::staged(const std::string& id, const Outcome& outcome) {
+  const std::string pid = std::to_string(outcome.peer_pid);
+  if (outcome.problem.empty()) {
+    ++stats_.staged;
+    log_.info("container_staged",
+              {{"container_id", id}, {"container_name", outcome.name}, {"peer_pid", pid}});
+  } else {
+    ++stats_.unstaged;
+    if (is_refusing()) ++stats_.refused;
+    log_.error(
+        "agent_down",
+        {{"policy", is_refusing() ? "refuse" : "pass"},
+         {"container_id", id},
+         {"peer_pid", pid},
+         {"reason", outcome.problem},
+         {"unstaged", std::to_string(stats_.unstaged)},
+         {"hint", is_refusing() ? "the request was answered with 503; start cicd-sensor-agent"
+                                : "this container is NOT watched; start cicd-sensor-agent, or use "
+                                  "--on-agent-down refuse"}});
+  }
+  book_.finish(id, outcome.problem.empty());
+}
+
+void Stager::starts(const std::string& name, int peer_pid, Done done) {
+  if (!may_create()) return done(false);
+  const std::string id = book_.find(name);
+  // Only once: a second start makes a cgroup that the agent has to hear of again.
+  const auto use = [this, id, done = std::move(done)](bool is_staged) {
+    if (is_staged) book_.use(id);
+    done(is_staged || !is_refusing());
+  };
+  switch (book_.staging(id)) {
+    case Staging::kUnknown:
+      return inspect(name, peer_pid, use);
+    case Staging::kStaged:
+      return use(true);
+    case Staging::kPending:
+      return book_.wait(id, use);
+    case Staging::kUsed:
+    case Staging::kFailed:
+      break;
+  }
+  stage(id, {}, book_.job(id), peer_pid, use);
+}
+
+// A container that was made without us.
+void Stager::inspect(const std::string& name, int peer_pid, Done done) {
+  HttpCall call;
+  call.socket_path = options_.upstream_socket;
+  call.timeout = kInspectPatience;
+  call.request = request("GET", "/containers/" + escaped(name) + "/json", {});
+  start_call(loop_, std::move(call), [this, name, peer_pid, done](Result<HttpCallAnswer> answer) {
+    // Of one that is not there dockerd tells the client itself.
+    if (answer && answer->status == kNotFoundStatus) return done(true);
+    const auto id =
+        answer && answer->status == kOk ? read_container_id(answer->body) : std::nullopt;
+    if (!id) {
+      const std::string reason =
+          answer ? "status " + std::to_string(answer->status) : answer.error().text;
+      log_.warn("container_not_found", {{"container_name", name}, {"reason", reason}});
+      return done(false);
+    }
+    stage(*id, {}, labels(*id, answer->body), peer_pid, [this, id = *id, done](bool is_staged) {
+      if (is_staged) book_.use(id);
+      done(is_staged);
+    });
+  });
+}
+
+void Stager::remove(const std::string& id) {
+  HttpCall call;
+  call.socket_path = options_.upstream_socket;
+  call.timeout = kRemovePatience;
+  call.request = request("DELETE", "/containers/" + id + "?v=1", {});
+  start_call(loop_, std::move(call), [this, id](Result<HttpCallAnswer> answer) {
+    const std::string result = answer ? std::to_string(answer->status) : answer.error().text;
+    log_.warn("container_removed",
+              {{"container_id", id},
+               {"reason", "the agent does not know it and the policy is to refuse"},
+               {"result", result}});
+  });
+}
+
+}  // namespace cicd

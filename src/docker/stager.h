@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// Stager: tells the agent of containers, remembers which it knows, and decides by the policy what
+// becomes of those it does not. What connections share.
+//
+// Threads: the loop's.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/log.h"
+#include "docker/container_book.h"
+#include "docker/docker_proxy.h"
+#include "docker/event_loop.h"
+
+namespace cicd {
+
+class Stager {
+ public:
+  // Whether the request goes on. Called once, later or at once.
+  using Done = std::function<void(bool)>;
+
+  Stager(EventLoop& loop, const DockerProxyOptions& options, const Log& log)
+      : loop_(loop), options_(options), log_(log), book_(options.containers) {}
+
+  // False: the policy is to refuse, and nobody listens at the agent's socket.
+  bool may_create();
+  // dockerd has made a container: stages its cgroup's names. `request`: the body of the create, or
+  // empty when it was not kept. When it must not be used, it is removed.
+  void created(const std::string& id, const std::string& name, std::string_view request,
+               int peer_pid, Done done);
+  // Before a container is started.
+  void starts(const std::string& name, int peer_pid, Done done);
+  void renamed() { book_.forget_names(); }
+
+  DockerProxyStats& stats() { return stats_; }
+  const DockerProxyStats& stats() const { return stats_; }
+  const Log& log() { return log_; }
+
+ private:
+  struct Outcome;
+  std::shared_ptr<const LabelledJob> labels(const std::string& id, std::string_view body);
+  void stage(const std::string& id, const std::string& name, std::shared_ptr<const LabelledJob> job,
+             int peer_pid, Done done);
+  void staged(const std::string& id, const Outcome& outcome);
+  void inspect(const std::string& name, int peer_pid, Done done);
+  void remove(const std::string& id);
+  bool is_refusing() const {
+    return options_.on_agent_down == DockerProxyOptions::OnAgentDown::kRefuse;
+  }
+
+  EventLoop& loop_;
+  const DockerProxyOptions& options_;
+  const Log& log_;
+  ContainerBook book_;
+  DockerProxyStats stats_;
+};
+
+}  // namespace cicd
