@@ -68,11 +68,27 @@ std::expected<void, Refusal> JobRegistry::end(const JobIdentity& identity, pid_t
   return {};
 }
 
-std::expected<void, Refusal> JobRegistry::check_health(const JobIdentity& identity,
-                                                       pid_t peer) const {
+std::expected<void, Refusal> JobRegistry::start_project(const JobIdentity& identity, pid_t peer,
+                                                        const ProjectSettings& settings,
+                                                        const LoadedRules& rules) {
   const auto entry = find_for(identity, peer);
   if (!entry) return std::unexpected(entry.error());
-  return {};
+  const std::uint32_t slot = (*entry)->second.slot;
+  if (keeping_.has_project(slot)) {
+    return refuse(Refusal::Kind::kConflict, "project scope already set");
+  }
+  const Result<void> attached = keeping_.attach_project(slot, settings, rules);
+  if (attached) return {};
+  return refuse(attached.error().code == ErrorCode::kInvalidInput ? Refusal::Kind::kInvalid
+                                                                  : Refusal::Kind::kFailed,
+                attached.error().text);
+}
+
+std::expected<JobRegistry::Health, Refusal> JobRegistry::check_health(const JobIdentity& identity,
+                                                                      pid_t peer) const {
+  const auto entry = find_for(identity, peer);
+  if (!entry) return std::unexpected(entry.error());
+  return Health{.has_project = keeping_.has_project((*entry)->second.slot)};
 }
 
 std::expected<bool, Refusal> JobRegistry::stage(const std::string& basename, pid_t client) {

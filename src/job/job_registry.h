@@ -13,13 +13,22 @@
 #include <expected>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "job/identity.h"
+#include "rule/rule_set.h"
 
 namespace cicd {
+
+// How a project wants its scope to be.
+struct ProjectSettings {
+  std::optional<int> default_max_alerts;  // of rules that do not say; 0: 10
+  bool disable_baseline_rules = false;
+  bool monitor_mode = false;
+};
 
 // What a registry needs done. A slot is a number of the kernel side that one job has at a time.
 class JobKeeping {
@@ -30,6 +39,10 @@ class JobKeeping {
   // Puts the job that `peer` is part of under observation in this slot. An error leaves nothing.
   virtual Result<void> begin(std::uint32_t slot, const JobIdentity& identity,
                              const JobMetadata& metadata, pid_t peer) = 0;
+  // Gives the job a project scope. kInvalidInput: rules that cannot be used.
+  virtual Result<void> attach_project(std::uint32_t slot, const ProjectSettings& settings,
+                                      const LoadedRules& rules) = 0;
+  virtual bool has_project(std::uint32_t slot) const = 0;
   // The cgroup that will get this name is the job's.
   virtual Result<void> stage(std::uint32_t slot, const std::string& basename) = 0;
   // Whether processes of the job live; false also when it has been ended by a rule.
@@ -66,7 +79,13 @@ class JobRegistry {
   // when it is refused.
   std::expected<void, Refusal> end(const JobIdentity& identity, pid_t peer,
                                    std::function<void()> done);
-  std::expected<void, Refusal> check_health(const JobIdentity& identity, pid_t peer) const;
+  std::expected<void, Refusal> start_project(const JobIdentity& identity, pid_t peer,
+                                             const ProjectSettings& settings,
+                                             const LoadedRules& rules);
+  struct Health {
+    bool has_project = false;
+  };
+  std::expected<Health, Refusal> check_health(const JobIdentity& identity, pid_t peer) const;
 
   // A container that `client`, a process of a job, is about to start, by the name of its cgroup.
   // False: the process has no job, so the container has none.

@@ -27,6 +27,14 @@ class Keeping final : public JobKeeping {
     alive[slot] = true;
     return {};
   }
+  Result<void> attach_project(std::uint32_t slot, const ProjectSettings& settings,
+                              const LoadedRules&) override {
+    calls.push_back("project " + std::to_string(slot) + (settings.monitor_mode ? " monitor" : ""));
+    if (!failure.empty()) return fail(ErrorCode::kInvalidInput, failure);
+    projects[slot] = true;
+    return {};
+  }
+  bool has_project(std::uint32_t slot) const override { return projects.contains(slot); }
   Result<void> stage(std::uint32_t slot, const std::string& basename) override {
     calls.push_back("stage " + std::to_string(slot) + " " + basename);
     if (!failure.empty()) return fail(ErrorCode::kInvalidInput, failure);
@@ -44,6 +52,7 @@ class Keeping final : public JobKeeping {
   std::map<pid_t, std::uint32_t> slots;
   std::map<std::uint32_t, bool> alive;
   std::map<std::uint32_t, bool> terminated;
+  std::map<std::uint32_t, bool> projects;
   std::vector<std::string> calls;
   std::string failure;
 };
@@ -110,6 +119,24 @@ TEST_F(JobRegistryTest, WhatCannotBeginLeavesNothing) {
   keeping_.failure.clear();
   EXPECT_EQ(start("a", 100), "");
   EXPECT_THAT(keeping_.calls, ElementsAre("begin 1 a", "begin 1 a"));
+}
+
+TEST_F(JobRegistryTest, AProjectJoinsItsJobOnce) {
+  start("a", 100);
+  const auto project = [&](const std::string& key, pid_t peer) {
+    const auto started = registry_.start_project(job(key), peer, {.monitor_mode = true}, {});
+    return started ? "" : started.error().message;
+  };
+  EXPECT_EQ(project("b", 100), "job not found");
+  EXPECT_EQ(project("a", 300), "peer not in job tracking set");
+  EXPECT_FALSE(registry_.check_health(job("a"), 100)->has_project);
+  keeping_.failure = "a bad rule";
+  EXPECT_EQ(project("a", 100), "a bad rule");
+  EXPECT_EQ(registry_.start_project(job("a"), 100, {}, {}).error().kind, Refusal::Kind::kInvalid);
+  keeping_.failure.clear();
+  EXPECT_EQ(project("a", 100), "");
+  EXPECT_TRUE(registry_.check_health(job("a"), 100)->has_project);
+  EXPECT_EQ(project("a", 100), "project scope already set");
 }
 
 TEST_F(JobRegistryTest, AContainerBelongsToTheJobOfWhoStartsIt) {

@@ -15,7 +15,9 @@
 #include <string>
 
 #include "job/identity.h"
+#include "job/job_registry.h"
 #include "listener/http_server.h"
+#include "rule/rule_set.h"
 
 namespace cicd {
 
@@ -32,6 +34,14 @@ struct JobCall {
   JobIdentity identity;
   JobMetadata metadata;  // empty on routes that take none
   HttpPeer peer;
+};
+
+struct ProjectStartCall {
+  JobIdentity identity;
+  JobMetadata metadata;
+  HttpPeer peer;
+  ProjectSettings settings;
+  LoadedRules rules;  // without mistakes
 };
 
 // A container that a process of a job is about to start: its cgroup will have this name.
@@ -53,6 +63,8 @@ class AgentApi {
   // Begins to watch the job that the peer belongs to.
   virtual void host_start(JobCall call, Answer<NoContent> answer) = 0;
   virtual void host_end(JobCall call, Answer<NoContent> answer) = 0;
+  // Gives the job that the peer belongs to a project scope.
+  virtual void project_start(ProjectStartCall call, Answer<NoContent> answer) = 0;
   virtual void job_health(JobCall call, Answer<JobHealth> answer) = 0;
   // Only the agent's own user gets this far.
   virtual void stage_container(StagingCall call, Answer<StagingAnswer> answer) = 0;

@@ -7,6 +7,7 @@
 
 #include "base/json_writer.h"
 #include "listener/job_request.h"
+#include "listener/project_request.h"
 
 namespace cicd {
 
@@ -52,10 +53,10 @@ HttpResponse health(const JobIdentity& identity, const JobHealth& found) {
 }
 
 // Reads the body; answers 400 by itself when that is all that is to be said.
-template <typename Handle>
-HttpHandler job_handler(std::string provider, MetadataUse metadata, Handle handle) {
+template <typename Read, typename Handle>
+HttpHandler job_handler(std::string provider, Read read, Handle handle) {
   return [=](HttpRequest request, HttpResponder respond) {
-    Result<JobCall> call = read_job_request(request.body, metadata);
+    auto call = read(request.body);
     if (!call) return respond(http_error(400, call.error().text));
     const bool is_of_github_or_gitlab =
         call->identity.provider == "github" || call->identity.provider == "gitlab";
@@ -84,7 +85,10 @@ std::vector<HttpRoute> agent_routes(std::string_view provider, AgentApi& api) {
   const std::string name(provider);
   std::vector<HttpRoute> routes;
   const auto add = [&](std::string_view what, MetadataUse metadata, auto handle) {
-    routes.push_back({job_route(provider, what), job_handler(name, metadata, handle)});
+    const auto read = [metadata](const std::string& body) {
+      return read_job_request(body, metadata);
+    };
+    routes.push_back({job_route(provider, what), job_handler(name, read, handle)});
   };
   const auto done_of = [](const JobIdentity& identity, const HttpResponder& respond) {
     return [=](const std::expected<NoContent, ApiError>& result) {
@@ -99,6 +103,12 @@ std::vector<HttpRoute> agent_routes(std::string_view provider, AgentApi& api) {
     auto answer = done_of(call.identity, respond);
     api.host_end(std::move(call), std::move(answer));
   });
+  const auto start_project = [&api, done_of](ProjectStartCall call, HttpResponder respond) {
+    auto answer = done_of(call.identity, respond);
+    api.project_start(std::move(call), std::move(answer));
+  };
+  routes.push_back({job_route(provider, "project/start"),
+                    job_handler(name, read_project_request, start_project)});
   add("job/health", MetadataUse::kRefused, [&api](JobCall call, HttpResponder respond) {
     const JobIdentity identity = call.identity;
     api.job_health(std::move(call), [=](const std::expected<JobHealth, ApiError>& result) {

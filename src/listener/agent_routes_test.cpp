@@ -36,6 +36,11 @@ class KeepingApi final : public AgentApi {
     calls.push_back("job_health " + std::to_string(call.peer.pid));
     answer(JobHealth{.has_host_scope = true, .has_project_scope = false});
   }
+  void project_start(ProjectStartCall call, Answer<NoContent> answer) override {
+    calls.push_back("project_start " + call.identity.project_path + " " +
+                    std::to_string(call.rules.rule_sets.size()));
+    answer({});
+  }
   void stage_container(StagingCall call, Answer<StagingAnswer> answer) override {
     calls.push_back("stage " + call.basename + " " + std::to_string(call.client_pid));
     answer(call.client_pid == 7 ? StagingAnswer::kStaged : StagingAnswer::kIgnored);
@@ -54,11 +59,11 @@ std::vector<std::string> paths(std::string_view provider) {
 }
 
 TEST(AgentRoutes, EachProviderHasItsOwn) {
-  EXPECT_THAT(paths("github"),
-              ElementsAre("/v1/github/host/start", "/v1/github/host/end", "/v1/github/job/health",
-                          "/v1/github/staging/put", "/v1/status"));
-  EXPECT_THAT(paths("generic"), ElementsAre("/v1/job/start", "/v1/job/end", "/v1/job/health",
-                                            "/v1/job/staging/put", "/v1/status"));
+  EXPECT_THAT(paths("github"), ElementsAre("/v1/github/host/start", "/v1/github/host/end",
+                                           "/v1/github/project/start", "/v1/github/job/health",
+                                           "/v1/github/staging/put", "/v1/status"));
+  EXPECT_THAT(paths("generic"), ElementsAre("/v1/job/start", "/v1/job/end", "/v1/job/project/start",
+                                            "/v1/job/health", "/v1/job/staging/put", "/v1/status"));
 }
 
 class ServedRoutes : public testing::Test {

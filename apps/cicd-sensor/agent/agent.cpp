@@ -103,11 +103,19 @@ class Agent final : public AgentApi {
       if (!ended) answer(api_error(ended.error()));
     });
   }
+  void project_start(ProjectStartCall call, Answer<NoContent> answer) override {
+    post(answer, [this, call = std::make_shared<ProjectStartCall>(std::move(call)), answer] {
+      const auto started = registry_.start_project(call->identity, living_peer(call->peer),
+                                                   call->settings, call->rules);
+      if (!started) return answer(api_error(started.error()));
+      answer(NoContent{});
+    });
+  }
   void job_health(JobCall call, Answer<JobHealth> answer) override {
     post(answer, [this, call = std::move(call), answer] {
       const auto healthy = registry_.check_health(call.identity, living_peer(call.peer));
       if (!healthy) return answer(api_error(healthy.error()));
-      answer(JobHealth{.has_host_scope = true, .has_project_scope = false});
+      answer(JobHealth{.has_host_scope = true, .has_project_scope = healthy->has_project});
     });
   }
   void stage_container(StagingCall call, Answer<StagingAnswer> answer) override {

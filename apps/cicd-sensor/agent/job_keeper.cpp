@@ -13,6 +13,7 @@
 
 #include "base/time_format.h"
 #include "job/process_tree.h"
+#include "rule/baseline.h"
 
 namespace cicd {
 
@@ -68,10 +69,11 @@ Result<void> JobKeeper::begin(std::uint32_t slot, const JobIdentity& identity,
       ProcessTree::read_above({peer, ::getpid()}).root_of_job(peer, identity.provider, ::getpid()));
   auto watched = std::make_unique<Watched>();
   watched->identity = identity;
+  watched->metadata = metadata;
   watched->start_time_ns = realtime_now_ns();
   CICD_ASSIGN(watched->parent, find_cgroup_of(root));
   CICD_ASSIGN(watched->cgroup, JobCgroup::create(watched->parent, kCgroupPrefix + random_suffix()));
-  Result<void> begun = prepare(*watched, slot, metadata);
+  Result<void> begun = prepare(*watched, slot);
   if (begun) {
     const std::string path = (watched->parent.path == "/" ? "" : watched->parent.path) +
                              watched->cgroup->dir().substr(watched->cgroup->dir().rfind('/'));
@@ -92,28 +94,35 @@ Result<void> JobKeeper::begin(std::uint32_t slot, const JobIdentity& identity,
   return {};
 }
 
-Result<void> JobKeeper::prepare(Watched& watched, std::uint32_t slot, const JobMetadata& metadata) {
-  const std::string key = identity_key(watched.identity);
-  CompileOptions compile_options;
-  compile_options.scope = {watched.identity.provider_host, watched.identity.project_path};
-  compile_options.modifiers = options_.rules.rule_modifiers;
-  compile_options.monitor_mode = options_.is_monitor_mode;
-  CompileResult compiled = programs_.compile(options_.rules.rule_sets, compile_options);
+Result<ScopeOptions> JobKeeper::make_scope(Watched& watched, const char* name,
+                                           const std::vector<RuleSet>& rule_sets,
+                                           const CompileOptions& options) {
+  CompileResult compiled = programs_.compile(rule_sets, options);
   if (!compiled.program) {
     return fail(ErrorCode::kInvalidInput,
                 "the rules cannot be used: " + joined(compiled.diagnostics));
   }
-  watched.files.directory = options_.jobs_dir + "/" + key + "/host";
-  watched.files.identity = watched.identity;
-  watched.files.metadata = metadata;
-  watched.files.scope = "host";
-  watched.files.runner_type = options_.runner_type;
+  FileSinkOptions files;
+  const std::string folder = options_.jobs_dir + "/" + identity_key(watched.identity);
+  files.directory = folder + "/" + name;
+  files.identity = watched.identity;
+  files.metadata = watched.metadata;
+  files.scope = name;
+  files.runner_type = options_.runner_type;
   std::error_code error;
-  watched.made_folder = fs::create_directories(options_.jobs_dir + "/" + key, error);
+  watched.made_folder = fs::create_directories(folder, error) || watched.made_folder;
   // Of an earlier run with this name; beside rows of this one it would be taken for this one's.
-  fs::remove(watched.files.directory + "/summary.json", error);
-  CICD_ASSIGN(std::unique_ptr<ScopeSink> sink, make_file_sink(watched.files));
+  fs::remove(files.directory + "/summary.json", error);
+  CICD_ASSIGN(std::unique_ptr<ScopeSink> sink, make_file_sink(files));
+  watched.files[name] = std::move(files);
+  return ScopeOptions{std::move(compiled.program), std::move(sink),
+                      [termination = watched.termination.get(), is_over = watched.is_over](
+                          const EventRecord&, const CompiledRule& rule) {
+                        if (!is_over->load()) termination->hit(rule);
+                      }};
+}
 
+Result<void> JobKeeper::prepare(Watched& watched, std::uint32_t slot) {
   CICD_ASSIGN(JobCgroup own, JobCgroup::open(watched.cgroup->dir()));
   TerminationTarget target(std::move(own));
   target.cgroup_path = watched.cgroup->dir().substr(watched.parent.mount_point.size());
@@ -124,25 +133,54 @@ Result<void> JobKeeper::prepare(Watched& watched, std::uint32_t slot, const JobM
     return is_over->load() ? std::vector<TrackedProcess>{} : source_.processes(slot);
   };
   watched.termination = std::make_unique<JobTermination>(
-      std::move(target), [this, key](const TerminationCause& cause) {
+      std::move(target),
+      [this, key = identity_key(watched.identity)](const TerminationCause& cause) {
         log_.warn("job_terminating",
                   {{"job", key}, {"ruleset_id", cause.ruleset_id}, {"rule_id", cause.rule_id}});
       });
 
+  CompileOptions compiling;
+  compiling.scope = {watched.identity.provider_host, watched.identity.project_path};
+  compiling.modifiers = options_.rules.rule_modifiers;
+  compiling.monitor_mode = options_.is_monitor_mode;
+  CICD_ASSIGN(ScopeOptions host, make_scope(watched, "host", options_.rules.rule_sets, compiling));
   JobOptions job;
   job.identity = watched.identity;
-  job.metadata = metadata;
+  job.metadata = watched.metadata;
   job.runner_type = options_.runner_type;
   job.evaluator = [this](const JobOptions::Programs& programs) {
     return make_evaluator(programs_.link(programs));
   };
-  job.host.emplace(compiled.program, std::move(sink),
-                   [termination = watched.termination.get(), is_over = watched.is_over](
-                       const EventRecord&, const CompiledRule& rule) {
-                     if (!is_over->load()) termination->hit(rule);
-                   });
+  job.host = std::move(host);
   watched.job = std::make_shared<Job>(std::move(job));
   return {};
+}
+
+Result<void> JobKeeper::attach_project(std::uint32_t slot, const ProjectSettings& settings,
+                                       const LoadedRules& rules) {
+  Watched& watched = *watched_.at(slot);
+  LoadedRules own = settings.disable_baseline_rules ? LoadedRules{} : baseline_rules();
+  std::ranges::copy(rules.rule_sets, std::back_inserter(own.rule_sets));
+  std::ranges::copy(rules.rule_modifiers, std::back_inserter(own.rule_modifiers));
+  for (RuleSet& set : own.rule_sets) {
+    for (Rule& rule : set.rules) {
+      if (rule.max_alerts == 0) rule.max_alerts = settings.default_max_alerts.value_or(0);
+    }
+  }
+  CompileOptions compiling;
+  compiling.scope = {watched.identity.provider_host, watched.identity.project_path};
+  compiling.modifiers = std::move(own.rule_modifiers);
+  compiling.monitor_mode = settings.monitor_mode;
+  CICD_ASSIGN(ScopeOptions project, make_scope(watched, "project", own.rule_sets, compiling));
+  watched.job->attach_project(std::move(project));
+  log_.info("project_started", {{"job", identity_key(watched.identity)},
+                                {"rule_sets", std::to_string(own.rule_sets.size())}});
+  return {};
+}
+
+bool JobKeeper::has_project(std::uint32_t slot) const {
+  const auto found = watched_.find(slot);
+  return found != watched_.end() && found->second->job->has_project();
 }
 
 Result<void> JobKeeper::move_tree(const Watched& watched, pid_t root) const {
@@ -174,7 +212,7 @@ void JobKeeper::undo(Watched& watched) const {
   release_cgroup(watched);
   std::error_code error;
   if (watched.made_folder) {
-    fs::remove_all(fs::path(watched.files.directory).parent_path(), error);
+    fs::remove_all(options_.jobs_dir + "/" + identity_key(watched.identity), error);
   }
 }
 
@@ -233,22 +271,27 @@ void JobKeeper::finish(Watched& watched, Pipeline::Left left, const std::string&
   end.processes_total = left.activity.processes_seen;
   JobSummaries summaries = watched.job->finish(std::move(end));
   watched.job.reset();
-  JobSummary& summary = *summaries.host;
+  if (summaries.host) write(watched, "host", *summaries.host);
+  if (summaries.project) write(watched, "project", *summaries.project);
+  forget_old_jobs();
+}
+
+void JobKeeper::write(const Watched& watched, const char* scope, JobSummary& summary) const {
   if (watched.termination->is_struck()) {
     watched.termination->wait();
     summary.set_terminated(watched.termination->summary());
   }
-  const auto written = write_summary(watched.files, summary);
-  if (!written) {
+  const FileSinkOptions& files = watched.files.at(scope);
+  if (const auto written = write_summary(files, summary); !written) {
     log_.error("summary_not_written",
-               {{"directory", watched.files.directory}, {"reason", written.error().text}});
+               {{"directory", files.directory}, {"reason", written.error().text}});
   }
   log_.info("job_ended", {{"job", identity_key(watched.identity)},
+                          {"scope", scope},
                           {"finalize_reason", summary.finalize_reason},
                           {"result", name_of(summary.result)},
                           {"events", std::to_string(summary.events_total)},
                           {"dropped", std::to_string(summary.events_dropped)}});
-  forget_old_jobs();
 }
 
 // Folders with a summary are of jobs that are over.

@@ -48,6 +48,9 @@ class JobKeeper final : public JobKeeping {
   std::uint32_t slot_of(pid_t pid) const override;
   Result<void> begin(std::uint32_t slot, const JobIdentity& identity, const JobMetadata& metadata,
                      pid_t peer) override;
+  Result<void> attach_project(std::uint32_t slot, const ProjectSettings& settings,
+                              const LoadedRules& rules) override;
+  bool has_project(std::uint32_t slot) const override;
   Result<void> stage(std::uint32_t slot, const std::string& basename) override {
     return pipeline_.stage(slot, basename);
   }
@@ -60,9 +63,10 @@ class JobKeeper final : public JobKeeping {
  private:
   struct Watched {
     JobIdentity identity;
+    JobMetadata metadata;
     CgroupPlace parent;
     std::optional<JobCgroup> cgroup;
-    FileSinkOptions files;
+    std::map<std::string, FileSinkOptions> files;  // by scope
     bool made_folder = false;
     std::uint64_t start_time_ns = 0;
     std::shared_ptr<std::atomic<bool>> is_over = std::make_shared<std::atomic<bool>>(false);
@@ -70,10 +74,14 @@ class JobKeeper final : public JobKeeping {
     std::shared_ptr<Job> job;
   };
 
-  Result<void> prepare(Watched& watched, std::uint32_t slot, const JobMetadata& metadata);
+  Result<void> prepare(Watched& watched, std::uint32_t slot);
+  Result<ScopeOptions> make_scope(Watched& watched, const char* name,
+                                  const std::vector<RuleSet>& rule_sets,
+                                  const CompileOptions& options);
   Result<void> move_tree(const Watched& watched, pid_t root) const;
   void undo(Watched& watched) const;
   void finish(Watched& watched, Pipeline::Left left, const std::string& reason) const;
+  void write(const Watched& watched, const char* scope, JobSummary& summary) const;
   void release_cgroup(const Watched& watched) const;
   void forget_old_jobs() const;
 
