@@ -63,7 +63,7 @@ bool Lane::flush() {
       has_moved = true;
     } else if (size < 0 && would_block(errno)) {
       to_.can_write = false;
-    } else if (errno != EINTR) {
+    } else if (size == 0 || errno != EINTR) {
       to_.is_deaf = true;
     }
   }
