@@ -205,6 +205,33 @@ constexpr FlagSpec kStartFlags[] = {
     {"gitlab-job-name", "NAME", "", "Of GitLab's jobs."},
     {"gitlab-config-ref-uri", "URI", "", "Of GitLab's jobs."},
 };
+constexpr FlagSpec kProjectFlags[] = {
+    kSocket,
+    kProviderFlag,
+    kProviderHost,
+    kProjectPath,
+    kJobKey,
+    kRunId,
+    kGithubJob,
+    kAttempt,
+    kTracking,
+    kGitlabJob,
+    {"commit-sha", "SHA", "", "Default: `GITHUB_SHA`."},
+    {"ref-name", "NAME", "", "Default: `GITHUB_REF_NAME`."},
+    {"trigger", "NAME", "", "What made the job run. Default: `GITHUB_EVENT_NAME`."},
+    {"actor-id", "ID", "", "Default: `GITHUB_ACTOR_ID`."},
+    {"actor-name", "NAME", "", "Default: `GITHUB_ACTOR`."},
+    {"github-workflow-ref", "REF", "", "Default: `GITHUB_WORKFLOW_REF`."},
+    {"github-workflow-sha", "SHA", "", "Default: `GITHUB_WORKFLOW_SHA`."},
+    {"github-workflow", "NAME", "", "Default: `GITHUB_WORKFLOW`."},
+    {"gitlab-job-name", "NAME", "", "Of GitLab's jobs."},
+    {"gitlab-config-ref-uri", "URI", "", "Of GitLab's jobs."},
+    {"rules-file", "FILE", "", "A rule file of the project, evaluated for its scope."},
+    {"config-file", "FILE", "",
+     "Settings of the project: YAML with `default_max_alerts_per_rule`, `disable_baseline_rules` "
+     "and "
+     "`monitor_mode`."},
+};
 constexpr FlagSpec kStatusFlags[] = {
     kSocket,
     {"format", "FORMAT", "text", "`json` prints what the agent answered.", "text|json"},
@@ -263,6 +290,16 @@ constexpr CommandSpec kCommands[] = {
      "somebody "
      "ended it early, or the agent was not there. Returns when the summary is written.",
      kIdentityFlags,
+     {}},
+    {"project start",
+     "Give this job a scope of its project.",
+     "[flags]",
+     "From inside a job that is watched. What happens from then on is evaluated for the project as "
+     "well: "
+     "the baseline and the project's own rules, with results of their own that the host's scope "
+     "neither "
+     "sees nor changes.",
+     kProjectFlags,
      {}},
     {"job start", "Have this job watched.", "[flags]",
      "Watched is the process that runs this command (a shell, mostly) with everything it has "

@@ -124,6 +124,9 @@ class KernelSource final : public LiveSource {
   std::vector<TrackedProcess> processes(std::uint32_t slot) const override {
     return members_of(programs_, slot);
   }
+  Result<void> report_opens_anew() override {
+    return shared_.get()->open_secret == 0 ? Result<void>{} : remember_opens();
+  }
   std::uint32_t slot_of(std::uint32_t pid) const override {
     return slot_of_process(programs_, pid);
   }

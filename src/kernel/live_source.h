@@ -60,6 +60,8 @@ class LiveSource : public EventSource {
   // one that could not be noted (loss members_full) is missing. Any thread.
   virtual std::vector<TrackedProcess> processes(std::uint32_t slot) const = 0;
 
+  // The next open of each file is reported, also when it repeats one before: somebody new listens.
+  virtual Result<void> report_opens_anew() = 0;
   // The slot that a process (initial pid namespace) belongs to now; 0: none. Any thread.
   virtual std::uint32_t slot_of(std::uint32_t pid) const = 0;
 

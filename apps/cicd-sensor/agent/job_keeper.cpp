@@ -173,6 +173,8 @@ Result<void> JobKeeper::attach_project(std::uint32_t slot, const ProjectSettings
   compiling.monitor_mode = settings.monitor_mode;
   CICD_ASSIGN(ScopeOptions project, make_scope(watched, "project", own.rule_sets, compiling));
   watched.job->attach_project(std::move(project));
+  // A file that was opened before is news to the project.
+  CICD_TRY(pipeline_.report_opens_anew());
   log_.info("project_started", {{"job", identity_key(watched.identity)},
                                 {"rule_sets", std::to_string(own.rule_sets.size())}});
   return {};

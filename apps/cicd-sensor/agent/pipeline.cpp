@@ -181,6 +181,12 @@ Result<void> Pipeline::stage(std::uint32_t slot, const std::string& basename) {
   return result;
 }
 
+Result<void> Pipeline::report_opens_anew() {
+  Result<void> result;
+  run_between([&] { result = source_.report_opens_anew(); });
+  return result;
+}
+
 std::vector<Coverage> Pipeline::coverage() {
   std::vector<Coverage> out;
   run_between([&] { out = source_.coverage(); });

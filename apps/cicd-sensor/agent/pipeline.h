@@ -43,6 +43,8 @@ class Pipeline {
   // Hands the job all that has happened up to now, then forgets the slot.
   Left remove(std::uint32_t slot);
 
+  // LiveSource::report_opens_anew
+  Result<void> report_opens_anew();
   // LiveSource::stage_cgroup
   Result<void> stage(std::uint32_t slot, const std::string& basename);
 

@@ -10,6 +10,8 @@
 #include "listener/agent_routes.h"
 #include "listener/http_client.h"
 #include "listener/job_request.h"
+#include "listener/project_request.h"
+#include "rule/rule_files.h"
 
 namespace cicd {
 
@@ -93,7 +95,7 @@ int refused(const Error& error) {
 }  // namespace
 
 bool is_job_command(std::string_view name) {
-  return name.starts_with("host ") || name.starts_with("job ");
+  return name.starts_with("host ") || name.starts_with("job ") || name == "project start";
 }
 
 Result<NamedJob> name_job(const CommandLine& line, const Environment& environment) {
@@ -127,9 +129,43 @@ Result<NamedJob> name_job(const CommandLine& line, const Environment& environmen
   return job;
 }
 
+namespace {
+
+// The text of a file that a flag names; "" without the flag.
+Result<std::string> file_of(const CommandLine& line, std::string_view flag) {
+  const std::string path(line.value(flag));
+  if (path.empty()) return std::string();
+  auto text = read_rule_file(path);
+  if (!text) return std::unexpected(std::move(text.error()).with_context(path));
+  return std::string(without_byte_order_mark(*text));
+}
+
+Result<void> start_project(const CommandLine& line, const NamedJob& job) {
+  CICD_ASSIGN(const std::string rules, file_of(line, "rules-file"));
+  CICD_ASSIGN(const std::string config, file_of(line, "config-file"));
+  auto settings = read_project_settings(config);
+  if (!settings) {
+    return std::unexpected(
+        std::move(settings.error()).with_context(std::string(line.value("config-file"))));
+  }
+  auto body = write_project_request(job.identity, job.metadata, *settings, rules);
+  if (!body) {
+    return std::unexpected(
+        std::move(body.error()).with_context(std::string(line.value("rules-file"))));
+  }
+  CICD_TRY(ask(line, job_route(job.identity.provider, "project/start"), *body));
+  return {};
+}
+
+}  // namespace
+
 int run_job_command(const CommandLine& line) {
   const auto job = name_job(line, own_environment);
   if (!job) return refused(job.error());
+  if (line.command->name == "project start") {
+    const auto started = start_project(line, *job);
+    return started ? 0 : refused(started.error());
+  }
   const std::string_view verb = line.command->name.substr(line.command->name.find(' ') + 1);
   const std::string& provider = job->identity.provider;
   if (line.command->name.starts_with("host ") && provider != "github") {
