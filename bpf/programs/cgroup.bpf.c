@@ -63,8 +63,8 @@ static __always_inline __u64 parent_id(struct cgroup *cgroup) {
 }
 
 /*
- * The slot that a cgroup of this name was staged for (a container of a job is about to start), or 0.
- * Once: the name of a container is never used again.
+ * The slot that a cgroup of this name was staged for (a container of a job is about to start), or
+ * 0. Once: the name of a container is never used again.
  */
 static __always_inline __u32 take_staged(struct cgroup *cgroup) {
   struct cicd_shared *memory = shared_memory();
