@@ -62,7 +62,7 @@ class Call final : public EventHandler, public std::enable_shared_from_this<Call
     while (sent_ < call_.request.size()) {
       const ssize_t size = ::send(fd_.get(), call_.request.data() + sent_,
                                   call_.request.size() - sent_, MSG_NOSIGNAL);
-      if (size > 0) {
+      if (size >= 0) {
         sent_ += static_cast<std::size_t>(size);
         continue;
       }

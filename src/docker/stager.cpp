@@ -87,7 +87,7 @@ void Stager::created(const std::string& id, const std::string& name, std::string
 }
 
 void Stager::stage(const std::string& id, const std::string& name,
-                   std::shared_ptr<const LabelledJob> job, int peer_pid, Done done) {
+                   const std::shared_ptr<const LabelledJob>& job, int peer_pid, Done done) {
   book_.begin(id, name, job);
   book_.wait(id, std::move(done));
   const auto outcome = std::make_shared<Outcome>();
@@ -160,7 +160,7 @@ void Stager::starts(const std::string& name, int peer_pid, Done done) {
 }
 
 // A container that was made without us.
-void Stager::inspect(const std::string& name, int peer_pid, Done done) {
+void Stager::inspect(const std::string& name, int peer_pid, const Done& done) {
   HttpCall call;
   call.socket_path = options_.upstream_socket;
   call.timeout = kInspectPatience;

@@ -41,10 +41,10 @@ class Stager {
  private:
   struct Outcome;
   std::shared_ptr<const LabelledJob> labels(const std::string& id, std::string_view body);
-  void stage(const std::string& id, const std::string& name, std::shared_ptr<const LabelledJob> job,
-             int peer_pid, Done done);
+  void stage(const std::string& id, const std::string& name,
+             const std::shared_ptr<const LabelledJob>& job, int peer_pid, Done done);
   void staged(const std::string& id, const Outcome& outcome);
-  void inspect(const std::string& name, int peer_pid, Done done);
+  void inspect(const std::string& name, int peer_pid, const Done& done);
   void remove(const std::string& id);
   bool is_refusing() const {
     return options_.on_agent_down == DockerProxyOptions::OnAgentDown::kRefuse;

@@ -86,7 +86,7 @@ TEST_F(FileSinkTest, AWholeJob) {
   end.source_losses.entries = {{"file_open", "ring_full", 12}};
   end.coverage = {{EventType::kFileOpen, "syscall tracepoint", true, "no 32-bit calls", ""}};
   end.processes_total = 2;
-  const JobSummary summary = *job->finish(std::move(end)).project;
+  const JobSummary summary = *job->finish(end).project;
   const auto written = write_summary(options_, summary);
   ASSERT_TRUE(written) << written.error().text;
 

@@ -240,7 +240,7 @@ JobSummary Job::Impl::summarize(std::size_t place, const End& end) const {
   return summary;
 }
 
-JobSummaries Job::finish(End end) {
+JobSummaries Job::finish(const End& end) {
   impl_->queue.close();
   impl_->worker.join();
   JobSummaries summaries;

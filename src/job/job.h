@@ -82,7 +82,7 @@ class Job {
     std::vector<std::string> problems;  // of the monitoring, one sentence each
   };
   // Drains the queue, joins the worker.
-  JobSummaries finish(End end);
+  JobSummaries finish(const End& end);
 
  private:
   struct Impl;

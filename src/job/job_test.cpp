@@ -83,7 +83,7 @@ TEST(Job, EverythingThatWasSubmittedIsInTheSummary) {
   end.command_known = true;
   end.processes_total = 7;
   end.source_losses.entries = {{"file_open", "ring_full", 4}};
-  const JobSummary summary = *job.finish(std::move(end)).project;
+  const JobSummary summary = *job.finish(end).project;
   EXPECT_EQ(summary.events_total, 2'000u);
   EXPECT_EQ(summary.events_dropped, 4u);
   EXPECT_EQ(counts.opens, 1'500u);

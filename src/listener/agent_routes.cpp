@@ -54,8 +54,12 @@ HttpResponse health(const JobIdentity& identity, const JobHealth& found) {
 
 // Reads the body; answers 400 by itself when that is all that is to be said.
 template <typename Read, typename Handle>
-HttpHandler job_handler(std::string provider, Read read, Handle handle) {
-  return [=](HttpRequest request, HttpResponder respond) {
+HttpHandler job_handler(const std::string& provider, Read read, Handle handle) {
+  return [=](HttpRequest request, const HttpResponder& respond) {
+    // GitLab's runner asks for its jobs from outside of them.
+    if (provider == "gitlab" && request.peer.uid != ::geteuid()) {
+      return respond(http_error(403, "only the agent's own user may ask for jobs of GitLab"));
+    }
     auto call = read(request.body);
     if (!call) return respond(http_error(400, call.error().text));
     const bool is_of_github_or_gitlab =
@@ -67,7 +71,7 @@ HttpHandler job_handler(std::string provider, Read read, Handle handle) {
       return respond(http_error(400, "provider must be one that this agent was started for"));
     }
     call->peer = std::move(request.peer);
-    handle(std::move(*call), std::move(respond));
+    handle(std::move(*call), respond);
   };
 }
 
@@ -95,28 +99,31 @@ std::vector<HttpRoute> agent_routes(std::string_view provider, AgentApi& api) {
       respond(result ? done(identity) : api_error(result.error()));
     };
   };
-  add("host/start", MetadataUse::kTaken, [&api, done_of](JobCall call, HttpResponder respond) {
-    auto answer = done_of(call.identity, respond);
-    api.host_start(std::move(call), std::move(answer));
-  });
-  add("host/end", MetadataUse::kRefused, [&api, done_of](JobCall call, HttpResponder respond) {
-    auto answer = done_of(call.identity, respond);
-    api.host_end(std::move(call), std::move(answer));
-  });
-  const auto start_project = [&api, done_of](ProjectStartCall call, HttpResponder respond) {
+  add("host/start", MetadataUse::kTaken,
+      [&api, done_of](JobCall call, const HttpResponder& respond) {
+        auto answer = done_of(call.identity, respond);
+        api.host_start(std::move(call), std::move(answer));
+      });
+  add("host/end", MetadataUse::kRefused,
+      [&api, done_of](JobCall call, const HttpResponder& respond) {
+        auto answer = done_of(call.identity, respond);
+        api.host_end(std::move(call), std::move(answer));
+      });
+  const auto start_project = [&api, done_of](ProjectStartCall call, const HttpResponder& respond) {
     auto answer = done_of(call.identity, respond);
     api.project_start(std::move(call), std::move(answer));
   };
   routes.push_back({job_route(provider, "project/start"),
                     job_handler(name, read_project_request, start_project)});
-  add("job/health", MetadataUse::kRefused, [&api](JobCall call, HttpResponder respond) {
+  add("job/health", MetadataUse::kRefused, [&api](JobCall call, const HttpResponder& respond) {
     const JobIdentity identity = call.identity;
     api.job_health(std::move(call), [=](const std::expected<JobHealth, ApiError>& result) {
       respond(result ? health(identity, *result) : api_error(result.error()));
     });
   });
   routes.push_back(
-      {job_route(provider, "staging/put"), [&api](HttpRequest request, HttpResponder respond) {
+      {job_route(provider, "staging/put"),
+       [&api](const HttpRequest& request, const HttpResponder& respond) {
          if (request.peer.uid != ::geteuid()) {
            return respond(http_error(403, "only the agent's own user may stage containers"));
          }
@@ -128,13 +135,14 @@ std::vector<HttpRoute> agent_routes(std::string_view provider, AgentApi& api) {
            respond({200, is_staged ? R"({"status":"staged"})" : R"({"status":"ignored"})"});
          });
        }});
-  routes.push_back({std::string(kStatusRoute), [&api](HttpRequest, HttpResponder respond) {
-                      api.status([=](const std::expected<std::string, ApiError>& result) {
-                        HttpResponse response;
-                        if (result) response.body = *result;
-                        respond(result ? response : api_error(result.error()));
-                      });
-                    }});
+  routes.push_back(
+      {std::string(kStatusRoute), [&api](const HttpRequest&, const HttpResponder& respond) {
+         api.status([=](const std::expected<std::string, ApiError>& result) {
+           HttpResponse response;
+           if (result) response.body = *result;
+           respond(result ? response : api_error(result.error()));
+         });
+       }});
   return routes;
 }
 

@@ -177,6 +177,13 @@ TEST_F(ServedRoutes, TheClientSaysWhatIsWrong) {
   });
   EXPECT_EQ(post("/", ""), "what answered is no agent");
   talker.join();
+  std::thread dying([&] {
+    const UniqueFd peer(::accept(other.get(), nullptr, nullptr));
+    constexpr std::string_view kCut = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"sta";
+    EXPECT_EQ(::write(peer.get(), kCut.data(), kCut.size()), static_cast<ssize_t>(kCut.size()));
+  });
+  EXPECT_EQ(post("/", ""), "the agent's answer is cut short");
+  dying.join();
 }
 
 }  // namespace

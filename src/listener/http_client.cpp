@@ -85,7 +85,7 @@ Result<void> Exchange::connect() {
 Result<void> Exchange::send(std::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t sent = ::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    if (sent > 0) {
+    if (sent >= 0) {
       bytes.remove_prefix(static_cast<std::size_t>(sent));
       continue;
     }
@@ -127,6 +127,16 @@ Result<HttpAnswer> parse(const std::string& bytes) {
                 "--socket must name the socket of a cicd-sensor agent");
   }
   answer.body = bytes.substr(head_end + 4);
+  // The agent may die in the middle of it.
+  std::size_t length = 0;
+  constexpr std::string_view kLength = "\r\nContent-Length: ";
+  const std::size_t header = bytes.find(kLength);
+  if (header >= head_end ||
+      std::from_chars(bytes.data() + header + kLength.size(), bytes.data() + head_end, length).ec !=
+          std::errc() ||
+      length != answer.body.size()) {
+    return fail(ErrorCode::kIo, "the agent's answer is cut short", "look at its log: did it end?");
+  }
   while (answer.body.ends_with('\n')) answer.body.pop_back();
   return answer;
 }

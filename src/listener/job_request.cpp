@@ -12,9 +12,6 @@ namespace {
 
 using nlohmann::json;
 
-// Most bytes of a member of the metadata; those of the identity have limits of their own.
-constexpr std::size_t kMostMetadataBytes = 8192;
-
 // Takes the body apart while it is read: nothing is built of what is refused.
 class BodyReader final : public json::json_sax_t {
  public:

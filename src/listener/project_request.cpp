@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "listener/job_request.h"
 #include "rule/yaml_tree.h"
 
 namespace cicd {
@@ -22,13 +23,22 @@ std::string shown_name(std::string_view name) {
   return json(name.substr(0, 64)).dump(-1, ' ', true, json::error_handler_t::replace);
 }
 
-// One object; no member of an object twice.
+// Copying and writing a value recurse, so a deep one would end the agent: whoever can reach the
+// socket could. A rule file has no more levels either, and a body has two around it.
+constexpr int kMostDepth = 66;
+
+// One object; no member of an object twice; what is too deep is not built.
 Result<json> parse_body(std::string_view body) {
   std::vector<std::set<std::string>> seen;
   std::string repeated;
+  bool is_too_deep = false;
   json document = json::parse(
       body.begin(), body.end(),
-      [&](int, json::parse_event_t event, json& value) {
+      [&](int depth, json::parse_event_t event, json& value) {
+        if (depth > kMostDepth) {
+          is_too_deep = true;
+          return false;
+        }
         if (event == json::parse_event_t::object_start) seen.emplace_back();
         if (event == json::parse_event_t::object_end) seen.pop_back();
         if (event == json::parse_event_t::key && repeated.empty() &&
@@ -38,6 +48,9 @@ Result<json> parse_body(std::string_view body) {
         return true;
       },
       false);
+  if (is_too_deep) {
+    return refuse("the body is nested deeper than " + std::to_string(kMostDepth) + " levels");
+  }
   if (!document.is_object()) return refuse("the body must be one JSON object");
   if (!repeated.empty()) return refuse("the member " + shown_name(repeated) + " is there twice");
   return document;
@@ -89,6 +102,9 @@ Result<void> read_texts(const json& object, JobMetadata& metadata) {
     if (field == metadata_fields().end()) return refuse("unknown member " + shown_name(name));
     if (!value.is_string()) return refuse(name + " must be a string");
     metadata.*field->member = value.get<std::string>();
+    if ((metadata.*field->member).size() > kMostMetadataBytes) {
+      return refuse(name + " has more than " + std::to_string(kMostMetadataBytes) + " bytes");
+    }
   }
   return {};
 }

@@ -100,9 +100,27 @@ TEST(ProjectRequest, WhatIsNotMeantIsRefused) {
       complaint(
           R"(,"rule_sources":[{},{"RuleSets":[{"ruleset_id":"s","rules":[{"rule_id":"1x"}]}]}])"),
       StartsWith("rule_sources[1]:"));
+  EXPECT_THAT(complaint(R"(,"metadata":{"ref_name":")" + std::string(8193, 'x') + "\"}"),
+              HasSubstr("more than 8192 bytes"));
   EXPECT_FALSE(read_project_request("[]"));
   EXPECT_FALSE(read_project_request(std::string(100'000, '[')));
   EXPECT_FALSE(read_project_request("{}"));
+}
+
+// A value that is copied or written costs stack for each level.
+TEST(ProjectRequest, NothingDeepReachesTheStack) {
+  for (const std::size_t levels : {100u, 10'000u, 3'000'000u}) {
+    for (const char* level : {"[", "{\"a\":"}) {
+      std::string deep;
+      for (std::size_t i = 0; i < levels; ++i) deep += level;
+      EXPECT_THAT(complaint(R"(,"rule_sources":[{"RuleSets":[)" + deep), HasSubstr("deeper than"));
+      deep += "1";
+      for (std::size_t i = 0; i < levels; ++i) deep += level[0] == '[' ? ']' : '}';
+      EXPECT_THAT(complaint(R"(,"rule_sources":[{"RuleSets":[)" + deep + "]}]"),
+                  HasSubstr("deeper than"));
+      EXPECT_THAT(complaint(R"(,"x":)" + deep), HasSubstr("deeper than"));
+    }
+  }
 }
 
 TEST(ProjectRequest, ARuleFileThatIsNoneIsRefused) {

@@ -271,7 +271,7 @@ void JobKeeper::finish(Watched& watched, Pipeline::Left left, const std::string&
   end.source_losses = std::move(left.losses);
   end.coverage = std::move(left.coverage);
   end.processes_total = left.activity.processes_seen;
-  JobSummaries summaries = watched.job->finish(std::move(end));
+  JobSummaries summaries = watched.job->finish(end);
   watched.job.reset();
   if (summaries.host) write(watched, "host", *summaries.host);
   if (summaries.project) write(watched, "project", *summaries.project);

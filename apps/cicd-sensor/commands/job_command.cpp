@@ -224,7 +224,7 @@ int run_status(const CommandLine& line) {
            std::to_string(number(job, "dropped")) + " lost\n";
   }
   for (const json& coverage : status.value("coverage", json::array())) {
-    if (coverage.is_object() && coverage.value("available", true) == false) {
+    if (coverage.is_object() && coverage.contains("available") && coverage["available"] == false) {
       out += "  not watched: " + text(coverage, "type") + "\n";
     }
   }

@@ -172,7 +172,7 @@ JobSummary Engine::finish(Job::End end) {
   merge_losses(end.source_losses, tracker_.losses(settings_.slot));
   end.coverage = source_.coverage();
   end.processes_total = activity().processes_seen;
-  return std::move(job_.finish(std::move(end)).project).value_or(JobSummary());
+  return std::move(job_.finish(end).project).value_or(JobSummary());
 }
 
 }  // namespace cicd
