@@ -25,10 +25,10 @@ std::uint32_t JobRegistry::free_slot() const {
 }
 
 std::expected<void, Refusal> JobRegistry::start(const JobIdentity& identity,
-                                                const JobMetadata& metadata, pid_t peer) {
+                                                const JobMetadata& metadata, const JobPeer& peer) {
   const std::string key = identity_key(identity);
   if (entries_.contains(key)) return refuse(Refusal::Kind::kConflict, "job already registered");
-  if (keeping_.slot_of(peer) != 0) {
+  if (keeping_.slot_of(peer.pid) != 0) {
     return refuse(Refusal::Kind::kFailed, "the process that asked already belongs to another job");
   }
   const std::uint32_t slot = free_slot();

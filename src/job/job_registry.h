@@ -23,6 +23,12 @@
 
 namespace cicd {
 
+// Who asks, as the kernel has it.
+struct JobPeer {
+  pid_t pid = 0;
+  uid_t uid = 0;
+};
+
 // How a project wants its scope to be.
 struct ProjectSettings {
   std::optional<int> default_max_alerts;  // of rules that do not say; 0: 10
@@ -38,7 +44,7 @@ class JobKeeping {
   virtual std::uint32_t slot_of(pid_t pid) const = 0;
   // Puts the job that `peer` is part of under observation in this slot. An error leaves nothing.
   virtual Result<void> begin(std::uint32_t slot, const JobIdentity& identity,
-                             const JobMetadata& metadata, pid_t peer) = 0;
+                             const JobMetadata& metadata, const JobPeer& peer) = 0;
   // Gives the job a project scope. kInvalidInput: rules that cannot be used.
   virtual Result<void> attach_project(std::uint32_t slot, const ProjectSettings& settings,
                                       const LoadedRules& rules) = 0;
@@ -74,7 +80,7 @@ class JobRegistry {
       : keeping_(keeping), options_(options), now_(std::move(now)) {}
 
   std::expected<void, Refusal> start(const JobIdentity& identity, const JobMetadata& metadata,
-                                     pid_t peer);
+                                     const JobPeer& peer);
   // `done` when everything about the job is written, also when there was no such job; not called
   // when it is refused.
   std::expected<void, Refusal> end(const JobIdentity& identity, pid_t peer,

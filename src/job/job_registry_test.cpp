@@ -20,10 +20,10 @@ class Keeping final : public JobKeeping {
     return found == slots.end() ? 0 : found->second;
   }
   Result<void> begin(std::uint32_t slot, const JobIdentity& identity, const JobMetadata& metadata,
-                     pid_t peer) override {
+                     const JobPeer& peer) override {
     calls.push_back("begin " + std::to_string(slot) + " " + identity.job_key + metadata.ref_name);
     if (!failure.empty()) return fail(ErrorCode::kIo, failure, "a hint");
-    slots[peer] = slot;
+    slots[peer.pid] = slot;
     alive[slot] = true;
     return {};
   }
@@ -64,7 +64,7 @@ JobIdentity job(const std::string& key) {
 class JobRegistryTest : public testing::Test {
  protected:
   std::string start(const std::string& key, pid_t peer) {
-    const auto started = registry_.start(job(key), {}, peer);
+    const auto started = registry_.start(job(key), {}, {peer, 0});
     return started ? "" : started.error().message;
   }
   std::string end(const std::string& key, pid_t peer) {

@@ -2,6 +2,7 @@
 #include "job/process_tree.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <charconv>
@@ -36,6 +37,8 @@ std::optional<ProcessTree::Entry> read_entry(pid_t pid) {
     return std::nullopt;
   }
   ProcessTree::Entry entry;
+  struct stat info{};
+  if (::fstat(file.get(), &info) == 0) entry.uid = info.st_uid;
   entry.comm = text.substr(open + 1, close - open - 1);
   std::from_chars(text.data() + close + 4, text.data() + text.size(), entry.parent);
   return entry;

@@ -24,6 +24,7 @@ class ProcessTree {
   struct Entry {
     pid_t parent = 0;
     std::string comm;  // at most 15 bytes, as the kernel keeps it
+    uid_t uid = 0;     // effective; 0 also for one that keeps its memory from others
   };
 
   // Of all of /proc: a few microseconds for each process of the machine.
@@ -43,6 +44,11 @@ class ProcessTree {
   // `root` and all that descends from it, parents first.
   std::vector<pid_t> tree_below(pid_t root) const;
 
+  // Whom a process belongs to; 0 when it is not in the picture.
+  uid_t uid_of(pid_t pid) const {
+    const auto found = entries_.find(pid);
+    return found == entries_.end() ? 0 : found->second.uid;
+  }
   bool contains(pid_t pid) const { return entries_.contains(pid); }
 
  private:

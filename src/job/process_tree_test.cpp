@@ -15,15 +15,15 @@ using testing::HasSubstr;
 
 // init -> agent; init -> listener -> worker -> bash -> hook, and worker -> node -> sh
 ProcessTree runner() {
-  return ProcessTree({{1, {0, "systemd"}},
-                      {2, {1, "cicd-sensor"}},
-                      {10, {1, "Runner.Listener"}},
-                      {11, {10, "Runner.Worker"}},
-                      {12, {11, "bash"}},
-                      {13, {12, "cicd-sensor"}},
-                      {14, {11, "node"}},
-                      {15, {14, "sh"}},
-                      {20, {10, "other"}}});
+  return ProcessTree({{1, {0, "systemd", 0}},
+                      {2, {1, "cicd-sensor", 0}},
+                      {10, {1, "Runner.Listener", 0}},
+                      {11, {10, "Runner.Worker", 0}},
+                      {12, {11, "bash", 0}},
+                      {13, {12, "cicd-sensor", 0}},
+                      {14, {11, "node", 0}},
+                      {15, {14, "sh", 0}},
+                      {20, {10, "other", 0}}});
 }
 
 std::string refusal(const ProcessTree& tree, pid_t peer, std::string_view provider, pid_t keeper) {
@@ -50,7 +50,7 @@ TEST(ProcessTree, TheAgentIsNeverPartOfAJob) {
 }
 
 TEST(ProcessTree, ACycleEnds) {
-  const ProcessTree tree({{5, {6, "a"}}, {6, {5, "b"}}, {7, {7, "c"}}});
+  const ProcessTree tree({{5, {6, "a", 0}}, {6, {5, "b", 0}}, {7, {7, "c", 0}}});
   EXPECT_FALSE(tree.root_of_job(5, "github", 2));
   EXPECT_EQ(tree.tree_below(7).size(), 1u);
 }
@@ -70,6 +70,7 @@ TEST(ProcessTree, ReadsThisMachine) {
   ASSERT_EQ(::read(go[0], &byte, 1), 1);
   const ProcessTree tree = ProcessTree::read();
   EXPECT_TRUE(tree.contains(child));
+  EXPECT_EQ(tree.uid_of(::getpid()), ::geteuid());
   EXPECT_EQ(tree.root_of_job(child, "generic", child).value_or(0), 0) << "we are above the keeper";
   EXPECT_EQ(tree.root_of_job(child, "generic", 1).value_or(0), ::getpid());
   EXPECT_THAT(tree.tree_below(::getpid()), testing::Contains(child));

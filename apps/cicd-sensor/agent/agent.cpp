@@ -86,7 +86,8 @@ class Agent final : public AgentApi {
   void host_start(JobCall call, Answer<NoContent> answer) override {
     post(answer, [this, call = std::move(call), answer] {
       if (is_stopping_) return answer(std::unexpected(kStopping));
-      const auto started = registry_.start(call.identity, call.metadata, living_peer(call.peer));
+      const auto started =
+          registry_.start(call.identity, call.metadata, {living_peer(call.peer), call.peer.uid});
       if (!started) {
         log_.warn("job_refused", {{"job", identity_key(call.identity)},
                                   {"reason", started.error().message},

@@ -6,10 +6,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <random>
 #include <set>
+#include <thread>
 
 #include "base/time_format.h"
 #include "job/process_tree.h"
@@ -23,6 +25,8 @@ namespace fs = std::filesystem;
 
 // New processes show up while a tree is moved; one that forks faster than this is given up on.
 constexpr int kMoveRounds = 200;
+constexpr std::chrono::milliseconds kRemoveLimit{1'000};
+constexpr std::chrono::milliseconds kWriteLimit{5'000};
 constexpr const char* kCgroupPrefix = "cicd-sensor-job-";
 
 std::string random_suffix() {
@@ -63,10 +67,17 @@ std::uint32_t JobKeeper::slot_of(pid_t pid) const {
 }
 
 Result<void> JobKeeper::begin(std::uint32_t slot, const JobIdentity& identity,
-                              const JobMetadata& metadata, pid_t peer) {
-  CICD_ASSIGN(
-      const pid_t root,
-      ProcessTree::read_above({peer, ::getpid()}).root_of_job(peer, identity.provider, ::getpid()));
+                              const JobMetadata& metadata, const JobPeer& peer) {
+  const ProcessTree above = ProcessTree::read_above({peer.pid, ::getpid()});
+  CICD_ASSIGN(const pid_t root, above.root_of_job(peer.pid, identity.provider, ::getpid()));
+  // Everybody may ask; for what others run only root may.
+  if (peer.uid != 0 && above.uid_of(root) != peer.uid) {
+    return fail(
+        ErrorCode::kPermission,
+        "process " + std::to_string(root) + " belongs to another user than the one who asks",
+        "ask from a process of the job, as the user who runs it");
+  }
+  wait_until_written(identity_key(identity));
   auto watched = std::make_unique<Watched>();
   watched->identity = identity;
   watched->metadata = metadata;
@@ -79,7 +90,7 @@ Result<void> JobKeeper::begin(std::uint32_t slot, const JobIdentity& identity,
                              watched->cgroup->dir().substr(watched->cgroup->dir().rfind('/'));
     begun = pipeline_.add(slot, watched->job, watched->cgroup->id(), path);
     if (begun) {
-      begun = move_tree(*watched, root);
+      begun = move_tree(*watched, slot, root);
       if (!begun) pipeline_.remove(slot);
     }
   }
@@ -185,7 +196,7 @@ bool JobKeeper::has_project(std::uint32_t slot) const {
   return found != watched_.end() && found->second->job->has_project();
 }
 
-Result<void> JobKeeper::move_tree(const Watched& watched, pid_t root) const {
+Result<void> JobKeeper::move_tree(const Watched& watched, std::uint32_t slot, pid_t root) const {
   const UniqueFd procs(
       ::open((watched.cgroup->dir() + "/cgroup.procs").c_str(), O_WRONLY | O_CLOEXEC));
   if (!procs) return fail_errno(errno, "open cgroup.procs of " + watched.cgroup->dir());
@@ -195,6 +206,11 @@ Result<void> JobKeeper::move_tree(const Watched& watched, pid_t root) const {
     bool any = false;
     for (const pid_t pid : ProcessTree::read_below(root).tree_below(root)) {
       if (!moved.insert(pid).second) continue;
+      if (const std::uint32_t owner = slot_of(pid); owner != 0 && owner != slot) {
+        return fail(ErrorCode::kInvalidInput,
+                    "process " + std::to_string(pid) + " already belongs to another job",
+                    "jobs cannot contain each other; end that one first");
+      }
       const std::string text = std::to_string(pid);
       if (::write(procs.get(), text.data(), text.size()) > 0) {
         any = true;
@@ -208,22 +224,49 @@ Result<void> JobKeeper::move_tree(const Watched& watched, pid_t root) const {
   return fail(ErrorCode::kResource, "the job starts processes faster than they can be followed");
 }
 
+// The next job of this name would mix its files with those of the one before.
+void JobKeeper::wait_until_written(const std::string& key) {
+  const auto end = std::chrono::steady_clock::now() + kWriteLimit;
+  while (std::chrono::steady_clock::now() < end) {
+    {
+      const std::lock_guard lock(closing_mutex_);
+      if (!closing_.contains(key)) return;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+}
+
 void JobKeeper::undo(Watched& watched) const {
   if (watched.job) watched.job->finish({});
   watched.job.reset();
-  release_cgroup(watched);
+  give_processes_back(watched);
+  remove_cgroup(watched);
   std::error_code error;
   if (watched.made_folder) {
     fs::remove_all(options_.jobs_dir + "/" + identity_key(watched.identity), error);
   }
 }
 
-void JobKeeper::release_cgroup(const Watched& watched) const {
+void JobKeeper::give_processes_back(const Watched& watched) const {
   const auto moved = watched.cgroup->move_processes_to(watched.parent.dir);
-  const auto removed = watched.cgroup->remove();
-  if (moved && removed) return;
-  log_.warn("cgroup_left", {{"cgroup", watched.cgroup->dir()},
-                            {"reason", (moved ? removed.error() : moved.error()).text}});
+  if (moved) return;
+  log_.warn("processes_not_given_back",
+            {{"cgroup", watched.cgroup->dir()}, {"reason", moved.error().text}});
+}
+
+// A process that ends right now keeps its cgroup for a moment.
+void JobKeeper::remove_cgroup(const Watched& watched) const {
+  const auto end = std::chrono::steady_clock::now() + kRemoveLimit;
+  for (;;) {
+    const auto removed = watched.cgroup->remove();
+    if (removed) return;
+    if (std::chrono::steady_clock::now() >= end) {
+      log_.warn("cgroup_left",
+                {{"cgroup", watched.cgroup->dir()}, {"reason", removed.error().text}});
+      return;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
 }
 
 bool JobKeeper::is_alive(std::uint32_t slot) {
@@ -253,14 +296,23 @@ void JobKeeper::end(std::uint32_t slot, const std::string& reason, std::function
   if (watched->termination->is_struck()) watched->termination->wait();
   watched->is_over->store(true);
   auto left = std::make_shared<Pipeline::Left>(pipeline_.remove(slot));
-  release_cgroup(*watched);
-  auto ending = [this, watched, left, reason, done = std::move(done)] {
+  give_processes_back(*watched);
+  const std::string key = identity_key(watched->identity);
+  {
+    const std::lock_guard lock(closing_mutex_);
+    closing_.insert(key);
+  }
+  std::function<void()> ending = [this, watched, left, reason, key, done = std::move(done)] {
     finish(*watched, std::move(*left), reason);
+    {
+      const std::lock_guard lock(closing_mutex_);
+      closing_.erase(key);
+    }
     done();
   };
-  // The queue holds more than there are slots.
-  if (!endings_.push(std::move(ending), 1))
-    log_.error("job_not_written", {{"reason", "queue full"}});
+  // The queue holds more than there are slots; should it be full all the same, then here and now. A
+  // push that fails has not moved.
+  if (!endings_.push(std::move(ending), 1)) ending();  // NOLINT(bugprone-use-after-move)
 }
 
 void JobKeeper::finish(Watched& watched, Pipeline::Left left, const std::string& reason) const {
@@ -273,6 +325,7 @@ void JobKeeper::finish(Watched& watched, Pipeline::Left left, const std::string&
   end.processes_total = left.activity.processes_seen;
   JobSummaries summaries = watched.job->finish(end);
   watched.job.reset();
+  remove_cgroup(watched);
   if (summaries.host) write(watched, "host", *summaries.host);
   if (summaries.project) write(watched, "project", *summaries.project);
   forget_old_jobs();

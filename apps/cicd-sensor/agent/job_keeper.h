@@ -15,6 +15,8 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -47,7 +49,7 @@ class JobKeeper final : public JobKeeping {
 
   std::uint32_t slot_of(pid_t pid) const override;
   Result<void> begin(std::uint32_t slot, const JobIdentity& identity, const JobMetadata& metadata,
-                     pid_t peer) override;
+                     const JobPeer& peer) override;
   Result<void> attach_project(std::uint32_t slot, const ProjectSettings& settings,
                               const LoadedRules& rules) override;
   bool has_project(std::uint32_t slot) const override;
@@ -78,11 +80,13 @@ class JobKeeper final : public JobKeeping {
   Result<ScopeOptions> make_scope(Watched& watched, const char* name,
                                   const std::vector<RuleSet>& rule_sets,
                                   const CompileOptions& options);
-  Result<void> move_tree(const Watched& watched, pid_t root) const;
+  Result<void> move_tree(const Watched& watched, std::uint32_t slot, pid_t root) const;
+  void wait_until_written(const std::string& key);
   void undo(Watched& watched) const;
   void finish(Watched& watched, Pipeline::Left left, const std::string& reason) const;
   void write(const Watched& watched, const char* scope, JobSummary& summary) const;
-  void release_cgroup(const Watched& watched) const;
+  void give_processes_back(const Watched& watched) const;
+  void remove_cgroup(const Watched& watched) const;
   void forget_old_jobs() const;
 
   LiveSource& source_;
@@ -91,6 +95,8 @@ class JobKeeper final : public JobKeeping {
   const Log& log_;
   ProgramCache programs_;
   std::map<std::uint32_t, std::unique_ptr<Watched>> watched_;  // by slot
+  std::mutex closing_mutex_;
+  std::set<std::string> closing_;  // keys of jobs that are over and not written yet
   BoundedQueue<std::function<void()>> endings_{4096};
   Worker closer_;  // last: it uses all of the above
 };

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """The agent as a service: many jobs at once, who may start and end one, and how jobs end."""
+import os
 import pathlib
 import re
 import signal
@@ -79,6 +80,7 @@ def test_what_runs_already_and_what_is_left_running():
         left = int((agent.folder / "left").read_text())
         for text in (job.output(), pathlib.Path(f"/proc/{left}/cgroup").read_text()):
             assert "cicd-sensor-job" not in text, "processes go back to where they were"
+        os.kill(left, signal.SIGKILL)
     assert not cgroups_left()
 
 
@@ -121,6 +123,26 @@ def test_others_may_not_end_it():
             "GITHUB_RUN_ATTEMPT": "1", "RUNNER_TRACKING_ID": "t"})
         assert here.returncode == 1 and "Runner.Worker" in here.stderr, here.stderr
         job.kill()
+
+
+def test_what_is_not_ones_own_is_no_job():
+    with Agent("generic") as agent:
+        start = f"{SENSOR} job start --socket {agent.socket} --project-path p --job-key"
+        # A shell of root that lets somebody else ask, as cron does.
+        done = subprocess.run(
+            ["bash", "-c", f"setpriv --reuid 65534 --clear-groups {start} k; echo $?; :"],
+            capture_output=True, text=True, check=False, timeout=60, start_new_session=True)
+        assert "belongs to another user" in done.stderr and done.stdout.strip() == "1", done
+        # A job around one that is there already.
+        done = subprocess.run(
+            ["bash", "-c", f"bash -c '{start} inner; echo inner $?; sleep 0.2; :'; "
+                           f"bash -c '{start} third; echo third $?; sleep 3; :' & sleep 1; "
+                           f"{start} outer; echo outer $?; wait"],
+            capture_output=True, text=True, check=False, timeout=60, start_new_session=True)
+        assert "inner 0" in done.stdout and "third 0" in done.stdout, done
+        assert "outer 1" in done.stdout and "already belongs to another job" in done.stderr, done
+        names = {job["job_key"] for job in agent.status()["jobs"]}
+        assert "outer" not in names and "third" in names, names
 
 
 def test_whoever_holds_the_agent_is_no_job():
