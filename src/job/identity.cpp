@@ -108,7 +108,7 @@ std::span<const IdentityField> identity_fields() { return kFields; }
 std::span<const MetadataField> metadata_fields() { return kMetadata; }
 
 Result<void> validate(const JobIdentity& identity) {
-  if (!(std::ranges::find(kProviders, identity.provider) != std::end(kProviders))) {
+  if (std::ranges::find(kProviders, identity.provider) == std::end(kProviders)) {
     std::string known;
     for (const std::string_view name : kProviders)
       known += (known.empty() ? "" : ", ") + std::string(name);

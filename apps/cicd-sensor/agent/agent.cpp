@@ -3,13 +3,16 @@
 
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <condition_variable>
 #include <cstring>
 #include <filesystem>
-#include <latch>
+#include <mutex>
 
 #include "agent/job_keeper.h"
 #include "agent/pipeline.h"
