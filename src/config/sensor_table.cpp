@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <array>
+#include <span>
+
 #include "config/command_table.h"
 
 namespace cicd {
@@ -183,17 +187,7 @@ constexpr FlagSpec kGitlabJob = {"gitlab-job-id", "N", "", "Of GitLab's jobs."};
 constexpr FlagSpec kIdentityFlags[] = {kSocket,   kProviderFlag, kProviderHost, kProjectPath,
                                        kJobKey,   kRunId,        kGithubJob,    kAttempt,
                                        kTracking, kGitlabJob};
-constexpr FlagSpec kStartFlags[] = {
-    kSocket,
-    kProviderFlag,
-    kProviderHost,
-    kProjectPath,
-    kJobKey,
-    kRunId,
-    kGithubJob,
-    kAttempt,
-    kTracking,
-    kGitlabJob,
+constexpr FlagSpec kMetadataFlags[] = {
     {"commit-sha", "SHA", "", "Default: `GITHUB_SHA`."},
     {"ref-name", "NAME", "", "Default: `GITHUB_REF_NAME`."},
     {"trigger", "NAME", "", "What made the job run. Default: `GITHUB_EVENT_NAME`."},
@@ -205,33 +199,23 @@ constexpr FlagSpec kStartFlags[] = {
     {"gitlab-job-name", "NAME", "", "Of GitLab's jobs."},
     {"gitlab-config-ref-uri", "URI", "", "Of GitLab's jobs."},
 };
-constexpr FlagSpec kProjectFlags[] = {
-    kSocket,
-    kProviderFlag,
-    kProviderHost,
-    kProjectPath,
-    kJobKey,
-    kRunId,
-    kGithubJob,
-    kAttempt,
-    kTracking,
-    kGitlabJob,
-    {"commit-sha", "SHA", "", "Default: `GITHUB_SHA`."},
-    {"ref-name", "NAME", "", "Default: `GITHUB_REF_NAME`."},
-    {"trigger", "NAME", "", "What made the job run. Default: `GITHUB_EVENT_NAME`."},
-    {"actor-id", "ID", "", "Default: `GITHUB_ACTOR_ID`."},
-    {"actor-name", "NAME", "", "Default: `GITHUB_ACTOR`."},
-    {"github-workflow-ref", "REF", "", "Default: `GITHUB_WORKFLOW_REF`."},
-    {"github-workflow-sha", "SHA", "", "Default: `GITHUB_WORKFLOW_SHA`."},
-    {"github-workflow", "NAME", "", "Default: `GITHUB_WORKFLOW`."},
-    {"gitlab-job-name", "NAME", "", "Of GitLab's jobs."},
-    {"gitlab-config-ref-uri", "URI", "", "Of GitLab's jobs."},
+constexpr FlagSpec kProjectOwnFlags[] = {
     {"rules-file", "FILE", "", "A rule file of the project, evaluated for its scope."},
     {"config-file", "FILE", "",
      "Settings of the project: YAML with `default_max_alerts_per_rule`, `disable_baseline_rules` "
      "and "
      "`monitor_mode`."},
 };
+// What both lists have.
+template <std::size_t A, std::size_t B>
+constexpr std::array<FlagSpec, A + B> joined(std::span<const FlagSpec, A> first,
+                                             std::span<const FlagSpec, B> second) {
+  std::array<FlagSpec, A + B> all{};
+  std::ranges::copy(second, std::ranges::copy(first, all.begin()).out);
+  return all;
+}
+constexpr auto kStartFlags = joined(std::span(kIdentityFlags), std::span(kMetadataFlags));
+constexpr auto kProjectFlags = joined(std::span(kStartFlags), std::span(kProjectOwnFlags));
 constexpr FlagSpec kStatusFlags[] = {
     kSocket,
     {"format", "FORMAT", "text", "`json` prints what the agent answered.", "text|json"},
