@@ -4,6 +4,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <future>
@@ -28,6 +29,20 @@ constexpr milliseconds kDrainLimit{500};
 // there is room as well. Not for long: jobs must not stand still for one.
 constexpr std::uint64_t kMostBacklog = 32'768;
 constexpr milliseconds kLongestWait{100};
+
+// Programs that the kernel skipped are counted since they were loaded, for no job in particular.
+constexpr std::string_view kSkipped = "recursion";
+
+void leave_out(LossReport& report, const LossReport& before) {
+  for (LossEntry& entry : report.entries) {
+    if (entry.reason != kSkipped) continue;
+    for (const LossEntry& earlier : before.entries) {
+      if (earlier.what != entry.what || earlier.reason != kSkipped) continue;
+      entry.count -= std::min(entry.count, earlier.count);
+    }
+  }
+  std::erase_if(report.entries, [](const LossEntry& entry) { return entry.count == 0; });
+}
 
 }  // namespace
 
@@ -149,7 +164,7 @@ Result<void> Pipeline::add(std::uint32_t slot, std::shared_ptr<Job> job, std::ui
       return;
     }
     tracker_.register_job(slot, cgroup_id, cgroup_path);
-    lanes_[slot] = {std::move(job), nullptr, 0};
+    lanes_[slot] = {std::move(job), nullptr, 0, source_.losses(slot).value_or(LossReport())};
     ++jobs_;
   });
   return result;
@@ -163,7 +178,10 @@ Pipeline::Left Pipeline::remove(std::uint32_t slot) {
       const auto count = look(milliseconds(0));
       if (!count || *count == 0) break;
     }
-    if (auto losses = source_.losses(slot)) left.losses = std::move(*losses);
+    if (auto losses = source_.losses(slot)) {
+      left.losses = std::move(*losses);
+      leave_out(left.losses, lanes_[slot].before);
+    }
     merge_losses(left.losses, tracker_.losses(slot));
     left.activity = tracker_.activity(slot);
     left.coverage = source_.coverage();

@@ -55,6 +55,8 @@ class Pipeline {
     std::shared_ptr<Job> job;
     std::unique_ptr<EventBatch> batch;  // null: nothing waits
     std::uint64_t submitted = 0;
+    // What the kernel side counts for all jobs together (programs that were skipped), at its start.
+    LossReport before;
   };
 
   explicit Pipeline(LiveSource& source);
