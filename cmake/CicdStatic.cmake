@@ -43,6 +43,12 @@ function(cicd_static_program PROGRAM)
     target_link_options(${PROGRAM}_static PRIVATE -static-pie)
     set_target_properties(${PROGRAM}_static PROPERTIES CICD_STATIC ON OUTPUT_NAME ${PROGRAM}
                           RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/static)
+    # What a debugger wants stays beside it.
+    set(program $<TARGET_FILE:${PROGRAM}_static>)
+    add_custom_command(
+      TARGET ${PROGRAM}_static POST_BUILD
+      COMMAND ${CMAKE_OBJCOPY} --only-keep-debug ${program} ${program}.debug
+      COMMAND ${CMAKE_OBJCOPY} --strip-all --add-gnu-debuglink=${program}.debug ${program})
   endif()
   add_dependencies(static_programs ${PROGRAM}_static)
 endfunction()
