@@ -44,6 +44,8 @@ mount --bind "$1/proc/sys" "$1/proc/sys"
 mount -o remount,bind,ro "$1/proc/sys"
 cd "$1"
 mount --move . /
+# As systemd expects of whoever starts it in a container: its services' credentials need it.
+chroot . mount --make-rshared /
 exec env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot . \
   /lib/systemd/systemd --unit=basic.target --log-target=console --show-status=no </dev/null
 """
@@ -122,7 +124,7 @@ class Debian:
         wait_until(children.read_text, "a first process")
         first = children.read_text(encoding="ascii").split()[0]
         self.inside = ["nsenter", f"--target={first}", "--mount", "--pid", "--cgroup", "--uts", "--ipc",
-                       "--root", "--wd=/"]
+                       "--root", "--wdns=/"]
         wait_until(self._is_booted, f"systemd is up; {self.log_path.read_text(errors='replace')}")
 
     def _is_booted(self):

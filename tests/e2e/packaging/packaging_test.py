@@ -289,6 +289,19 @@ def agent_log(there):
     return there.run("journalctl", "--no-pager", "--output=cat", f"--unit={AGENT}").stdout
 
 
+def answers(there):
+    return there.run("cicd-sensor", "status", ok=None).returncode == 0
+
+
+def main_pid(there):
+    return there.run("systemctl", "show", "--value", "--property=MainPID", AGENT).stdout.strip()
+
+
+def of_agent(there, name):
+    """A file below /proc/PID of the agent."""
+    return there.run("sh", "-c", f"cat /proc/{main_pid(there)}/{name}").stdout
+
+
 def test_units_under_systemd():
     there = world("bookworm")
     there.boot()
@@ -297,21 +310,24 @@ def test_units_under_systemd():
     for question in ("is-active", "is-enabled"):
         assert there.run("systemctl", question, AGENT, ok=None).returncode != 0, "it started by itself"
     there.run("systemctl", "enable", "--now", AGENT)
-    wait_until(lambda: (there.run("cicd-sensor", "status", ok=None).returncode == 0), "an agent")
-    pid = there.run("systemctl", "show", "--property=MainPID", AGENT).stdout
+    wait_until(lambda: answers(there), "an agent")
+    pid = main_pid(there)
     # The end of a job is tested above: an agent whose processes have a namespace of their own, as
     # this systemd's have, does not recognise who asks for it.
     output = github_job(there, is_service=True)
     assert "started: 0" in output and "job_started" in agent_log(there), output
-    state = there.run("sh", "-c", "stat -c %a /var/lib/cicd-sensor /run/cicd-sensor; "
-                      "cat /proc/$(systemctl show --value --property=MainPID "
-                      f"{AGENT})/oom_score_adj").stdout
-    assert state == "750\n755\n-1000\n", state
+    modes = there.run("stat", "-c", "%a", "/var/lib/cicd-sensor", "/run/cicd-sensor").stdout
+    assert modes == "750\n755\n", modes
+    assert of_agent(there, "root/run/credentials/*/manager_token") == "none", "a token without a file"
+    may_set_oom_score = int(of_agent(there, "status").split("CapBnd:")[1].split()[0], 16) >> 24 & 1
+    if may_set_oom_score:  # CAP_SYS_RESOURCE, which a machine may keep from all of its processes
+        assert of_agent(there, "oom_score_adj") == "-1000\n"
     refused = there.run("systemctl", "stop", AGENT, ok=None)
     assert refused.returncode != 0 and "refused" in refused.stderr, refused
+    (there.root / "etc/cicd-sensor/manager-token").write_text("sk_cs_of_the_site")
     there.run("systemctl", "kill", AGENT)
-    wait_until(lambda: there.run("cicd-sensor", "status", ok=None).returncode == 0 and there.run(
-        "systemctl", "show", "--property=MainPID", AGENT).stdout != pid, "the next agent")
+    wait_until(lambda: main_pid(there) not in ("0", pid) and answers(there), "the next agent")
+    assert of_agent(there, "root/run/credentials/*/manager_token") == "sk_cs_of_the_site"
     # An update says that the agent is the old one; a removal ends it.
     assert "systemctl kill" in there.install(packages()[0])
     assert there.run("systemctl", "is-active", AGENT).stdout == "active\n"
