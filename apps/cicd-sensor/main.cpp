@@ -81,8 +81,9 @@ int dispatch(const std::vector<std::string>& arguments) {
 }  // namespace cicd
 
 int main(int argc, char** argv) {
-  // A program without a loader (build/static) has a C library of its own. Users come from files then:
-  // modules for others (LDAP, systemd) are of the machine's library, and loading those can crash.
+  // A program without a loader (build/static) has a C library of its own. Users come from files
+  // then: modules for others (LDAP, systemd) are of the machine's library, and loading those can
+  // crash.
   if (::getauxval(AT_BASE) == 0) {
     for (const char* database : {"passwd", "group", "initgroups"}) {
       ::__nss_configure_lookup(database, "files");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What of fmt is not in its usual headers, for programs that have everything inside: Debian has no
-// archive of fmt, but a header with all definitions. Nothing else is linked with this. The templates
-// are those that fmt/format.h says are elsewhere and that our programs use.
+// archive of fmt, but a header with all definitions. Nothing else is linked with this. The
+// templates are those that fmt/format.h says are elsewhere and that our programs use.
 #include <fmt/format-inl.h>
 
 FMT_BEGIN_NAMESPACE

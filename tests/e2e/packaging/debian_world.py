@@ -15,13 +15,14 @@ from sensor import Skip  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
 # What each of the systems is made of, beside what that depends on.
+BASE = ["base-files", "base-passwd", "coreutils", "dash", "diffutils", "dpkg", "grep", "gzip",
+        "libc-bin", "sed", "tar"]
 PACKAGES = {
-    "bullseye": ["base-files", "base-passwd", "dash", "coreutils", "libc-bin", "dpkg",
-                 "diffutils", "grep", "sed"],
-    "bookworm": ["base-files", "base-passwd", "bash", "dash", "coreutils", "libc-bin", "dpkg",
-                 "diffutils", "grep",
-                 "sed", "util-linux", "mount", "procps", "systemd", "systemd-sysv"],
+    "bullseye": BASE,
+    "bookworm": [*BASE, "bash", "docker.io", "mount", "procps", "systemd", "systemd-sysv", "util-linux"],
 }
+# What is tested here needs no network, and iptables may be missing.
+DOCKER = '{"bridge": "none", "iptables": false, "ip-forward": false, "ip-masq": false}'
 MOUNTS = """set -e
 mount --make-rprivate /
 mount --bind "$1" "$1"
@@ -80,6 +81,7 @@ class Debian:
                               text=True, check=False)
         if made.returncode != 0:
             raise Skip(f"no packages of {suite}: {made.stderr.strip()}")
+        self.suite = suite
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"cicd-{suite}-"))
         self.root, self.log_path = self.folder / "root", self.folder / "log"
         self.holder, self.inside, self.cgroup = None, None, None
@@ -102,12 +104,20 @@ class Debian:
         assert self.holder.poll() is None, "the mounts of the system cannot be made"
         return (self.root / "old/ready").exists()
 
+    def boot_once(self):
+        if "systemd" in PACKAGES[self.suite] and self.cgroup is None:
+            self.boot()
+
     def boot(self):
-        """Ends what holds the mounts and has systemd be the first process, with mounts, processes
-        and cgroups of its own."""
+        """Ends what holds the mounts and has systemd be the first process, with mounts, processes,
+        cgroups and a network of its own."""
         self._end(self.holder)
         for name in MASKED:
             (self.root / "etc/systemd/system" / name).symlink_to("/dev/null")
+        (self.root / "etc/docker").mkdir(exist_ok=True)
+        (self.root / "etc/docker/daemon.json").write_text(DOCKER)
+        with open(self.root / "etc/group", "a", encoding="ascii") as groups:
+            groups.write("docker:x:990:\n")  # which the package makes when it is configured
         base = next(line[3:].strip() for line in open("/proc/self/cgroup", encoding="utf-8")
                     if line.startswith("0::"))
         self.cgroup = pathlib.Path(f"{cgroup_root()}{base}") / f"cicd-systemd-{os.getpid()}"
@@ -117,14 +127,14 @@ class Debian:
             (self.cgroup / "cgroup.procs").write_text("0", encoding="ascii")
         with open(self.log_path, "wb") as log:
             self.holder = subprocess.Popen(
-                ["unshare", "--mount", "--pid", "--cgroup", "--uts", "--ipc", "--fork",
+                ["unshare", "--mount", "--pid", "--cgroup", "--uts", "--ipc", "--net", "--fork",
                  "--kill-child", "bash", "-c", SYSTEMD, "boot", self.root], stdin=subprocess.DEVNULL,
                 stdout=log, stderr=log, start_new_session=True, preexec_fn=move)
         children = pathlib.Path(f"/proc/{self.holder.pid}/task/{self.holder.pid}/children")
         wait_until(children.read_text, "a first process")
         first = children.read_text(encoding="ascii").split()[0]
         self.inside = ["nsenter", f"--target={first}", "--mount", "--pid", "--cgroup", "--uts", "--ipc",
-                       "--root", "--wdns=/"]
+                       "--net", "--root", "--wdns=/"]
         wait_until(self._is_booted, f"systemd is up; {self.log_path.read_text(errors='replace')}")
 
     def _is_booted(self):
@@ -147,7 +157,7 @@ class Debian:
 
     @staticmethod
     def environment():
-        return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"}
+        return {"PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"}
 
     def install(self, deb):
         """What `dpkg -i` prints."""

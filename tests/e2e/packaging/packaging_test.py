@@ -304,7 +304,7 @@ def of_agent(there, name):
 
 def test_units_under_systemd():
     there = world("bookworm")
-    there.boot()
+    there.boot_once()
     output = there.install(packages()[0])
     assert "old one" not in output, output
     for question in ("is-active", "is-enabled"):
@@ -335,6 +335,66 @@ def test_units_under_systemd():
     assert there.run("systemctl", "is-active", AGENT, ok=None).returncode != 0
     assert there.run("pgrep", "-x", "cicd-sensor", ok=None).returncode != 0
     assert list((there.root / "var/lib/cicd-sensor/jobs").glob("*/host/summary.json"))
+
+
+def blocks_of(page):
+    """(heading, text) of each block of commands."""
+    heading, lines, inside = "", [], False
+    for line in page.read_text(encoding="utf-8").splitlines():
+        if line.startswith("## "):
+            heading = line[3:]
+        elif line == "```sh":
+            lines, inside = [], True
+        elif line == "```" and inside:
+            inside = False
+            yield heading, "\n".join(lines).replace("0.1.0", version()).replace("amd64", ARCH) + "\n"
+        elif inside:
+            lines.append(line)
+
+
+def test_profiles_can_be_read():
+    for tool in ("apparmor_parser", "checkmodule", "semodule_package"):
+        if not shutil.which(tool):
+            raise Skip(tool)
+    profile = (SOURCE / "packaging/apparmor/cicd-sensor").read_text()
+    assert parsed_by_apparmor(profile).returncode == 0, parsed_by_apparmor(profile)
+    assert parsed_by_apparmor(profile.replace("capability bpf", "capability bfp")).returncode != 0
+    module = SOURCE / "packaging/selinux/cicd_sensor"
+    with tempfile.TemporaryDirectory() as folder:
+        made = f"{folder}/cicd_sensor"
+        for command in (["checkmodule", "-M", "-m", "-o", f"{made}.mod", f"{module}.te"],
+                        ["semodule_package", "-o", f"{made}.pp", "-m", f"{made}.mod", "-f",
+                         f"{module}.fc"]):
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done
+    # Every type that files are labelled with is one of the module's.
+    types = set(re.findall(r"object_r:(\w+):", pathlib.Path(f"{module}.fc").read_text()))
+    assert types <= set(re.findall(r"^type (\w+),", pathlib.Path(f"{module}.te").read_text(), re.M))
+
+
+def parsed_by_apparmor(profile):
+    return subprocess.run(["apparmor_parser", "--skip-kernel-load", "--skip-cache"], input=profile,
+                          capture_output=True, text=True, check=False)
+
+
+def test_commands_of_the_install_page():
+    page = SOURCE / "docs/install-self-hosted.md"
+    by_hand = "From the archive"
+    for suite, is_here in (("bullseye", lambda heading: heading == by_hand),
+                           ("bookworm", lambda heading: heading != by_hand)):
+        there = world(suite)
+        there.boot_once()
+        for package in packages():
+            shutil.copy(package, there.root / "root")
+        blocks = [text for heading, text in blocks_of(page) if is_here(heading)]
+        assert blocks, suite
+        for text in blocks:
+            there.run("sh", "-c", "cd /root && set -e\n" + text)
+            if "cicd-sensor status" in text:
+                assert "--rules-file" in of_agent(there, "cmdline")
+            if text.startswith("systemctl enable --now cicd-sensor-docker-proxy"):
+                assert there.run("docker", "info").stdout.count("Server Version") == 1
+    assert world("bullseye").run("cicd-sensor", "--version").stdout == f"cicd-sensor {version()}\n"
 
 
 if __name__ == "__main__":
