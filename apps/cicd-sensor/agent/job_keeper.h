@@ -6,9 +6,12 @@
 // they are in; so a cgroup that others share, or that the agent is in, is never taken for a job's.
 // Order: the cgroup is watched before the first process is moved into it.
 //
-// Threads: begin(), is_alive(), is_terminated(), end() on the registry's thread; slot_of() on any;
-// what takes time at the end (rows, summary) on a thread of its own. Lifetime: source and pipeline
-// outlive it.
+// What an agent that is killed leaves is in the job's folder (job_store.h); restore() goes on with
+// it.
+//
+// Threads: begin(), restore(), is_alive(), is_terminated(), end() on the registry's thread;
+// slot_of() on any; what takes time at the end (rows, summary) on a thread of its own. Lifetime:
+// source and pipeline outlive it.
 #pragma once
 
 #include <atomic>
@@ -20,6 +23,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/job_store.h"
 #include "agent/pipeline.h"
 #include "base/bounded_queue.h"
 #include "base/log.h"
@@ -50,6 +54,8 @@ class JobKeeper final : public JobKeeping {
   std::uint32_t slot_of(pid_t pid) const override;
   Result<void> begin(std::uint32_t slot, const JobIdentity& identity, const JobMetadata& metadata,
                      const JobPeer& peer) override;
+  // Goes on with a job of an agent that was killed. An error leaves nothing of it.
+  Result<void> restore(const JobStore& store, StoredJob stored);
   Result<void> attach_project(std::uint32_t slot, const ProjectSettings& settings,
                               const LoadedRules& rules) override;
   bool has_project(std::uint32_t slot) const override;
@@ -71,12 +77,24 @@ class JobKeeper final : public JobKeeping {
     std::map<std::string, FileSinkOptions> files;  // by scope
     bool made_folder = false;
     std::uint64_t start_time_ns = 0;
+    StoredJob stored;  // what the next agent needs
+    std::vector<std::string> problems;
     std::shared_ptr<std::atomic<bool>> is_over = std::make_shared<std::atomic<bool>>(false);
     std::unique_ptr<JobTermination> termination;  // the job's worker uses it
     std::shared_ptr<Job> job;
   };
 
+  JobStore store_of(const Watched& watched) const {
+    return JobStore(options_.jobs_dir + "/" + identity_key(watched.identity));
+  }
   Result<void> prepare(Watched& watched, std::uint32_t slot);
+  Result<void> begin_watching(Watched& watched, std::uint32_t slot);
+  JobLane lane_of(const Watched& watched) const;
+  Result<ScopeOptions> make_project(Watched& watched, const ProjectSettings& settings,
+                                    const LoadedRules& rules);
+  Result<std::vector<JournalStep>> steps_of(Watched& watched, const JobStore& store);
+  Result<void> follow_journal(Watched& watched, const JobStore& store);
+  void note_gap(Watched& watched, const JobStore& store, const Pipeline::Restored& restored);
   Result<ScopeOptions> make_scope(Watched& watched, const char* name,
                                   const std::vector<RuleSet>& rule_sets,
                                   const CompileOptions& options);
