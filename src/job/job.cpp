@@ -42,6 +42,7 @@ struct Job::Impl {
   explicit Impl(JobOptions given) : options(std::move(given)), queue(options.queue_records) {
     if (options.host) scopes[kHost].emplace(std::move(*options.host));
     if (options.project) scopes[kProject].emplace(std::move(*options.project));
+    has_host = options.host.has_value();
     has_project = options.project.has_value();
     link_rules();
   }
@@ -67,6 +68,7 @@ struct Job::Impl {
   std::unique_ptr<Evaluator> evaluator;             // null: no scope has rules
   std::array<std::uint64_t, kScopes> cut_before{};  // evaluations that earlier evaluators cut off
 
+  bool has_host = false;  // from the start or never
   std::atomic<bool> has_project = false;
   std::atomic<bool> is_project_waiting = false;
   std::mutex project_mutex;
@@ -236,7 +238,9 @@ bool Job::snapshot(ScopeKind kind, End end, SnapshotHandler handler) {
   return impl_->queue.push(Task{nullptr, std::move(request)}, 0);
 }
 
-bool Job::has_project() const { return impl_->has_project.load(); }
+bool Job::has_scope(ScopeKind kind) const {
+  return kind == ScopeKind::kHost ? impl_->has_host : impl_->has_project.load();
+}
 
 JobSummary Job::Impl::summarize(std::size_t place, const End& end) const {
   JobSummary summary;

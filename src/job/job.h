@@ -65,7 +65,7 @@ class Job {
   // Gives a job the project scope that it does not have; it sees what is submitted from now on and
   // may see what waits in the queue. False: it has one.
   bool attach_project(ScopeOptions options);
-  bool has_project() const;
+  bool has_scope(ScopeKind kind) const;  // any thread
 
   JobProgress progress() const;  // any thread; of both scopes together
 

@@ -207,7 +207,8 @@ TEST(Job, EachScopeGetsItsOwnHits) {
   options.host.emplace(
       ScopeOptions{rule_of("host", "path == \"/x\""), std::make_unique<CountingSink>(host), {}});
   Job job(std::move(options));
-  EXPECT_FALSE(job.has_project());
+  EXPECT_TRUE(job.has_scope(ScopeKind::kHost));
+  EXPECT_FALSE(job.has_scope(ScopeKind::kProject));
   auto batch = job.take_batch();
   add(*batch, open_record(), 2);
   job.submit(std::move(batch));
@@ -215,7 +216,7 @@ TEST(Job, EachScopeGetsItsOwnHits) {
 
   ASSERT_TRUE(job.attach_project(
       {rule_of("project", "path.startsWith(\"/\")"), std::make_unique<CountingSink>(project), {}}));
-  EXPECT_TRUE(job.has_project());
+  EXPECT_TRUE(job.has_scope(ScopeKind::kProject));
   EXPECT_FALSE(job.attach_project({})) << "one is enough";
   batch = job.take_batch();
   add(*batch, open_record());
