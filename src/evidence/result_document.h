@@ -17,8 +17,8 @@ struct ResultOptions {
   std::size_t max_bytes = std::size_t{10} << 20;
 };
 
-// Indented JSON without a newline at its end; nullopt when that takes more than max_bytes. The end time of the
-// summary is when it was made.
+// Indented JSON without a newline at its end; nullopt when that takes more than max_bytes. The end
+// time of the summary is when it was made.
 std::optional<std::string> render_result_document(const JobSummary& summary,
                                                   const ResultOptions& options);
 

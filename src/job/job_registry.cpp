@@ -33,10 +33,9 @@ std::uint32_t JobRegistry::free_slot() const {
 std::expected<void, Refusal> JobRegistry::start(const JobIdentity& identity,
                                                 const JobMetadata& metadata, const JobPeer& peer) {
   if (const auto known = entries_.find(identity_key(identity)); known != entries_.end()) {
-    return refuse(Refusal::Kind::kConflict,
-                  keeping_.has_scope(known->second.slot, ScopeKind::kHost)
-                      ? "job already registered"
-                      : "host start must happen before project start");
+    return refuse(Refusal::Kind::kConflict, keeping_.has_scope(known->second.slot, ScopeKind::kHost)
+                                                ? "job already registered"
+                                                : "host start must happen before project start");
   }
   auto started = enter(identity, peer.pid, [&](std::uint32_t slot) {
     return keeping_.begin(slot, identity, metadata, peer);

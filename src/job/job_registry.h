@@ -63,8 +63,7 @@ class JobKeeping {
   // The same for its project only, where the host has no scope. kInvalidInput: as below.
   virtual Result<void> begin_project(std::uint32_t slot, const JobIdentity& identity,
                                      const JobMetadata& metadata, const JobPeer& peer,
-                                     const ProjectSettings& settings,
-                                     const LoadedRules& rules) = 0;
+                                     const ProjectSettings& settings, const LoadedRules& rules) = 0;
   // Gives the job a project scope. kInvalidInput: rules that cannot be used.
   virtual Result<void> attach_project(std::uint32_t slot, const ProjectSettings& settings,
                                       const LoadedRules& rules) = 0;

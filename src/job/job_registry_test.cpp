@@ -152,7 +152,8 @@ TEST_F(JobRegistryTest, AProjectJoinsItsJobOnce) {
   EXPECT_FALSE(registry_.check_health(job("a"), 100)->has_project);
   keeping_.failure = "a bad rule";
   EXPECT_EQ(project("a", 100), "a bad rule");
-  EXPECT_EQ(registry_.start_project(job("a"), {}, {100, 0}, {}, {}).error().kind, Refusal::Kind::kInvalid);
+  EXPECT_EQ(registry_.start_project(job("a"), {}, {100, 0}, {}, {}).error().kind,
+            Refusal::Kind::kInvalid);
   keeping_.failure.clear();
   EXPECT_EQ(project("a", 100), "");
   EXPECT_TRUE(registry_.check_health(job("a"), 100)->has_project);
@@ -179,8 +180,7 @@ TEST_F(JobRegistryTest, AResultIsOfTheProjectOrWhenAskedOfTheHost) {
 class HostedRegistryTest : public JobRegistryTest {
  protected:
   std::string project(const std::string& key, pid_t peer) {
-    const auto started =
-        hosted_.start_project(job(key), {.ref_name = " main"}, {peer, 0}, {}, {});
+    const auto started = hosted_.start_project(job(key), {.ref_name = " main"}, {peer, 0}, {}, {});
     return started ? "" : started.error().message;
   }
   JobRegistry hosted_{keeping_, {.slots = 4, .is_hosted = true}, [this] { return now_; }};

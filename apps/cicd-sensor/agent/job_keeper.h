@@ -50,9 +50,13 @@ class JobKeeper final : public JobKeeping {
   std::uint32_t slot_of(pid_t pid) const override;
   Result<void> begin(std::uint32_t slot, const JobIdentity& identity, const JobMetadata& metadata,
                      const JobPeer& peer) override;
+  Result<void> begin_project(std::uint32_t slot, const JobIdentity& identity,
+                             const JobMetadata& metadata, const JobPeer& peer,
+                             const ProjectSettings& settings, const LoadedRules& rules) override;
   Result<void> attach_project(std::uint32_t slot, const ProjectSettings& settings,
                               const LoadedRules& rules) override;
-  bool has_project(std::uint32_t slot) const override;
+  bool has_scope(std::uint32_t slot, ScopeKind kind) const override;
+  void write_result(std::uint32_t slot, ScopeKind kind, ResultAnswer answer) override;
   Result<void> stage(std::uint32_t slot, const std::string& basename) override {
     return pipeline_.stage(slot, basename);
   }
@@ -72,15 +76,24 @@ class JobKeeper final : public JobKeeping {
     bool made_folder = false;
     std::uint64_t start_time_ns = 0;
     std::shared_ptr<std::atomic<bool>> is_over = std::make_shared<std::atomic<bool>>(false);
+    // Result documents that are being made.
+    std::shared_ptr<std::atomic<int>> results = std::make_shared<std::atomic<int>>(0);
     std::unique_ptr<JobTermination> termination;  // the job's worker uses it
     std::shared_ptr<Job> job;
   };
 
-  Result<void> prepare(Watched& watched, std::uint32_t slot);
+  // Makes the scopes that a job begins with.
+  using AddScope = std::function<Result<void>(Watched& watched, JobOptions& job)>;
+  Result<void> observe(std::uint32_t slot, const JobIdentity& identity, const JobMetadata& metadata,
+                       const JobPeer& peer, const AddScope& add_scope);
+  Result<void> prepare(Watched& watched, std::uint32_t slot, const AddScope& add_scope);
+  Result<ScopeOptions> make_project(Watched& watched, const ProjectSettings& settings,
+                                    const LoadedRules& rules);
   Result<ScopeOptions> make_scope(Watched& watched, const char* name,
                                   const std::vector<RuleSet>& rule_sets,
                                   const CompileOptions& options);
   Result<void> move_tree(const Watched& watched, std::uint32_t slot, pid_t root) const;
+  void run_later(std::function<void()> task);
   void wait_until_written(const std::string& key);
   void undo(Watched& watched) const;
   void finish(Watched& watched, Pipeline::Left left, const std::string& reason) const;

@@ -43,6 +43,9 @@ class Pipeline {
   // Hands the job all that has happened up to now, then forgets the slot.
   Left remove(std::uint32_t slot);
 
+  // Hands the job all that has happened up to now; what was lost of it.
+  LossReport catch_up(std::uint32_t slot);
+
   // LiveSource::report_opens_anew
   Result<void> report_opens_anew();
   // LiveSource::stage_cgroup
@@ -66,6 +69,7 @@ class Pipeline {
   Result<std::size_t> look(std::chrono::milliseconds max_wait);
   EventBatch* batch_of(std::uint32_t slot);
   void submit_all();
+  LossReport losses_of(std::uint32_t slot) const;
   void wait_for_workers() const;
 
   LiveSource& source_;
