@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from live_agent import SENSOR, Agent, wait_until  # noqa: E402
+from live_agent import SENSOR, Agent, cgroups_left, wait_until  # noqa: E402
 from sensor import run_tests  # noqa: E402
 
 RULES = """
@@ -25,11 +25,6 @@ rule_sets:
 
 def opens(rows):
     return [row["event"]["file_open"]["path"] for row in rows if row["event"]["type"] == "file_open"]
-
-
-def cgroups_left():
-    return [str(path) for root in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified")
-            for path in pathlib.Path(root).glob("**/cicd-sensor-job-*")]
 
 
 def numbered(folder, name, rows):
