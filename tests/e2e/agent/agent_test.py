@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from live_agent import SENSOR, Agent, cgroups_left, wait_until  # noqa: E402
+from live_agent import SENSOR, Agent, wait_until  # noqa: E402
 from sensor import run_tests  # noqa: E402
 
 RULES = """
@@ -56,7 +56,7 @@ def test_jobs_at_once_see_their_own():
             assert "events_dropped" not in summary or int(summary["events_dropped"]) == 0
             assert int(summary["events_total"]) == len(rows)
         assert agent.status()["jobs"] == []
-    assert not cgroups_left()
+    assert not agent.cgroups_left()
 
 
 def test_what_runs_already_and_what_is_left_running():
@@ -76,7 +76,7 @@ def test_what_runs_already_and_what_is_left_running():
         for text in (job.output(), pathlib.Path(f"/proc/{left}/cgroup").read_text()):
             assert "cicd-sensor-job" not in text, "processes go back to where they were"
         os.kill(left, signal.SIGKILL)
-    assert not cgroups_left()
+    assert not agent.cgroups_left()
 
 
 def test_ended_is_ended():
@@ -145,7 +145,7 @@ def test_whoever_holds_the_agent_is_no_job():
         here = agent.command("job", "start", "--project-path", "p", "--job-key", "k")
         assert here.returncode == 1 and "agent itself" in here.stderr, here.stderr
         assert agent.status()["jobs"] == []
-    assert not cgroups_left()
+    assert not agent.cgroups_left()
 
 
 def test_terminate_ends_one_job_only():
@@ -168,7 +168,7 @@ def test_terminate_ends_one_job_only():
             assert calm.process.returncode == 0 and "fine" in calm.output()
             assert agent.process.poll() is None
             assert "\"msg\":\"job_terminating\"" in agent.log()
-    assert not cgroups_left()
+    assert not agent.cgroups_left()
 
 
 def test_a_job_whose_last_process_is_gone_ends():
@@ -177,7 +177,7 @@ def test_a_job_whose_last_process_is_gone_ends():
         wait_until(lambda: agent.summary("1"), "the job has ended by itself", 30)
         assert agent.summary("1")["finalize_reason"] == "cgroup_rmdir"
         assert agent.status()["jobs"] == []
-    assert not cgroups_left()
+    assert not agent.cgroups_left()
 
 
 def test_shutdown_writes_what_was_seen():
@@ -188,7 +188,7 @@ def test_shutdown_writes_what_was_seen():
         assert agent.stop() == 0, agent.log()
         assert agent.summary("1")["finalize_reason"] == "shutdown"
         assert f"{agent.folder}/seen" in opens(agent.events("1"))
-        assert not cgroups_left(), "the job is where it was"
+        assert not agent.cgroups_left(), "the job is where it was"
         assert job.wait().process.returncode == 0 and "went on" in job.output()
         gone = agent.command("status")
         assert gone.returncode == 1 and "no agent listens" in gone.stderr, gone.stderr

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from live_agent import SENSOR, Agent, cgroups_left, identity_flags, rules, wait_until  # noqa: E402
+from live_agent import SENSOR, Agent, identity_flags, rules, wait_until  # noqa: E402
 from sensor import rows_of, run_tests  # noqa: E402
 
 
@@ -52,7 +52,7 @@ def test_a_project_starts_a_job_of_its_own():
         rows = list(rows_of(agent.folder_of("1", "project") / "events.jsonl"))
         assert {row["scope"] for row in rows} == {"project"} and len(rows) == int(summary["events_total"])
         assert agent.status()["jobs"] == []
-    assert not cgroups_left()
+    assert not agent.cgroups_left()
 
 
 def test_other_ends_of_it():
@@ -67,7 +67,7 @@ def test_other_ends_of_it():
             assert agent.summary("1", "project")["finalize_reason"] == reason
             assert job.process.poll() is None, "the job goes on"
             job.kill()
-    assert not cgroups_left()
+    assert not agent.cgroups_left()
 
 
 def test_a_rule_of_the_project_ends_it():
@@ -78,7 +78,7 @@ def test_a_rule_of_the_project_ends_it():
         assert job.process.returncode != 0 and "it went on" not in job.output()
         wait_until(lambda: agent.summary("1", "project"), "the summary")
         assert agent.summary("1", "project")["result"] == "terminated"
-    assert not cgroups_left()
+    assert not agent.cgroups_left()
 
 
 def test_what_is_refused_leaves_nothing():

@@ -32,11 +32,6 @@ rule_sets:
 """
 
 
-def cgroups_left():
-    return [str(path) for root in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified")
-            for path in pathlib.Path(root).glob("**/cicd-sensor-job-*")]
-
-
 def identity_flags(run_id):
     """Of a job that Agent.github_job() runs."""
     return (f"--provider github --project-path octo/app --github-run-id {run_id} --github-job build "
@@ -63,6 +58,7 @@ class Agent:
         self.provider, self.flags, self.runner = provider, list(flags), runner
         self.log_path = self.folder / "log"
         self.jobs = []
+        self.cgroups = set()
         self.process = None
         if host_rules is not None:
             (self.folder / "host.yaml").write_text(host_rules)
@@ -117,6 +113,13 @@ class Agent:
         path = self.folder_of(run_id, scope) / "summary.json"
         return json.loads(path.read_text()) if path.is_file() else None
 
+    def cgroups_left(self):
+        """Cgroups that it made, or could not remove, and that are there; of this agent only, as
+        others may run. Also when it is closed."""
+        rows = (json.loads(line) for line in self.log().splitlines() if line.startswith("{"))
+        self.cgroups.update(row["cgroup"] for row in rows if "cgroup" in row)
+        return [path for path in sorted(self.cgroups) if pathlib.Path(path).exists()]
+
     def close(self):
         for job in self.jobs:
             job.kill()
@@ -126,6 +129,7 @@ class Agent:
                 self.process.wait(10)
             self.process.kill()
             self.process.wait()
+        self.cgroups_left()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def __enter__(self):

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from live_agent import SENSOR, Agent, cgroups_left, identity_flags, rules, wait_until  # noqa: E402
+from live_agent import SENSOR, Agent, identity_flags, rules, wait_until  # noqa: E402
 from sensor import run_tests  # noqa: E402
 
 # Connects to a port where nobody listens, and asks a name server that is not there.
@@ -76,7 +76,7 @@ def test_what_a_project_has_found_so_far():
         # What the files of the job say in the end is what the document said.
         summary = agent.summary("1", "project")
         assert int(summary["detections"][0]["count"]) == 2
-    assert not cgroups_left()
+    assert not agent.cgroups_left()
 
 
 def test_only_from_inside_of_the_job():
