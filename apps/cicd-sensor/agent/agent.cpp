@@ -55,6 +55,10 @@ unsigned status_of(Refusal::Kind kind) {
       return 404;
     case Refusal::Kind::kConflict:
       return 409;
+    case Refusal::Kind::kTooLarge:
+      return 413;
+    case Refusal::Kind::kBusy:
+      return 503;
     case Refusal::Kind::kFailed:
       return 500;
   }
@@ -81,7 +85,9 @@ class Agent final : public AgentApi {
         log_(log),
         pipeline_(pipeline),
         keeper_(keeper),
-        registry_(keeper, {.slots = options.max_jobs + 1, .job_ttl = options.job_ttl}) {
+        registry_(keeper, {.slots = options.max_jobs + 1,
+                           .job_ttl = options.job_ttl,
+                           .is_hosted = options.runner_type == "hosted"}) {
     worker_.start("cicd-registry", [this] {
       while (auto call = calls_.pop()) {
         (*call)();
@@ -114,17 +120,36 @@ class Agent final : public AgentApi {
   }
   void project_start(ProjectStartCall call, Answer<NoContent> answer) override {
     post(answer, [this, call = std::make_shared<ProjectStartCall>(std::move(call)), answer] {
-      const auto started = registry_.start_project(call->identity, living_peer(call->peer),
+      if (is_stopping_) return answer(std::unexpected(kStopping));
+      const auto started = registry_.start_project(call->identity, call->metadata,
+                                                   {living_peer(call->peer), call->peer.uid},
                                                    call->settings, call->rules);
-      if (!started) return answer(api_error(started.error()));
+      if (!started) {
+        log_.warn("project_refused", {{"job", identity_key(call->identity)},
+                                      {"reason", started.error().message},
+                                      {"peer_pid", std::to_string(call->peer.pid)}});
+        return answer(api_error(started.error()));
+      }
       answer(NoContent{});
+    });
+  }
+  void job_result(JobCall call, ResultOf which, Answer<std::string> answer) override {
+    post(answer, [this, call = std::move(call), which, answer] {
+      const auto asked = registry_.write_result(
+          call.identity, living_peer(call.peer), which == ResultOf::kProjectOrHost,
+          [answer](std::expected<std::string, Refusal> document) {
+            if (document) return answer(std::move(*document));
+            answer(api_error(document.error()));
+          });
+      if (!asked) answer(api_error(asked.error()));
     });
   }
   void job_health(JobCall call, Answer<JobHealth> answer) override {
     post(answer, [this, call = std::move(call), answer] {
       const auto healthy = registry_.check_health(call.identity, living_peer(call.peer));
       if (!healthy) return answer(api_error(healthy.error()));
-      answer(JobHealth{.has_host_scope = true, .has_project_scope = healthy->has_project});
+      answer(JobHealth{.has_host_scope = healthy->has_host,
+                       .has_project_scope = healthy->has_project});
     });
   }
   void stage_container(StagingCall call, Answer<StagingAnswer> answer) override {

@@ -14,8 +14,8 @@
 #include <thread>
 
 #include "base/time_format.h"
+#include "evidence/result_document.h"
 #include "job/process_tree.h"
-#include "listener/project_request.h"
 #include "rule/baseline.h"
 
 namespace cicd {
@@ -28,31 +28,8 @@ namespace fs = std::filesystem;
 constexpr int kMoveRounds = 200;
 constexpr std::chrono::milliseconds kRemoveLimit{1'000};
 constexpr std::chrono::milliseconds kWriteLimit{5'000};
-constexpr const char* kCgroupPrefix = "cicd-sensor-job-";
-
-std::string random_suffix() {
-  constexpr char kHex[] = "0123456789abcdef";
-  std::random_device random;
-  std::uint32_t bits = random();
-  std::string text;
-  for (int i = 0; i < 8; ++i, bits >>= 4) text += kHex[bits & 15];
-  return text;
-}
-
-// Ids of a cgroup and all below it.
-std::vector<std::uint64_t> cgroups_below(const std::string& dir) {
-  std::vector<std::uint64_t> ids;
-  const auto add = [&](const std::string& path) {
-    if (const auto cgroup = JobCgroup::open(path)) ids.push_back(cgroup->id());
-  };
-  add(dir);
-  std::error_code error;
-  for (auto at = fs::recursive_directory_iterator(dir, error); !error && at != fs::end(at);
-       at.increment(error)) {
-    if (at->is_directory(error)) add(at->path());
-  }
-  return ids;
-}
+// Of one job at a time: whoever asks without end must not keep the closer from the others.
+constexpr int kMostResults = 4;
 
 std::string joined(const std::vector<Diagnostic>& diagnostics) {
   for (const Diagnostic& diagnostic : diagnostics) {
@@ -78,12 +55,47 @@ JobKeeper::~JobKeeper() {
   closer_.join();
 }
 
+std::string JobKeeper::new_cgroup_name() {
+  constexpr char kHex[] = "0123456789abcdef";
+  std::random_device random;
+  std::uint32_t bits = random();
+  std::string name = "cicd-sensor-job-";
+  for (int i = 0; i < 8; ++i, bits >>= 4) name += kHex[bits & 15];
+  return name;
+}
+
 std::uint32_t JobKeeper::slot_of(pid_t pid) const {
   return pid <= 0 ? 0 : source_.slot_of(static_cast<std::uint32_t>(pid));
 }
 
 Result<void> JobKeeper::begin(std::uint32_t slot, const JobIdentity& identity,
                               const JobMetadata& metadata, const JobPeer& peer) {
+  return observe(slot, identity, metadata, peer,
+                 [this](Watched& watched, JobOptions& job) { return add_host(watched, job); });
+}
+
+Result<void> JobKeeper::add_host(Watched& watched, JobOptions& job) {
+  CompileOptions compiling;
+  compiling.scope = {watched.identity.provider_host, watched.identity.project_path};
+  compiling.modifiers = options_.rules.rule_modifiers;
+  compiling.monitor_mode = options_.is_monitor_mode;
+  CICD_ASSIGN(job.host, make_scope(watched, "host", options_.rules.rule_sets, compiling));
+  return {};
+}
+
+Result<void> JobKeeper::begin_project(std::uint32_t slot, const JobIdentity& identity,
+                                      const JobMetadata& metadata, const JobPeer& peer,
+                                      const ProjectSettings& settings, const LoadedRules& rules) {
+  return observe(slot, identity, metadata, peer,
+                 [&](Watched& watched, JobOptions& job) -> Result<void> {
+                   CICD_ASSIGN(job.project, make_project(watched, settings, rules));
+                   return store_of(watched).write_request(settings.request);
+                 });
+}
+
+Result<void> JobKeeper::observe(std::uint32_t slot, const JobIdentity& identity,
+                                const JobMetadata& metadata, const JobPeer& peer,
+                                const AddScope& add_scope) {
   const ProcessTree above = ProcessTree::read_above({peer.pid, ::getpid()});
   CICD_ASSIGN(const pid_t root, above.root_of_job(peer.pid, identity.provider, ::getpid()));
   // Everybody may ask; for what others run only root may.
@@ -98,9 +110,10 @@ Result<void> JobKeeper::begin(std::uint32_t slot, const JobIdentity& identity,
   watched->identity = identity;
   watched->metadata = metadata;
   watched->start_time_ns = realtime_now_ns();
+  store_of(*watched).remove();
   CICD_ASSIGN(watched->parent, find_cgroup_of(root));
-  CICD_ASSIGN(watched->cgroup, JobCgroup::create(watched->parent, kCgroupPrefix + random_suffix()));
-  Result<void> begun = prepare(*watched, slot);
+  CICD_ASSIGN(watched->cgroup, JobCgroup::create(watched->parent, new_cgroup_name()));
+  Result<void> begun = prepare(*watched, slot, add_scope);
   if (begun) begun = begin_watching(*watched, slot);
   if (begun) {
     begun = move_tree(*watched, slot, root);
@@ -115,140 +128,6 @@ Result<void> JobKeeper::begin(std::uint32_t slot, const JobIdentity& identity,
                             {"cgroup", watched->cgroup->dir()}});
   watched_[slot] = std::move(watched);
   return {};
-}
-
-JobLane JobKeeper::lane_of(const Watched& watched) const {
-  JobLane lane;
-  lane.slot = watched.stored.slot;
-  lane.job = watched.job;
-  lane.cgroup_id = watched.stored.cgroup_id;
-  lane.cgroup_path = watched.stored.cgroup_path;
-  lane.on_journal_end = [this, store = store_of(watched),
-                         key = identity_key(watched.identity)](const Error& error) {
-    store.note_journal_ended();
-    log_.warn("journal_ended", {{"job", key}, {"reason", error.text}});
-  };
-  return lane;
-}
-
-Result<void> JobKeeper::begin_watching(Watched& watched, std::uint32_t slot) {
-  const JobStore store = store_of(watched);
-  store.remove();
-  StoredJob& stored = watched.stored;
-  stored.identity = watched.identity;
-  stored.metadata = watched.metadata;
-  stored.slot = slot;
-  stored.parent = watched.parent;
-  stored.cgroup_dir = watched.cgroup->dir();
-  stored.cgroup_id = watched.cgroup->id();
-  stored.cgroup_path = (watched.parent.path == "/" ? "" : watched.parent.path) +
-                       watched.cgroup->dir().substr(watched.cgroup->dir().rfind('/'));
-  stored.start_time_ns = watched.start_time_ns;
-  stored.made_folder = watched.made_folder;
-  JobLane lane = lane_of(watched);
-  CICD_ASSIGN(lane.notes, ProcessNotes::create(store.notes_path()));
-  RecordingInfo info;
-  info.clock = source_.clock();
-  info.slot = slot;
-  info.root_cgroup_id = stored.cgroup_id;
-  CICD_ASSIGN(RecordingWriter journal, RecordingWriter::create(store.journal_path(), info));
-  lane.journal = std::make_unique<RecordingWriter>(std::move(journal));
-  CICD_TRY(pipeline_.add(lane));
-  stored.losses_before = pipeline_.losses_before(slot);
-  const Result<void> written = store.write(stored);
-  if (!written) pipeline_.remove(slot);
-  return written;
-}
-
-// What is not in the journal, in its place there.
-Result<std::vector<JournalStep>> JobKeeper::steps_of(Watched& watched, const JobStore& store) {
-  std::vector<JournalStep> steps;
-  for (const JournalMark& mark : watched.stored.marks) {
-    if (mark.kind == JournalMark::Kind::kGap) {
-      steps.push_back({.at_bytes = mark.at_bytes, .gap = mark.gap});
-      continue;
-    }
-    CICD_ASSIGN(const std::string body, store.read_request());
-    CICD_ASSIGN(const ProjectStartCall call, read_project_request(body));
-    CICD_ASSIGN(ScopeOptions scope, make_project(watched, call.settings, call.rules));
-    auto attach = [job = watched.job, own = std::make_shared<ScopeOptions>(std::move(scope))] {
-      job->attach_project(std::move(*own));
-    };
-    steps.push_back({.at_bytes = mark.at_bytes, .act = std::move(attach)});
-  }
-  return steps;
-}
-
-Result<void> JobKeeper::restore(const JobStore& store, StoredJob stored) {
-  auto watched = std::make_unique<Watched>();
-  watched->identity = stored.identity;
-  watched->metadata = stored.metadata;
-  watched->start_time_ns = stored.start_time_ns;
-  watched->made_folder = stored.made_folder;
-  watched->parent = stored.parent;
-  const std::uint32_t slot = stored.slot;
-  watched->stored = std::move(stored);
-  auto cgroup = JobCgroup::open(watched->stored.cgroup_dir);
-  if (!cgroup) {
-    // The job is over and its cgroup gone: an empty one stands for it until that is noticed.
-    CICD_ASSIGN(watched->parent, find_own_cgroup());
-    cgroup = JobCgroup::create(watched->parent, kCgroupPrefix + random_suffix());
-    if (!cgroup) return std::unexpected(std::move(cgroup).error());
-  }
-  watched->cgroup = std::move(*cgroup);
-  Result<void> restored = prepare(*watched, slot);
-  if (restored) restored = follow_journal(*watched, store);
-  if (!restored) {
-    undo(*watched);
-    store.remove();
-    return restored;
-  }
-  watched_[slot] = std::move(watched);
-  return {};
-}
-
-Result<void> JobKeeper::follow_journal(Watched& watched, const JobStore& store) {
-  const std::uint32_t slot = watched.stored.slot;
-  CICD_ASSIGN(const std::vector<JournalStep> steps, steps_of(watched, store));
-  JobLane lane = lane_of(watched);
-  CICD_ASSIGN(lane.notes, ProcessNotes::resume(store.notes_path()));
-  const Pipeline::Restored restored =
-      pipeline_.restore(lane, store.journal_path(), steps, watched.stored.losses_before);
-  ++watched.stored.restarts;
-  if (!source_.pins().is_adopted) {
-    const Result<void> tracked = pipeline_.watch(slot, cgroups_below(watched.stored.cgroup_dir));
-    if (!tracked) watched.problems.push_back(tracked.error().text);
-  }
-  note_gap(watched, store, restored);
-  if (const Result<void> written = store.write(watched.stored); !written) {
-    log_.warn("job_not_stored", {{"reason", written.error().text}});
-  }
-  log_.info("job_restored", {{"job", identity_key(watched.identity)},
-                             {"restarts", std::to_string(watched.stored.restarts)},
-                             {"gap", watched.problems.empty() ? "no" : watched.problems.back()}});
-  return {};
-}
-
-// Whether anything may have been missed since the agent before this one, and what the job says.
-void JobKeeper::note_gap(Watched& watched, const JobStore& store,
-                         const Pipeline::Restored& restored) {
-  const PinReport pins = source_.pins();
-  const bool is_incomplete = store.has_journal_ended() || !restored.journal;
-  if (pins.is_adopted && pins.attached_anew == 0 && !is_incomplete) return;
-  if (is_incomplete) {
-    watched.problems.push_back(
-        "the agent was restarted, and what it had kept of the job was not complete" +
-        (restored.journal ? std::string() : ": " + restored.journal.error().text));
-  } else {
-    watched.problems.push_back(
-        "the agent was restarted, and this kernel did not go on watching meanwhile");
-  }
-  const std::uint64_t last_ns = std::max(restored.last_ns, watched.start_time_ns);
-  const MonitoringGap gap{is_incomplete ? "journal_incomplete" : "sensor_restarted", last_ns,
-                          realtime_now_ns()};
-  pipeline_.add_gap(watched.stored.slot, gap);
-  const std::uint64_t at = pipeline_.between_blocks(watched.stored.slot, [] {});
-  watched.stored.marks.push_back({JournalMark::Kind::kGap, at, gap});
 }
 
 Result<ScopeOptions> JobKeeper::make_scope(Watched& watched, const char* name,
@@ -272,14 +151,17 @@ Result<ScopeOptions> JobKeeper::make_scope(Watched& watched, const char* name,
   fs::remove(files.directory + "/summary.json", error);
   CICD_ASSIGN(std::unique_ptr<ScopeSink> sink, make_file_sink(files));
   watched.files[name] = std::move(files);
-  return ScopeOptions{std::move(compiled.program), std::move(sink),
-                      [termination = watched.termination.get(), is_over = watched.is_over](
-                          const EventRecord&, const CompiledRule& rule) {
-                        if (!is_over->load()) termination->hit(rule);
-                      }};
+  return ScopeOptions{
+      std::move(compiled.program), std::move(sink),
+      [termination = watched.termination.get(), is_over = watched.is_over](
+          const EventRecord&, const CompiledRule& rule) {
+        if (!is_over->load()) termination->hit(rule);
+      },
+      static_cast<std::uint64_t>(std::ranges::count(
+          compiled.diagnostics, Diagnostic::Severity::kWarning, &Diagnostic::severity))};
 }
 
-Result<void> JobKeeper::prepare(Watched& watched, std::uint32_t slot) {
+Result<void> JobKeeper::prepare(Watched& watched, std::uint32_t slot, const AddScope& add_scope) {
   CICD_ASSIGN(JobCgroup own, JobCgroup::open(watched.cgroup->dir()));
   TerminationTarget target(std::move(own));
   target.cgroup_path = watched.cgroup->dir().substr(watched.parent.mount_point.size());
@@ -296,11 +178,6 @@ Result<void> JobKeeper::prepare(Watched& watched, std::uint32_t slot) {
                   {{"job", key}, {"ruleset_id", cause.ruleset_id}, {"rule_id", cause.rule_id}});
       });
 
-  CompileOptions compiling;
-  compiling.scope = {watched.identity.provider_host, watched.identity.project_path};
-  compiling.modifiers = options_.rules.rule_modifiers;
-  compiling.monitor_mode = options_.is_monitor_mode;
-  CICD_ASSIGN(ScopeOptions host, make_scope(watched, "host", options_.rules.rule_sets, compiling));
   JobOptions job;
   job.identity = watched.identity;
   job.metadata = watched.metadata;
@@ -308,7 +185,7 @@ Result<void> JobKeeper::prepare(Watched& watched, std::uint32_t slot) {
   job.evaluator = [this](const JobOptions::Programs& programs) {
     return make_evaluator(programs_.link(programs));
   };
-  job.host = std::move(host);
+  CICD_TRY(add_scope(watched, job));
   watched.job = std::make_shared<Job>(std::move(job));
   return {};
 }
@@ -327,7 +204,12 @@ Result<ScopeOptions> JobKeeper::make_project(Watched& watched, const ProjectSett
   compiling.scope = {watched.identity.provider_host, watched.identity.project_path};
   compiling.modifiers = std::move(own.rule_modifiers);
   compiling.monitor_mode = settings.monitor_mode;
-  return make_scope(watched, "project", own.rule_sets, compiling);
+  auto project = make_scope(watched, "project", own.rule_sets, compiling);
+  if (project) {
+    log_.info("project_started", {{"job", identity_key(watched.identity)},
+                                  {"rule_sets", std::to_string(own.rule_sets.size())}});
+  }
+  return project;
 }
 
 Result<void> JobKeeper::attach_project(std::uint32_t slot, const ProjectSettings& settings,
@@ -341,15 +223,48 @@ Result<void> JobKeeper::attach_project(std::uint32_t slot, const ProjectSettings
   watched.stored.marks.push_back({JournalMark::Kind::kProject, at});
   CICD_TRY(store.write(watched.stored));
   // A file that was opened before is news to the project.
-  CICD_TRY(pipeline_.report_opens_anew());
-  log_.info("project_started", {{"job", identity_key(watched.identity)},
-                                {"rule_sets", std::to_string(rules.rule_sets.size())}});
-  return {};
+  return pipeline_.report_opens_anew();
 }
 
-bool JobKeeper::has_project(std::uint32_t slot) const {
+bool JobKeeper::has_scope(std::uint32_t slot, ScopeKind kind) const {
   const auto found = watched_.find(slot);
-  return found != watched_.end() && found->second->job->has_project();
+  return found != watched_.end() && found->second->job->has_scope(kind);
+}
+
+void JobKeeper::write_result(std::uint32_t slot, ScopeKind kind, ResultAnswer answer) {
+  const Watched& watched = *watched_.at(slot);
+  if (watched.results->fetch_add(1) >= kMostResults) {
+    watched.results->fetch_sub(1);
+    return answer(std::unexpected(
+        Refusal{Refusal::Kind::kBusy, "results of this job are being made already; ask again"}));
+  }
+  Job::End end;
+  end.finalize_reason = "request";
+  end.start_time_ns = watched.start_time_ns;
+  end.end_time_ns = realtime_now_ns();
+  end.source_losses = pipeline_.catch_up(slot);
+  // On the job's worker, so before the job and what it has of `watched` is gone.
+  auto take = [this, kind, answer, results = watched.results,
+               termination = watched.termination.get()](JobSummary summary) {
+    if (termination->is_struck()) summary.result = JobResult::kTerminated;
+    run_later([kind, answer, results, summary = std::make_shared<JobSummary>(std::move(summary))] {
+      auto document = render_result_document(*summary, {.scope = kind});
+      results->fetch_sub(1);
+      if (document) return answer(std::move(*document));
+      answer(
+          std::unexpected(Refusal{Refusal::Kind::kTooLarge, "the result is larger than 10 MiB"}));
+    });
+  };
+  if (watched.job->snapshot(kind, std::move(end), std::move(take))) return;
+  watched.results->fetch_sub(1);
+  answer(std::unexpected(Refusal{Refusal::Kind::kUnknown, "job not found"}));
+}
+
+// On the closer's thread. The queue holds more than there can be; should it be full all the same,
+// here and now.
+void JobKeeper::run_later(std::function<void()> task) {
+  // A push that fails has not moved.
+  if (!endings_.push(std::move(task), 1)) task();  // NOLINT(bugprone-use-after-move)
 }
 
 Result<void> JobKeeper::move_tree(const Watched& watched, std::uint32_t slot, pid_t root) const {
@@ -467,9 +382,7 @@ void JobKeeper::end(std::uint32_t slot, const std::string& reason, std::function
     }
     done();
   };
-  // The queue holds more than there are slots; should it be full all the same, then here and now. A
-  // push that fails has not moved.
-  if (!endings_.push(std::move(ending), 1)) ending();  // NOLINT(bugprone-use-after-move)
+  run_later(std::move(ending));
 }
 
 void JobKeeper::finish(Watched& watched, Pipeline::Left left, const std::string& reason) const {
@@ -514,8 +427,13 @@ void JobKeeper::forget_old_jobs() const {
   std::vector<std::pair<fs::file_time_type, fs::path>> over;
   std::error_code error;
   for (const auto& folder : fs::directory_iterator(options_.jobs_dir, error)) {
-    const auto time = fs::last_write_time(folder.path() / "host/summary.json", error);
-    if (!error) over.emplace_back(time, folder.path());
+    // On hosted runners a job may be the project's only.
+    for (const char* summary : {"host/summary.json", "project/summary.json"}) {
+      const auto time = fs::last_write_time(folder.path() / summary, error);
+      if (error) continue;
+      over.emplace_back(time, folder.path());
+      break;
+    }
   }
   if (over.size() <= options_.keep_jobs) return;
   std::ranges::sort(over);

@@ -57,6 +57,7 @@ json to_json(const StoredJob& job) {
       {"cgroup", {{"dir", job.cgroup_dir}, {"path", job.cgroup_path}, {"id", job.cgroup_id}}},
       {"start_time_ns", job.start_time_ns},
       {"made_folder", job.made_folder},
+      {"has_host", job.has_host},
       {"restarts", job.restarts},
       {"identity", json::object()},
       {"metadata", json::object()},
@@ -87,6 +88,7 @@ StoredJob job_of(const json& in) {
   job.cgroup_id = cgroup.at("id");
   job.start_time_ns = in.at("start_time_ns");
   job.made_folder = in.at("made_folder");
+  job.has_host = in.at("has_host");
   job.restarts = in.at("restarts");
   for (const IdentityField& field : identity_fields()) {
     job.identity.*field.member = in.at("identity").value(std::string(field.name), "");

@@ -44,6 +44,7 @@ StoredJob sample() {
   job.cgroup_id = 1ull << 40;
   job.start_time_ns = 1'700'000'000'000'000'001;
   job.made_folder = true;
+  job.has_host = false;
   job.losses_before = {{"file_open", "recursion", 7}};
   job.restarts = 2;
   job.marks = {{JournalMark::Kind::kProject, 100},
@@ -65,6 +66,7 @@ TEST_F(JobStoreTest, ComesBackAsItWas) {
   EXPECT_EQ(read->cgroup_id, want.cgroup_id);
   EXPECT_EQ(read->start_time_ns, want.start_time_ns);
   EXPECT_TRUE(read->made_folder);
+  EXPECT_FALSE(read->has_host);
   ASSERT_EQ(read->losses_before.size(), 1u);
   EXPECT_EQ(read->losses_before[0].count, 7u);
   EXPECT_EQ(read->restarts, 2u);

@@ -344,6 +344,27 @@ std::vector<LossEntry> Pipeline::losses_before(std::uint32_t slot) {
   return out;
 }
 
+LossReport Pipeline::losses_of(std::uint32_t slot) const {
+  LossReport report;
+  if (auto losses = source_.losses(slot)) {
+    report = std::move(*losses);
+    leave_out(report, lanes_[slot].before);
+  }
+  merge_losses(report, tracker_.losses(slot));
+  return report;
+}
+
+LossReport Pipeline::catch_up(std::uint32_t slot) {
+  LossReport report;
+  run_between([&] {
+    // One look: what happens from here on may go on without end.
+    if (!has_failed_) [[maybe_unused]]
+      const auto looked = look(milliseconds(0));
+    report = losses_of(slot);
+  });
+  return report;
+}
+
 Pipeline::Left Pipeline::remove(std::uint32_t slot) {
   Left left;
   run_between([&] {
@@ -352,11 +373,7 @@ Pipeline::Left Pipeline::remove(std::uint32_t slot) {
       const auto count = look(milliseconds(0));
       if (!count || *count == 0) break;
     }
-    if (auto losses = source_.losses(slot)) {
-      left.losses = std::move(*losses);
-      leave_out(left.losses, lanes_[slot].before);
-    }
-    merge_losses(left.losses, tracker_.losses(slot));
+    left.losses = losses_of(slot);
     left.activity = tracker_.activity(slot);
     left.coverage = source_.coverage();
     source_.untrack_slot(slot);

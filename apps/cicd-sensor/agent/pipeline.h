@@ -92,6 +92,9 @@ class Pipeline {
   // Hands the job all that has happened up to now, then forgets the slot.
   Left remove(std::uint32_t slot);
 
+  // Hands the job all that has happened up to now; what was lost of it.
+  LossReport catch_up(std::uint32_t slot);
+
   // LiveSource::report_opens_anew
   Result<void> report_opens_anew();
   // LiveSource::stage_cgroup
@@ -131,6 +134,7 @@ class Pipeline {
   void settle(std::uint32_t slot);
   EventBatch* batch_of(std::uint32_t slot);
   void submit_all();
+  LossReport losses_of(std::uint32_t slot) const;
   void wait_for_workers() const;
 
   LiveSource& source_;
