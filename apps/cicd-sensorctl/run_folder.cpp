@@ -7,8 +7,8 @@
 #include <sstream>
 #include <unordered_map>
 
-#include "evidence/row_writer.h"
 #include "job/subject.h"
+#include "report/told_processes.h"
 #include "rule/baseline.h"
 #include "rule_tools/row_reader.h"
 #include "summary_reader.h"
@@ -17,83 +17,7 @@ namespace cicd::ctl {
 
 namespace {
 
-// Arguments that tell one chain from another; later ones may be cut in an ancestor.
-constexpr std::size_t kComparedArguments = 8;
 constexpr std::size_t kMaxAlertsPerRule = 10;
-
-// One program of a chain, for comparing.
-std::string link_text(const ExecImage& image) {
-  std::string out = image.exec_path;
-  for (std::size_t i = 0; i < std::min(image.argv.size(), kComparedArguments); ++i) {
-    out.append(1, '\0').append(image.argv[i]);
-  }
-  return out.append(1, '\1');
-}
-
-// Processes as they are told by rows, put together to a tree (see the header).
-class Processes {
- public:
-  // `seen` as its row tells of it.
-  ProcessRef of(const Process& seen) {
-    const std::string identity =
-        std::to_string(seen.pid) + ' ' + std::to_string(seen.start_time_ns);
-    ProcessRef& known = by_identity_[identity];
-    if (known && link_text(*known->image) == link_text(*seen.image)) return known;
-    auto process = std::make_shared<Process>();
-    process->pid = seen.pid;
-    process->uid = seen.uid;
-    process->start_time_ns = seen.start_time_ns;
-    process->parent = known ? known->parent : parent_of(seen);
-    add(*process, seen.image);
-    known = process;
-    by_chain_[chain_of(*process)] = process;
-    return process;
-  }
-
- private:
-  void add(Process& process, std::shared_ptr<const ExecImage> image) {
-    process.id = ++last_id_;
-    process.image = std::move(image);
-    process.depth = process.parent ? process.parent->depth + 1 : 0;
-  }
-  // Of a process and its ancestors, as many as a row has.
-  static std::string chain_of(const Process& process) {
-    std::string out;
-    int links = 0;
-    for (const Process* at = &process; at != nullptr && links < kMaxAncestorsInRow; ++links) {
-      out += link_text(*at->image);
-      at = at->parent.get();
-    }
-    return out;
-  }
-  ProcessRef parent_of(const Process& seen) {
-    std::vector<std::shared_ptr<const ExecImage>> chain;
-    for (const Process* at = seen.parent.get(); at != nullptr && chain.size() < kMaxAncestorsInRow;
-         at = at->parent.get()) {
-      chain.push_back(at->image);
-    }
-    // From the oldest: each is the process that has this chain, or one that no row told of.
-    ProcessRef parent;
-    for (std::size_t i = chain.size(); i-- > 0;) {
-      std::string wanted;
-      for (std::size_t k = i; k < chain.size(); ++k) wanted += link_text(*chain[k]);
-      ProcessRef& known = by_chain_[wanted];
-      if (!known) {
-        auto made = std::make_shared<Process>();
-        made->parent = parent;
-        made->start_time_ns = last_id_ + 1;  // with pid 0 nobody else's
-        add(*made, chain[i]);
-        known = made;
-      }
-      parent = known;
-    }
-    return parent;
-  }
-
-  std::unordered_map<std::string, ProcessRef> by_identity_;
-  std::unordered_map<std::string, ProcessRef> by_chain_;
-  std::uint64_t last_id_ = 0;
-};
 
 // Reads the rows of a file that are events or detections; false when it is not there.
 template <typename Handle>
@@ -135,7 +59,7 @@ class Reader {
 
   RunFolder& folder_;
   std::string path_;
-  Processes processes_;
+  ToldProcesses processes_;
   std::unordered_map<std::string, std::vector<std::size_t>> hits_;  // event id -> detections
 };
 

@@ -2,10 +2,9 @@
 // RunFolder: summary.json, detections.jsonl and events.jsonl of a run, read back into what reports
 // are made of.
 //
-// Rows name the ancestors of a process by program and arguments only, so which process was the
-// parent is found by its own chain: the latest one that had the same. Twins (two workers of one
-// make) can be taken for each other. Rules are in the rows without their conditions; those of the
-// baseline are filled in when the revision is the one of this program.
+// Which process was the parent is told by report/told_processes.h. Rules are in the rows without
+// their conditions; those of the baseline are filled in when the revision is the one of this
+// program.
 //
 // Threads: belongs to one thread. A row that cannot be read is counted and left out.
 #pragma once

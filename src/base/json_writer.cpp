@@ -104,4 +104,34 @@ void JsonWriter::time_member(std::string_view name, std::uint64_t realtime_ns) {
   out_.push_back('"');
 }
 
+std::string indented_json(std::string_view json, std::size_t max_bytes) {
+  std::string out;
+  std::size_t depth = 0;
+  bool is_in_string = false;
+  const auto new_line = [&] { out.append(1, '\n').append(2 * depth, ' '); };
+  for (std::size_t i = 0; i < json.size() && out.size() <= max_bytes; ++i) {
+    const char c = json[i];
+    const bool is_opening = c == '{' || c == '[';
+    if (is_in_string) {
+      out.push_back(c);
+      if (c == '\\') out.push_back(json[++i]);
+      is_in_string = c != '"';
+    } else if (is_opening && json[i + 1] == (c == '{' ? '}' : ']')) {
+      out.push_back(c);
+      out.push_back(json[++i]);
+    } else {
+      if (c == '}' || c == ']') {
+        --depth;
+        new_line();
+      }
+      out.push_back(c);
+      is_in_string = c == '"';
+      if (is_opening) ++depth;
+      if (is_opening || c == ',') new_line();
+      if (c == ':') out.push_back(' ');
+    }
+  }
+  return out.size() <= max_bytes ? out : std::string();
+}
+
 }  // namespace cicd

@@ -123,4 +123,8 @@ class JsonWriter {
   std::string& out_;
 };
 
+// A JSON text of JsonWriter again, two blanks a level, for people; "" when that takes more than
+// `max_bytes`.
+std::string indented_json(std::string_view json, std::size_t max_bytes);
+
 }  // namespace cicd

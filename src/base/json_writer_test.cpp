@@ -116,5 +116,23 @@ TEST(JsonWriter, TimeHasTheFewestDigitsThatLoseNothing) {
   EXPECT_EQ(out, R"({"a":"2026-11-22T12:00:00Z","b":"2026-11-22T12:00:00.001Z"})");
 }
 
+TEST(IndentedJson, IsTheSameTextOnLines) {
+  const std::string json = R"({"a":[1,{"b":"x,{\"\\"}],"c":{},"d":[],"e":true})";
+  EXPECT_EQ(indented_json(json, 1'000), R"({
+  "a": [
+    1,
+    {
+      "b": "x,{\"\\"
+    }
+  ],
+  "c": {},
+  "d": [],
+  "e": true
+})");
+  const std::size_t size = indented_json(json, 1'000).size();
+  EXPECT_EQ(indented_json(json, size).size(), size);
+  EXPECT_EQ(indented_json(json, size - 1), "");
+}
+
 }  // namespace
 }  // namespace cicd

@@ -163,6 +163,8 @@ constexpr FlagSpec kAgentFlags[] = {
     {"job-ttl", "DURATION", "24h", "A job that is older is over."},
     {"shutdown-grace", "DURATION", "4s",
      "How long a shutdown may take to write what was seen of the jobs that run."},
+    {"max-jobs", "N", "1000",
+     "How many jobs may be watched at once; each costs the kernel 512 bytes a CPU."},
     {"keep-jobs", "N", "50", "Of how many ended jobs the files are kept; the oldest go first."},
     kBackend,
     {"no-dedup", "", "", "Report every open of a file, also those that repeat one before."},
@@ -216,6 +218,10 @@ constexpr std::array<FlagSpec, A + B> joined(std::span<const FlagSpec, A> first,
 }
 constexpr auto kStartFlags = joined(std::span(kIdentityFlags), std::span(kMetadataFlags));
 constexpr auto kProjectFlags = joined(std::span(kStartFlags), std::span(kProjectOwnFlags));
+constexpr FlagSpec kResultOwnFlags[] = {
+    {"output-file", "FILE", "-", "Where the document goes; `-` is standard output."},
+};
+constexpr auto kResultFlags = joined(std::span(kIdentityFlags), std::span(kResultOwnFlags));
 constexpr FlagSpec kStatusFlags[] = {
     kSocket,
     {"format", "FORMAT", "text", "`json` prints what the agent answered.", "text|json"},
@@ -285,6 +291,14 @@ constexpr CommandSpec kCommands[] = {
      "sees nor changes.",
      kProjectFlags,
      {}},
+    {"project result",
+     "Write what the project's scope has found so far.",
+     "[flags]",
+     "From inside the job, while it runs: a JSON document, of which `cicd-sensorctl report` makes "
+     "a "
+     "page. The job must be named by flags; no variable stands in for one.",
+     kResultFlags,
+     {}},
     {"job start", "Have this job watched.", "[flags]",
      "Watched is the process that runs this command (a shell, mostly) with everything it has "
      "started "
@@ -302,6 +316,13 @@ constexpr CommandSpec kCommands[] = {
      "[flags]",
      "From inside the job. Prints the agent's answer; exits with 1 when the job is not watched.",
      kIdentityFlags,
+     {}},
+    {"job result",
+     "Write what was found so far.",
+     "[flags]",
+     "As `project result`, of the project's scope or, when there is none, of the host's. Not for "
+     "jobs of GitHub and GitLab: there the host's findings are not for the job.",
+     kResultFlags,
      {}},
     {"status",
      "Show what the agent watches.",

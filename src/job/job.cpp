@@ -20,9 +20,21 @@ constexpr std::size_t kMaxFreeBatches = 64;
 constexpr std::size_t kMaxKeptRecords = 16'384;
 
 // Places of the scopes in a plan (rule/program.h).
-constexpr std::size_t kHost = 0;
-constexpr std::size_t kProject = 1;
+constexpr auto kHost = static_cast<std::size_t>(ScopeKind::kHost);
+constexpr auto kProject = static_cast<std::size_t>(ScopeKind::kProject);
 constexpr std::size_t kScopes = 2;
+
+struct SnapshotRequest {
+  ScopeKind kind = ScopeKind::kHost;
+  Job::End end;
+  Job::SnapshotHandler handler;
+};
+
+// What the worker does next: one of the two.
+struct Task {
+  std::unique_ptr<EventBatch> batch;
+  std::unique_ptr<SnapshotRequest> snapshot;  // weighs nothing
+};
 
 }  // namespace
 
@@ -30,6 +42,7 @@ struct Job::Impl {
   explicit Impl(JobOptions given) : options(std::move(given)), queue(options.queue_records) {
     if (options.host) scopes[kHost].emplace(std::move(*options.host));
     if (options.project) scopes[kProject].emplace(std::move(*options.project));
+    has_host = options.host.has_value();
     has_project = options.project.has_value();
     link_rules();
   }
@@ -55,12 +68,13 @@ struct Job::Impl {
   std::unique_ptr<Evaluator> evaluator;             // null: no scope has rules
   std::array<std::uint64_t, kScopes> cut_before{};  // evaluations that earlier evaluators cut off
 
+  bool has_host = false;  // from the start or never
   std::atomic<bool> has_project = false;
   std::atomic<bool> is_project_waiting = false;
   std::mutex project_mutex;
   std::optional<ScopeOptions> waiting_project;
 
-  BoundedQueue<std::unique_ptr<EventBatch>> queue;
+  BoundedQueue<Task> queue;
   std::mutex free_mutex;
   std::vector<std::unique_ptr<EventBatch>> free_batches;
 
@@ -96,11 +110,16 @@ void Job::Impl::attach_waiting_project() {
 }
 
 void Job::Impl::run() {
-  while (auto batch = queue.pop()) {
+  while (auto task = queue.pop()) {
     attach_waiting_project();
-    const std::size_t weight = (*batch)->records.size();
-    handle(**batch);
-    recycle(std::move(*batch));
+    if (const SnapshotRequest* request = task->snapshot.get()) {
+      const auto place = static_cast<std::size_t>(request->kind);
+      if (scopes[place]) request->handler(summarize(place, request->end));
+      continue;
+    }
+    const std::size_t weight = task->batch->records.size();
+    handle(*task->batch);
+    recycle(std::move(task->batch));
     queue.done(weight);
   }
   attach_waiting_project();
@@ -193,9 +212,10 @@ void Job::submit(std::unique_ptr<EventBatch> batch) {
   const std::size_t weight = batch->records.size();
   if (weight == 0) return impl_->recycle(std::move(batch));
   // There is room: trim() made it fit, and only the worker changes the load meanwhile.
-  if (impl_->queue.push(std::move(batch), weight)) return;
+  Task task{std::move(batch), nullptr};
+  if (impl_->queue.push(std::move(task), weight)) return;
   // A push that fails has not moved. NOLINTNEXTLINE(bugprone-use-after-move)
-  for (const EventRecord& record : batch->records) impl_->count_dropped(record.type, 1);
+  for (const EventRecord& record : task.batch->records) impl_->count_dropped(record.type, 1);
 }
 
 JobProgress Job::progress() const {
@@ -213,7 +233,14 @@ bool Job::attach_project(ScopeOptions options) {
   return true;
 }
 
-bool Job::has_project() const { return impl_->has_project.load(); }
+bool Job::snapshot(ScopeKind kind, End end, SnapshotHandler handler) {
+  auto request = std::make_unique<SnapshotRequest>(kind, std::move(end), std::move(handler));
+  return impl_->queue.push(Task{nullptr, std::move(request)}, 0);
+}
+
+bool Job::has_scope(ScopeKind kind) const {
+  return kind == ScopeKind::kHost ? impl_->has_host : impl_->has_project.load();
+}
 
 JobSummary Job::Impl::summarize(std::size_t place, const End& end) const {
   JobSummary summary;

@@ -3,11 +3,11 @@
 // queue of event batches, and its scopes: the host's (who runs the machine) and the project's (who
 // wrote the workflow). The rules of both are evaluated in one pass; each scope gets its own hits.
 //
-// Threads: submit() from the pipeline thread; attach_project() and progress() from any; everything
-// that touches a scope runs on the worker; finish() joins it. Order: start, submit..., finish once.
-// Loss: when the queue is nearly full, file opens are dropped and counted; the last quarter is
-// kept for process, cgroup and network records, which are dropped (and counted) only when it is
-// really full.
+// Threads: submit() from the pipeline thread; attach_project(), snapshot() and progress() from any;
+// everything that touches a scope runs on the worker; finish() joins it. Order: start, submit...,
+// finish once. Loss: when the queue is nearly full, file opens are dropped and counted; the last
+// quarter is kept for process, cgroup and network records, which are dropped (and counted) only
+// when it is really full.
 #pragma once
 
 #include <atomic>
@@ -65,7 +65,7 @@ class Job {
   // Gives a job the project scope that it does not have; it sees what is submitted from now on and
   // may see what waits in the queue. False: it has one.
   bool attach_project(ScopeOptions options);
-  bool has_project() const;
+  bool has_scope(ScopeKind kind) const;  // any thread
 
   JobProgress progress() const;  // any thread; of both scopes together
 
@@ -81,6 +81,12 @@ class Job {
     std::uint64_t processes_total = 0, processes_left = 0, sensor_restarts = 0;
     std::vector<std::string> problems;  // of the monitoring, one sentence each
   };
+  // What a scope has found so far, given on the worker when all that was submitted before is dealt
+  // with; its part of a batch, a few milliseconds at most, waits meanwhile. False: the job has
+  // ended. Trap: each call waits in the queue, which does not bound them; the caller must.
+  using SnapshotHandler = std::function<void(JobSummary summary)>;
+  bool snapshot(ScopeKind kind, End end, SnapshotHandler handler);
+
   // Drains the queue, joins the worker.
   JobSummaries finish(const End& end);
 

@@ -13,6 +13,12 @@ std::unexpected<Refusal> refuse(Refusal::Kind kind, std::string message) {
   return std::unexpected(Refusal{kind, std::move(message)});
 }
 
+std::unexpected<Refusal> refuse(const Error& error) {
+  const bool is_invalid = error.code == ErrorCode::kInvalidInput;
+  return refuse(is_invalid ? Refusal::Kind::kInvalid : Refusal::Kind::kFailed,
+                error.text + (error.hint.empty() ? "" : " (" + error.hint + ")"));
+}
+
 }  // namespace
 
 std::uint32_t JobRegistry::free_slot() const {
@@ -26,9 +32,24 @@ std::uint32_t JobRegistry::free_slot() const {
 
 std::expected<void, Refusal> JobRegistry::start(const JobIdentity& identity,
                                                 const JobMetadata& metadata, const JobPeer& peer) {
-  const std::string key = identity_key(identity);
-  if (entries_.contains(key)) return refuse(Refusal::Kind::kConflict, "job already registered");
-  if (keeping_.slot_of(peer.pid) != 0) {
+  if (const auto known = entries_.find(identity_key(identity)); known != entries_.end()) {
+    return refuse(Refusal::Kind::kConflict, keeping_.has_scope(known->second.slot, ScopeKind::kHost)
+                                                ? "job already registered"
+                                                : "host start must happen before project start");
+  }
+  auto started = enter(identity, peer.pid, [&](std::uint32_t slot) {
+    return keeping_.begin(slot, identity, metadata, peer);
+  });
+  // A host start has no body that could be at fault.
+  if (!started && started.error().kind == Refusal::Kind::kInvalid) {
+    started.error().kind = Refusal::Kind::kFailed;
+  }
+  return started;
+}
+
+std::expected<void, Refusal> JobRegistry::enter(const JobIdentity& identity, pid_t peer,
+                                                const Begin& begin) {
+  if (keeping_.slot_of(peer) != 0) {
     return refuse(Refusal::Kind::kFailed, "the process that asked already belongs to another job");
   }
   const std::uint32_t slot = free_slot();
@@ -36,14 +57,16 @@ std::expected<void, Refusal> JobRegistry::start(const JobIdentity& identity,
     return refuse(Refusal::Kind::kFailed, "this agent watches " + std::to_string(entries_.size()) +
                                               " jobs, which is the most it can");
   }
-  if (const Result<void> begun = keeping_.begin(slot, identity, metadata, peer); !begun) {
-    const Error& error = begun.error();
-    return refuse(Refusal::Kind::kFailed,
-                  error.text + (error.hint.empty() ? "" : " (" + error.hint + ")"));
-  }
+  if (const Result<void> begun = begin(slot); !begun) return refuse(begun.error());
   const Clock::time_point now = now_();
-  entries_[key] = {slot, identity, now, now};
+  entries_[identity_key(identity)] = {slot, identity, now, now};
   return {};
+}
+
+void JobRegistry::restore(std::uint32_t slot, const JobIdentity& identity,
+                          std::chrono::milliseconds age) {
+  const Clock::time_point now = now_();
+  entries_[identity_key(identity)] = {slot, identity, now - age, now};
 }
 
 auto JobRegistry::find_for(const JobIdentity& identity, pid_t peer) const
@@ -60,6 +83,9 @@ std::expected<void, Refusal> JobRegistry::end(const JobIdentity& identity, pid_t
                                               std::function<void()> done) {
   const auto entry = find_for(identity, peer);
   if (entry) {
+    if (!keeping_.has_scope((*entry)->second.slot, ScopeKind::kHost)) {
+      return refuse(Refusal::Kind::kConflict, "job has no host scope");
+    }
     finish(*entry, "host_end", std::move(done));
     return {};
   }
@@ -68,27 +94,48 @@ std::expected<void, Refusal> JobRegistry::end(const JobIdentity& identity, pid_t
   return {};
 }
 
-std::expected<void, Refusal> JobRegistry::start_project(const JobIdentity& identity, pid_t peer,
+std::expected<void, Refusal> JobRegistry::start_project(const JobIdentity& identity,
+                                                        const JobMetadata& metadata,
+                                                        const JobPeer& peer,
                                                         const ProjectSettings& settings,
                                                         const LoadedRules& rules) {
-  const auto entry = find_for(identity, peer);
+  if (options_.is_hosted && !entries_.contains(identity_key(identity))) {
+    return enter(identity, peer.pid, [&](std::uint32_t slot) {
+      return keeping_.begin_project(slot, identity, metadata, peer, settings, rules);
+    });
+  }
+  const auto entry = find_for(identity, peer.pid);
   if (!entry) return std::unexpected(entry.error());
   const std::uint32_t slot = (*entry)->second.slot;
-  if (keeping_.has_project(slot)) {
+  if (keeping_.has_scope(slot, ScopeKind::kProject)) {
     return refuse(Refusal::Kind::kConflict, "project scope already set");
   }
   const Result<void> attached = keeping_.attach_project(slot, settings, rules);
-  if (attached) return {};
-  return refuse(attached.error().code == ErrorCode::kInvalidInput ? Refusal::Kind::kInvalid
-                                                                  : Refusal::Kind::kFailed,
-                attached.error().text);
+  if (!attached) return refuse(attached.error());
+  return {};
+}
+
+std::expected<void, Refusal> JobRegistry::write_result(const JobIdentity& identity, pid_t peer,
+                                                       bool or_host, ResultAnswer answer) {
+  const auto entry = find_for(identity, peer);
+  if (!entry) return std::unexpected(entry.error());
+  const std::uint32_t slot = (*entry)->second.slot;
+  const bool has_project = keeping_.has_scope(slot, ScopeKind::kProject);
+  if (!has_project && !or_host) {
+    return refuse(Refusal::Kind::kConflict, "job has no project scope");
+  }
+  keeping_.write_result(slot, has_project ? ScopeKind::kProject : ScopeKind::kHost,
+                        std::move(answer));
+  return {};
 }
 
 std::expected<JobRegistry::Health, Refusal> JobRegistry::check_health(const JobIdentity& identity,
                                                                       pid_t peer) const {
   const auto entry = find_for(identity, peer);
   if (!entry) return std::unexpected(entry.error());
-  return Health{.has_project = keeping_.has_project((*entry)->second.slot)};
+  const std::uint32_t slot = (*entry)->second.slot;
+  return Health{.has_host = keeping_.has_scope(slot, ScopeKind::kHost),
+                .has_project = keeping_.has_scope(slot, ScopeKind::kProject)};
 }
 
 std::expected<bool, Refusal> JobRegistry::stage(const std::string& basename, pid_t client) {
@@ -97,9 +144,7 @@ std::expected<bool, Refusal> JobRegistry::stage(const std::string& basename, pid
       entries_, [slot](const auto& entry) { return entry.second.slot == slot; });
   if (slot == 0 || !is_known) return false;
   if (const Result<void> staged = keeping_.stage(slot, basename); !staged) {
-    return refuse(staged.error().code == ErrorCode::kInvalidInput ? Refusal::Kind::kInvalid
-                                                                  : Refusal::Kind::kFailed,
-                  staged.error().text);
+    return refuse(staged.error());
   }
   return true;
 }

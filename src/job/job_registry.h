@@ -19,6 +19,7 @@
 
 #include "base/result.h"
 #include "job/identity.h"
+#include "job/summary.h"
 #include "rule/rule_set.h"
 
 namespace cicd {
@@ -34,7 +35,22 @@ struct ProjectSettings {
   std::optional<int> default_max_alerts;  // of rules that do not say; 0: 10
   bool disable_baseline_rules = false;
   bool monitor_mode = false;
+  std::string request;  // the text they were read from, for an agent that takes over
 };
+
+struct Refusal {
+  enum class Kind : std::uint8_t {
+    kInvalid,
+    kForbidden,
+    kUnknown,
+    kConflict,
+    kTooLarge,
+    kBusy,
+    kFailed,
+  } kind;
+  std::string message;
+};
+using ResultAnswer = std::function<void(std::expected<std::string, Refusal>)>;
 
 // What a registry needs done. A slot is a number of the kernel side that one job has at a time.
 class JobKeeping {
@@ -45,10 +61,17 @@ class JobKeeping {
   // Puts the job that `peer` is part of under observation in this slot. An error leaves nothing.
   virtual Result<void> begin(std::uint32_t slot, const JobIdentity& identity,
                              const JobMetadata& metadata, const JobPeer& peer) = 0;
+  // The same for its project only, where the host has no scope. kInvalidInput: as below.
+  virtual Result<void> begin_project(std::uint32_t slot, const JobIdentity& identity,
+                                     const JobMetadata& metadata, const JobPeer& peer,
+                                     const ProjectSettings& settings, const LoadedRules& rules) = 0;
   // Gives the job a project scope. kInvalidInput: rules that cannot be used.
   virtual Result<void> attach_project(std::uint32_t slot, const ProjectSettings& settings,
                                       const LoadedRules& rules) = 0;
-  virtual bool has_project(std::uint32_t slot) const = 0;
+  virtual bool has_scope(std::uint32_t slot, ScopeKind kind) const = 0;
+  // Gives the result document (evidence/result_document.h) of a scope that there is, with all that
+  // has happened up to now; maybe on another thread and after this has returned.
+  virtual void write_result(std::uint32_t slot, ScopeKind kind, ResultAnswer answer) = 0;
   // The cgroup that will get this name is the job's.
   virtual Result<void> stage(std::uint32_t slot, const std::string& basename) = 0;
   // Whether processes of the job live; false also when it has been ended by a rule.
@@ -64,11 +87,8 @@ struct RegistryOptions {
   std::chrono::milliseconds job_ttl = std::chrono::hours(24);
   // How long a job may be without a process before it ends: late ones, and between two steps.
   std::chrono::milliseconds grace = std::chrono::seconds(10);
-};
-
-struct Refusal {
-  enum class Kind : std::uint8_t { kInvalid, kForbidden, kUnknown, kConflict, kFailed } kind;
-  std::string message;
+  // A project may start jobs that the host has not.
+  bool is_hosted = false;
 };
 
 class JobRegistry {
@@ -85,10 +105,15 @@ class JobRegistry {
   // when it is refused.
   std::expected<void, Refusal> end(const JobIdentity& identity, pid_t peer,
                                    std::function<void()> done);
-  std::expected<void, Refusal> start_project(const JobIdentity& identity, pid_t peer,
+  std::expected<void, Refusal> start_project(const JobIdentity& identity,
+                                             const JobMetadata& metadata, const JobPeer& peer,
                                              const ProjectSettings& settings,
                                              const LoadedRules& rules);
+  // Of the project's scope; with `or_host` of the host's where there is no project.
+  std::expected<void, Refusal> write_result(const JobIdentity& identity, pid_t peer, bool or_host,
+                                            ResultAnswer answer);
   struct Health {
+    bool has_host = false;
     bool has_project = false;
   };
   std::expected<Health, Refusal> check_health(const JobIdentity& identity, pid_t peer) const;
@@ -96,6 +121,10 @@ class JobRegistry {
   // A container that `client`, a process of a job, is about to start, by the name of its cgroup.
   // False: the process has no job, so the container has none.
   std::expected<bool, Refusal> stage(const std::string& basename, pid_t client);
+
+  // Goes on with a job that an agent before this one had begun, `age` ago. `keeping` has it
+  // already.
+  void restore(std::uint32_t slot, const JobIdentity& identity, std::chrono::milliseconds age);
 
   // Ends the jobs that are over: call it about once a second.
   void look_after();
@@ -118,6 +147,8 @@ class JobRegistry {
   using Entries = std::map<std::string, Entry>;  // by identity_key
 
   std::uint32_t free_slot() const;
+  using Begin = std::function<Result<void>(std::uint32_t slot)>;
+  std::expected<void, Refusal> enter(const JobIdentity& identity, pid_t peer, const Begin& begin);
   std::expected<Entries::const_iterator, Refusal> find_for(const JobIdentity& identity,
                                                            pid_t peer) const;
   void finish(Entries::const_iterator entry, const std::string& reason, std::function<void()> done);

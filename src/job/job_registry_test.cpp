@@ -25,6 +25,20 @@ class Keeping final : public JobKeeping {
     if (!failure.empty()) return fail(ErrorCode::kIo, failure, "a hint");
     slots[peer.pid] = slot;
     alive[slot] = true;
+    hosts[slot] = true;
+    projects.erase(slot);
+    return {};
+  }
+  Result<void> begin_project(std::uint32_t slot, const JobIdentity& identity,
+                             const JobMetadata& metadata, const JobPeer& peer,
+                             const ProjectSettings&, const LoadedRules&) override {
+    calls.push_back("begin_project " + std::to_string(slot) + " " + identity.job_key +
+                    metadata.ref_name);
+    if (!failure.empty()) return fail(ErrorCode::kInvalidInput, failure);
+    slots[peer.pid] = slot;
+    alive[slot] = true;
+    projects[slot] = true;
+    hosts.erase(slot);
     return {};
   }
   Result<void> attach_project(std::uint32_t slot, const ProjectSettings& settings,
@@ -34,7 +48,12 @@ class Keeping final : public JobKeeping {
     projects[slot] = true;
     return {};
   }
-  bool has_project(std::uint32_t slot) const override { return projects.contains(slot); }
+  bool has_scope(std::uint32_t slot, ScopeKind kind) const override {
+    return (kind == ScopeKind::kHost ? hosts : projects).contains(slot);
+  }
+  void write_result(std::uint32_t slot, ScopeKind kind, ResultAnswer answer) override {
+    answer(std::string(name_of(kind)) + " of " + std::to_string(slot));
+  }
   Result<void> stage(std::uint32_t slot, const std::string& basename) override {
     calls.push_back("stage " + std::to_string(slot) + " " + basename);
     if (!failure.empty()) return fail(ErrorCode::kInvalidInput, failure);
@@ -52,7 +71,7 @@ class Keeping final : public JobKeeping {
   std::map<pid_t, std::uint32_t> slots;
   std::map<std::uint32_t, bool> alive;
   std::map<std::uint32_t, bool> terminated;
-  std::map<std::uint32_t, bool> projects;
+  std::map<std::uint32_t, bool> hosts, projects;
   std::vector<std::string> calls;
   std::string failure;
 };
@@ -124,7 +143,8 @@ TEST_F(JobRegistryTest, WhatCannotBeginLeavesNothing) {
 TEST_F(JobRegistryTest, AProjectJoinsItsJobOnce) {
   start("a", 100);
   const auto project = [&](const std::string& key, pid_t peer) {
-    const auto started = registry_.start_project(job(key), peer, {.monitor_mode = true}, {});
+    const auto started =
+        registry_.start_project(job(key), {}, {peer, 0}, {.monitor_mode = true}, {});
     return started ? "" : started.error().message;
   };
   EXPECT_EQ(project("b", 100), "job not found");
@@ -132,11 +152,82 @@ TEST_F(JobRegistryTest, AProjectJoinsItsJobOnce) {
   EXPECT_FALSE(registry_.check_health(job("a"), 100)->has_project);
   keeping_.failure = "a bad rule";
   EXPECT_EQ(project("a", 100), "a bad rule");
-  EXPECT_EQ(registry_.start_project(job("a"), 100, {}, {}).error().kind, Refusal::Kind::kInvalid);
+  EXPECT_EQ(registry_.start_project(job("a"), {}, {100, 0}, {}, {}).error().kind,
+            Refusal::Kind::kInvalid);
   keeping_.failure.clear();
   EXPECT_EQ(project("a", 100), "");
   EXPECT_TRUE(registry_.check_health(job("a"), 100)->has_project);
   EXPECT_EQ(project("a", 100), "project scope already set");
+}
+
+TEST_F(JobRegistryTest, AResultIsOfTheProjectOrWhenAskedOfTheHost) {
+  const auto result = [&](const std::string& key, pid_t peer, bool or_host) {
+    std::string document;
+    const auto written = registry_.write_result(
+        job(key), peer, or_host, [&](const auto& answer) { document = answer.value(); });
+    return written ? document : written.error().message;
+  };
+  EXPECT_EQ(result("a", 100, true), "job not found");
+  start("a", 100);
+  EXPECT_EQ(result("a", 300, true), "peer not in job tracking set");
+  EXPECT_EQ(result("a", 100, false), "job has no project scope");
+  EXPECT_EQ(result("a", 100, true), "host of 1");
+  ASSERT_TRUE(registry_.start_project(job("a"), {}, {100, 0}, {}, {}));
+  EXPECT_EQ(result("a", 100, false), "project of 1");
+  EXPECT_EQ(result("a", 100, true), "project of 1");
+}
+
+class HostedRegistryTest : public JobRegistryTest {
+ protected:
+  std::string project(const std::string& key, pid_t peer) {
+    const auto started = hosted_.start_project(job(key), {.ref_name = " main"}, {peer, 0}, {}, {});
+    return started ? "" : started.error().message;
+  }
+  JobRegistry hosted_{keeping_, {.slots = 4, .is_hosted = true}, [this] { return now_; }};
+};
+
+TEST_F(HostedRegistryTest, AProjectStartsAJobThatTheHostHasNot) {
+  EXPECT_EQ(project("a", 100), "");
+  const auto health = hosted_.check_health(job("a"), 100);
+  ASSERT_TRUE(health);
+  EXPECT_FALSE(health->has_host);
+  EXPECT_TRUE(health->has_project);
+  EXPECT_EQ(project("a", 100), "project scope already set");
+  EXPECT_EQ(project("a", 300), "peer not in job tracking set");
+  EXPECT_EQ(project("b", 100), "the process that asked already belongs to another job");
+  const auto start = hosted_.start(job("a"), {}, {100, 0});
+  ASSERT_FALSE(start);
+  EXPECT_EQ(start.error().kind, Refusal::Kind::kConflict);
+  EXPECT_EQ(start.error().message, "host start must happen before project start");
+  const auto end = hosted_.end(job("a"), 100, [this] { ++done_; });
+  ASSERT_FALSE(end);
+  EXPECT_EQ(end.error().kind, Refusal::Kind::kConflict);
+  EXPECT_EQ(end.error().message, "job has no host scope");
+  EXPECT_EQ(hosted_.end(job("a"), 300, [] {}).error().kind, Refusal::Kind::kForbidden);
+  EXPECT_EQ(done_, 0);
+  keeping_.alive[1] = false;
+  now_ += 10s;
+  hosted_.look_after();
+  EXPECT_THAT(keeping_.calls, ElementsAre("begin_project 1 a main", "end 1 cgroup_rmdir"));
+}
+
+TEST_F(HostedRegistryTest, AProjectThatCannotBeginLeavesNothing) {
+  keeping_.failure = "a bad rule";
+  const auto started = hosted_.start_project(job("a"), {}, {100, 0}, {}, {});
+  ASSERT_FALSE(started);
+  EXPECT_EQ(started.error().kind, Refusal::Kind::kInvalid);
+  EXPECT_THAT(hosted_.jobs(), IsEmpty());
+  keeping_.failure.clear();
+  EXPECT_EQ(project("a", 100), "");
+}
+
+TEST_F(HostedRegistryTest, AJobOfTheHostGetsItsProjectAsElsewhere) {
+  ASSERT_TRUE(hosted_.start(job("a"), {}, {100, 0}));
+  EXPECT_EQ(project("a", 300), "peer not in job tracking set");
+  EXPECT_EQ(project("a", 100), "");
+  EXPECT_TRUE(hosted_.end(job("a"), 100, [this] { ++done_; }));
+  EXPECT_EQ(done_, 1);
+  EXPECT_THAT(keeping_.calls, ElementsAre("begin 1 a", "project 1", "end 1 host_end"));
 }
 
 TEST_F(JobRegistryTest, AContainerBelongsToTheJobOfWhoStartsIt) {

@@ -207,7 +207,8 @@ TEST(Job, EachScopeGetsItsOwnHits) {
   options.host.emplace(
       ScopeOptions{rule_of("host", "path == \"/x\""), std::make_unique<CountingSink>(host), {}});
   Job job(std::move(options));
-  EXPECT_FALSE(job.has_project());
+  EXPECT_TRUE(job.has_scope(ScopeKind::kHost));
+  EXPECT_FALSE(job.has_scope(ScopeKind::kProject));
   auto batch = job.take_batch();
   add(*batch, open_record(), 2);
   job.submit(std::move(batch));
@@ -215,7 +216,7 @@ TEST(Job, EachScopeGetsItsOwnHits) {
 
   ASSERT_TRUE(job.attach_project(
       {rule_of("project", "path.startsWith(\"/\")"), std::make_unique<CountingSink>(project), {}}));
-  EXPECT_TRUE(job.has_project());
+  EXPECT_TRUE(job.has_scope(ScopeKind::kProject));
   EXPECT_FALSE(job.attach_project({})) << "one is enough";
   batch = job.take_batch();
   add(*batch, open_record());
@@ -241,6 +242,42 @@ TEST(Job, AProjectThatComesToAJobWithoutEventsHasASummary) {
   const JobSummaries summaries = job.finish({});
   EXPECT_FALSE(summaries.host);
   EXPECT_TRUE(summaries.project);
+}
+
+TEST(Job, ASnapshotHasAllThatWasSubmittedBefore) {
+  std::latch go(1);
+  CountingSink::Counts host, project;
+  JobOptions options;
+  options.host.emplace(ScopeOptions{
+      rule_of("host", "path == \"/x\""), std::make_unique<CountingSink>(host, &go), {}, 3});
+  Job job(std::move(options));
+  const auto submit = [&] {
+    auto batch = job.take_batch();
+    add(*batch, open_record(), 2);
+    job.submit(std::move(batch));
+  };
+  submit();
+  std::vector<JobSummary> seen;
+  const auto keep = [&](JobSummary summary) { seen.push_back(std::move(summary)); };
+  EXPECT_TRUE(job.snapshot(ScopeKind::kHost, {.finalize_reason = "request"}, keep));
+  EXPECT_TRUE(job.snapshot(ScopeKind::kProject, {}, keep)) << "never given: there is no such scope";
+  submit();
+  EXPECT_TRUE(job.snapshot(ScopeKind::kHost, {}, keep));
+  go.count_down();
+  const JobSummaries summaries = job.finish({});
+  EXPECT_FALSE(job.snapshot(ScopeKind::kHost, {}, keep)) << "the job has ended";
+  ASSERT_EQ(seen.size(), 2u);
+  EXPECT_EQ(seen[0].events_total, 2u);
+  EXPECT_EQ(seen[0].finalize_reason, "request");
+  EXPECT_EQ(seen[0].rule_count, 1u);
+  EXPECT_EQ(seen[0].rule_warnings, 3u);
+  ASSERT_EQ(seen[0].detections.size(), 1u);
+  EXPECT_EQ(seen[0].detections[0].count, 2u);
+  ASSERT_EQ(seen[0].detections[0].alerts.size(), 2u);
+  EXPECT_EQ(seen[0].detections[0].alerts[0].payload,
+            R"({"flags":524288,"is_read":true,"is_write":false,"path":"/x"})");
+  EXPECT_EQ(seen[1].events_total, 4u);
+  EXPECT_EQ(summaries.host->events_total, 4u);
 }
 
 TEST(Job, RecyclesBatches) {

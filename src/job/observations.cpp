@@ -60,6 +60,27 @@ void Observations::add_program(const EventRecord& record) {
   if (std::uint64_t* count = entry(programs_, record.process->exec_path(), is_new)) ++*count;
 }
 
+// Allocates nothing for a process that is listed.
+void Observations::add_process(ProcessUse& use, const Process& process) {
+  const ProcessTraces& known = traces_.data();
+  for (const std::uint32_t trace : use.traces) {
+    const ProcessTraces::Trace& other = known.traces[trace];
+    // A process has several pictures; those with another program are listed apart.
+    if (other.pid == process.pid && other.start_time_ns == process.start_time_ns &&
+        known.exec_path(trace) == process.exec_path()) {
+      return;
+    }
+  }
+  const std::uint32_t trace = use.traces.size() < kMaxObservedProcesses
+                                  ? traces_.find_or_add(process)
+                                  : ProcessTraces::kNone;
+  if (trace == ProcessTraces::kNone) {
+    ++use.unlisted_count;
+  } else {
+    use.traces.push_back(trace);
+  }
+}
+
 void Observations::add_destination(const EventRecord& record) {
   namespace f = field::network_connect;
   char port[24];
@@ -83,6 +104,7 @@ void Observations::add_destination(const EventRecord& record) {
   if ((record.marks & kMarkAmbiguousDomain) != 0) use->is_ambiguous = true;
   ++use->count;
   if (!add_distinct(use->exec_paths, record.process->exec_path())) ++use->process_overflow_count;
+  add_process(use->processes, *record.process);
 }
 
 void Observations::add_domain(const EventRecord& record) {
@@ -95,6 +117,7 @@ void Observations::add_domain(const EventRecord& record) {
   if (is_new) use->domain = domain;
   ++use->count;
   if (!add_distinct(use->exec_paths, record.process->exec_path())) ++use->process_overflow_count;
+  add_process(use->processes, *record.process);
 }
 
 void Observations::add_open(const EventRecord& record) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Observations: what a scope remembers of all events for its summary: programs, destinations,
-// names asked for, sensitive files. Each kind is capped at kMaxObservations; what comes on top is
-// counted. Thread: the job's worker. Allocates only when something is seen for the first time.
+// names asked for, sensitive files, and which processes it were. Each kind is capped at
+// kMaxObservations, processes at kMaxObservedProcesses an entry; what comes on top is counted.
+// Thread: the job's worker. Allocates only when something is seen for the first time.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "event/event_record.h"
+#include "job/process_traces.h"
 #include "job/summary.h"
 
 namespace cicd {
@@ -27,6 +29,7 @@ class Observations {
   std::vector<DestinationUse> destinations() const;
   std::vector<DomainUse> domains() const;
   std::vector<SensitiveFileUse> sensitive_files() const;  // by path
+  const ProcessTraces& traces() const { return traces_.data(); }
   // Events that belong to something beyond the caps.
   std::uint64_t overflow() const { return overflow_; }
 
@@ -44,6 +47,7 @@ class Observations {
   void add_destination(const EventRecord& record);
   void add_domain(const EventRecord& record);
   void add_open(const EventRecord& record);
+  void add_process(ProcessUse& use, const Process& process);
   // The entry of `key`, made when there is room; null (and counted) when there is none.
   template <typename V>
   V* entry(Map<V>& map, std::string_view key, bool& is_new);
@@ -52,6 +56,7 @@ class Observations {
   Map<DestinationUse> destinations_;  // "protocol port address domain"
   Map<DomainUse> domains_;
   Map<SensitiveFileUse> sensitive_files_;
+  ProcessTraceTable traces_;
   std::string key_;
   std::uint64_t overflow_ = 0;
 };

@@ -99,6 +99,41 @@ TEST(Observations, ADestinationKeepsTenProgramsAndCountsTheRest) {
   EXPECT_EQ(destinations[0].count, 13u);
 }
 
+TEST(Observations, TenProcessesOfADestinationAreNamed) {
+  Observations observations;
+  const auto shell = make_process(100, "/bin/sh", {});
+  const auto curl = make_process(1, "/usr/bin/curl", {}, shell);
+  for (int i = 0; i < 3; ++i) observations.add(make_connect(curl, "1.1.1.1", 1));
+  for (std::uint64_t id = 2; id < 14; ++id) {
+    observations.add(make_connect(make_process(id, "/usr/bin/curl", {}, shell), "1.1.1.1", 1));
+  }
+  const auto destinations = observations.destinations();
+  ASSERT_EQ(destinations.size(), 1u);
+  const ProcessUse& use = destinations[0].processes;
+  ASSERT_EQ(use.traces.size(), 10u);
+  EXPECT_EQ(use.unlisted_count, 3u);
+  const ProcessTraces& traces = observations.traces();
+  EXPECT_EQ(traces.traces[use.traces[0]].pid, curl->pid);
+  EXPECT_EQ(traces.traces[use.traces[9]].pid, 1'010u);
+  EXPECT_EQ(traces.exec_path(traces.traces[use.traces[9]].parent), "/bin/sh");
+  EXPECT_EQ(traces.traces.size(), 11u) << "the shell once, and nobody beyond the ten";
+}
+
+TEST(Observations, AnotherProgramOfAProcessIsNamedButNotAnotherPictureOfIt) {
+  Observations observations;
+  const auto with = [&](std::uint64_t id, const char* program) {
+    auto process = std::make_shared<Process>(*make_process(1, program, {}));
+    process->id = id;
+    observations.add(make_connect(process, "1.1.1.1", 1));
+  };
+  with(1, "/bin/sh");
+  with(2, "/bin/sh");  // after setuid
+  with(3, "/usr/bin/curl");
+  const ProcessUse use = observations.destinations()[0].processes;
+  ASSERT_EQ(use.traces.size(), 2u);
+  EXPECT_EQ(observations.traces().exec_path(use.traces[1]), "/usr/bin/curl");
+}
+
 TEST(Observations, SensitiveFilesCountReadsAndWritesButNoFailedOpens) {
   Observations observations;
   const auto node = make_process(1, "/usr/bin/node", {});

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "job/payload_json.h"
 #include "job/subject.h"
 
 namespace cicd {
@@ -46,6 +47,7 @@ void merge_losses(LossReport& losses, const LossReport& more) {
 
 Scope::Scope(ScopeOptions options)
     : program_(std::move(options.program)),
+      rule_warnings_(options.rule_warnings),
       correlations_(program_),
       sink_(std::move(options.sink)),
       on_terminate_(std::move(options.on_terminate)),
@@ -74,7 +76,8 @@ void Scope::hit(const EventRecord& record, std::uint32_t rule_index) {
   const bool is_capped = rule.rule.action != RuleAction::kTerminate;
   if (is_capped && hits.count > cap) return;
   if (hits.alerts.size() < std::min<std::size_t>(cap, kMaxAlertsKept)) {
-    hits.alerts.push_back({record.time_ns, record.type, record.process, subject_of(record)});
+    hits.alerts.push_back(
+        {record.time_ns, record.type, record.process, subject_of(record), payload_json(record)});
   }
   if (sink_) sink_->on_detection(record, rule, is_capped && hits.count == cap);
 }
@@ -92,6 +95,9 @@ void Scope::summarize(JobSummary& summary) const {
   summary.destinations = observations_.destinations();
   summary.domains = observations_.domains();
   summary.sensitive_files = observations_.sensitive_files();
+  summary.traces = observations_.traces();
+  summary.rule_count = hits_.size();
+  summary.rule_warnings = rule_warnings_;
   summary.observation_overflow = observations_.overflow();
   merge_losses(summary.losses, sink_losses());
   merge_losses(summary.losses,

@@ -3,7 +3,7 @@
 // two, the host's and the project's, which share nothing; the Job evaluates the rules of both at
 // once and gives each scope its own hits.
 //
-// Thread: the job's worker; summarize() once the worker has ended. Order per record: observations,
+// Thread: the job's worker, or once that has ended any. Order per record: observations,
 // the event's row, then its hits, in the order of the rules, then correlations they make true.
 // Steady state: no allocation.
 #pragma once
@@ -29,6 +29,7 @@ struct ScopeOptions {
   std::shared_ptr<const Program> program;  // null: no rules
   std::unique_ptr<ScopeSink> sink;         // null: no rows
   TerminateHandler on_terminate;           // null: hits of `terminate` are only detections
+  std::uint64_t rule_warnings = 0;         // that compiling the program gave
 };
 
 class Scope {
@@ -59,6 +60,7 @@ class Scope {
   void hit(const EventRecord& record, std::uint32_t rule_index);
 
   std::shared_ptr<const Program> program_;
+  std::uint64_t rule_warnings_ = 0;
   CorrelationState correlations_;
   std::unique_ptr<ScopeSink> sink_;
   TerminateHandler on_terminate_;

@@ -11,6 +11,8 @@ void JobSummary::set_terminated(TerminationSummary how) {
   termination = std::move(how);
 }
 
+std::string_view name_of(ScopeKind kind) { return kind == ScopeKind::kHost ? "host" : "project"; }
+
 std::string_view name_of(JobResult result) {
   switch (result) {
     case JobResult::kPassed:

@@ -11,11 +11,16 @@
 #include "event/event_type.h"
 #include "event/process.h"
 #include "job/identity.h"
+#include "job/process_traces.h"
 #include "kernel/event_source.h"
 #include "kernel/loss.h"
 #include "rule/program.h"
 
 namespace cicd {
+
+// Whose view of a job: who runs the machine, or who wrote the workflow.
+enum class ScopeKind : std::uint8_t { kHost, kProject };
+std::string_view name_of(ScopeKind kind);
 
 enum class JobResult { kPassed, kDetected, kTerminated };
 std::string_view name_of(JobResult result);
@@ -31,6 +36,7 @@ struct AlertSummary {
   EventType event_type = EventType::kProcessExec;
   ProcessRef process;   // chain through Process::parent
   std::string subject;  // what the event was about: path, address:port, program
+  std::string payload;  // all its fields: a JSON object (job/payload_json.h)
 };
 struct DetectionSummary {
   CompiledRule rule;
@@ -42,6 +48,11 @@ struct ProgramUse {  // "what ran"
   std::string exec_path;
   std::uint64_t count = 0;  // execs
 };
+// The processes that did something.
+struct ProcessUse {
+  std::vector<std::uint32_t> traces;  // of JobSummary::traces; distinct, at most 10
+  std::uint64_t unlisted_count = 0;   // how often others did it
+};
 struct DestinationUse {
   std::string remote_ip;
   std::string domain;  // empty when unknown
@@ -51,12 +62,14 @@ struct DestinationUse {
   std::vector<std::string> exec_paths;  // distinct, at most 10
   std::uint64_t process_overflow_count = 0;
   bool is_ambiguous = false;  // several names lead to the address; `domain` is the likeliest
+  ProcessUse processes;
 };
 struct DomainUse {
   std::string domain;
   std::uint64_t count = 0;              // questions, repeats within seconds left out
   std::vector<std::string> exec_paths;  // distinct, at most 10
   std::uint64_t process_overflow_count = 0;
+  ProcessUse processes;
 };
 struct SensitiveFileUse {
   std::string path;
@@ -94,11 +107,14 @@ struct JobSummary {
   bool command_known = false;  // false: the end of the command was not seen
 
   std::vector<RuleSetRef> rule_sets;
+  std::uint64_t rule_count = 0;
+  std::uint64_t rule_warnings = 0;           // that compiling them gave
   std::vector<DetectionSummary> detections;  // most severe, then first seen
   std::vector<ProgramUse> programs;          // most used first, at most 1,000
   std::vector<DestinationUse> destinations;  // most used first, at most 1,000
   std::vector<DomainUse> domains;            // most asked first, at most 1,000
   std::vector<SensitiveFileUse> sensitive_files;
+  ProcessTraces traces;                    // of the processes of destinations and domains
   std::uint64_t observation_overflow = 0;  // programs, names, ... beyond the caps
 
   std::uint64_t events_total = 0;

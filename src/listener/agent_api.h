@@ -56,6 +56,9 @@ struct JobHealth {
   bool has_project_scope = false;
 };
 
+// Whose result is asked for; the host's only where there is no project's.
+enum class ResultOf : std::uint8_t { kProject, kProjectOrHost };
+
 class AgentApi {
  public:
   virtual ~AgentApi() = default;
@@ -65,6 +68,8 @@ class AgentApi {
   virtual void host_end(JobCall call, Answer<NoContent> answer) = 0;
   // Gives the job that the peer belongs to a project scope.
   virtual void project_start(ProjectStartCall call, Answer<NoContent> answer) = 0;
+  // The result document of a scope of the job that the peer belongs to.
+  virtual void job_result(JobCall call, ResultOf which, Answer<std::string> answer) = 0;
   virtual void job_health(JobCall call, Answer<JobHealth> answer) = 0;
   // Only the agent's own user gets this far.
   virtual void stage_container(StagingCall call, Answer<StagingAnswer> answer) = 0;

@@ -115,6 +115,19 @@ std::vector<HttpRoute> agent_routes(std::string_view provider, AgentApi& api) {
   };
   routes.push_back({job_route(provider, "project/start"),
                     job_handler(name, read_project_request, start_project)});
+  const auto add_result = [&](std::string_view what, ResultOf which) {
+    add(what, MetadataUse::kRefused, [&api, which](JobCall call, const HttpResponder& respond) {
+      api.job_result(std::move(call), which,
+                     [=](const std::expected<std::string, ApiError>& result) {
+                       respond(result ? HttpResponse{200, *result} : api_error(result.error()));
+                     });
+    });
+  };
+  add_result("project/result", ResultOf::kProject);
+  // On GitHub and GitLab the host's findings are not for the job.
+  if (provider != "github" && provider != "gitlab") {
+    add_result("job/result", ResultOf::kProjectOrHost);
+  }
   add("job/health", MetadataUse::kRefused, [&api](JobCall call, const HttpResponder& respond) {
     const JobIdentity identity = call.identity;
     api.job_health(std::move(call), [=](const std::expected<JobHealth, ApiError>& result) {

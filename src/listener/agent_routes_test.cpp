@@ -36,6 +36,12 @@ class KeepingApi final : public AgentApi {
     calls.push_back("job_health " + std::to_string(call.peer.pid));
     answer(JobHealth{.has_host_scope = true, .has_project_scope = false});
   }
+  void job_result(JobCall call, ResultOf which, Answer<std::string> answer) override {
+    calls.push_back("job_result " + call.identity.project_path +
+                    (which == ResultOf::kProject ? " project" : " or host"));
+    if (refusal) return answer(std::unexpected(*refusal));
+    answer(std::string("{\n  \"hits\": []\n}"));
+  }
   void project_start(ProjectStartCall call, Answer<NoContent> answer) override {
     calls.push_back("project_start " + call.identity.project_path + " " +
                     std::to_string(call.rules.rule_sets.size()));
@@ -59,10 +65,12 @@ std::vector<std::string> paths(std::string_view provider) {
 }
 
 TEST(AgentRoutes, EachProviderHasItsOwn) {
-  EXPECT_THAT(paths("github"), ElementsAre("/v1/github/host/start", "/v1/github/host/end",
-                                           "/v1/github/project/start", "/v1/github/job/health",
-                                           "/v1/github/staging/put", "/v1/status"));
+  EXPECT_THAT(paths("github"),
+              ElementsAre("/v1/github/host/start", "/v1/github/host/end",
+                          "/v1/github/project/start", "/v1/github/project/result",
+                          "/v1/github/job/health", "/v1/github/staging/put", "/v1/status"));
   EXPECT_THAT(paths("generic"), ElementsAre("/v1/job/start", "/v1/job/end", "/v1/job/project/start",
+                                            "/v1/job/project/result", "/v1/job/result",
                                             "/v1/job/health", "/v1/job/staging/put", "/v1/status"));
 }
 
@@ -136,6 +144,20 @@ TEST_F(ServedRoutes, ABadBodyReachesNobody) {
             R"(400 {"error":"provider must be one that this agent was started for"})");
   EXPECT_THAT(post("/v1/github/host/start", "{}"), HasSubstr("404"));
   EXPECT_TRUE(api_.calls.empty());
+}
+
+TEST_F(ServedRoutes, AResultIsTheDocumentAsItIs) {
+  serve("generic");
+  const std::string body = write_job_request(job_of("jenkins"), nullptr);
+  EXPECT_EQ(post("/v1/job/project/result", body), "200 {\n  \"hits\": []\n}");
+  EXPECT_EQ(post("/v1/job/result", body), "200 {\n  \"hits\": []\n}");
+  api_.refusal = ApiError{409, "job has no project scope"};
+  EXPECT_EQ(post("/v1/job/project/result", body), R"(409 {"error":"job has no project scope"})");
+  EXPECT_THAT(api_.calls, ElementsAre("job_result o/r project", "job_result o/r or host",
+                                      "job_result o/r project"));
+  const JobMetadata metadata;
+  EXPECT_THAT(post("/v1/job/result", write_job_request(job_of("jenkins"), &metadata)),
+              HasSubstr("unknown member"));
 }
 
 TEST_F(ServedRoutes, ContainersAreStaged) {

@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "base/time_format.h"
+#include "evidence/result_document.h"
 #include "job/process_tree.h"
 #include "rule/baseline.h"
 
@@ -27,16 +28,8 @@ namespace fs = std::filesystem;
 constexpr int kMoveRounds = 200;
 constexpr std::chrono::milliseconds kRemoveLimit{1'000};
 constexpr std::chrono::milliseconds kWriteLimit{5'000};
-constexpr const char* kCgroupPrefix = "cicd-sensor-job-";
-
-std::string random_suffix() {
-  constexpr char kHex[] = "0123456789abcdef";
-  std::random_device random;
-  std::uint32_t bits = random();
-  std::string text;
-  for (int i = 0; i < 8; ++i, bits >>= 4) text += kHex[bits & 15];
-  return text;
-}
+// Of one job at a time: whoever asks without end must not keep the closer from the others.
+constexpr int kMostResults = 4;
 
 std::string joined(const std::vector<Diagnostic>& diagnostics) {
   for (const Diagnostic& diagnostic : diagnostics) {
@@ -62,12 +55,47 @@ JobKeeper::~JobKeeper() {
   closer_.join();
 }
 
+std::string JobKeeper::new_cgroup_name() {
+  constexpr char kHex[] = "0123456789abcdef";
+  std::random_device random;
+  std::uint32_t bits = random();
+  std::string name = "cicd-sensor-job-";
+  for (int i = 0; i < 8; ++i, bits >>= 4) name += kHex[bits & 15];
+  return name;
+}
+
 std::uint32_t JobKeeper::slot_of(pid_t pid) const {
   return pid <= 0 ? 0 : source_.slot_of(static_cast<std::uint32_t>(pid));
 }
 
 Result<void> JobKeeper::begin(std::uint32_t slot, const JobIdentity& identity,
                               const JobMetadata& metadata, const JobPeer& peer) {
+  return observe(slot, identity, metadata, peer,
+                 [this](Watched& watched, JobOptions& job) { return add_host(watched, job); });
+}
+
+Result<void> JobKeeper::add_host(Watched& watched, JobOptions& job) {
+  CompileOptions compiling;
+  compiling.scope = {watched.identity.provider_host, watched.identity.project_path};
+  compiling.modifiers = options_.rules.rule_modifiers;
+  compiling.monitor_mode = options_.is_monitor_mode;
+  CICD_ASSIGN(job.host, make_scope(watched, "host", options_.rules.rule_sets, compiling));
+  return {};
+}
+
+Result<void> JobKeeper::begin_project(std::uint32_t slot, const JobIdentity& identity,
+                                      const JobMetadata& metadata, const JobPeer& peer,
+                                      const ProjectSettings& settings, const LoadedRules& rules) {
+  return observe(slot, identity, metadata, peer,
+                 [&](Watched& watched, JobOptions& job) -> Result<void> {
+                   CICD_ASSIGN(job.project, make_project(watched, settings, rules));
+                   return store_of(watched).write_request(settings.request);
+                 });
+}
+
+Result<void> JobKeeper::observe(std::uint32_t slot, const JobIdentity& identity,
+                                const JobMetadata& metadata, const JobPeer& peer,
+                                const AddScope& add_scope) {
   const ProcessTree above = ProcessTree::read_above({peer.pid, ::getpid()});
   CICD_ASSIGN(const pid_t root, above.root_of_job(peer.pid, identity.provider, ::getpid()));
   // Everybody may ask; for what others run only root may.
@@ -82,17 +110,14 @@ Result<void> JobKeeper::begin(std::uint32_t slot, const JobIdentity& identity,
   watched->identity = identity;
   watched->metadata = metadata;
   watched->start_time_ns = realtime_now_ns();
+  store_of(*watched).remove();
   CICD_ASSIGN(watched->parent, find_cgroup_of(root));
-  CICD_ASSIGN(watched->cgroup, JobCgroup::create(watched->parent, kCgroupPrefix + random_suffix()));
-  Result<void> begun = prepare(*watched, slot);
+  CICD_ASSIGN(watched->cgroup, JobCgroup::create(watched->parent, new_cgroup_name()));
+  Result<void> begun = prepare(*watched, slot, add_scope);
+  if (begun) begun = begin_watching(*watched, slot);
   if (begun) {
-    const std::string path = (watched->parent.path == "/" ? "" : watched->parent.path) +
-                             watched->cgroup->dir().substr(watched->cgroup->dir().rfind('/'));
-    begun = pipeline_.add(slot, watched->job, watched->cgroup->id(), path);
-    if (begun) {
-      begun = move_tree(*watched, slot, root);
-      if (!begun) pipeline_.remove(slot);
-    }
+    begun = move_tree(*watched, slot, root);
+    if (!begun) pipeline_.remove(slot);
   }
   if (!begun) {
     undo(*watched);
@@ -126,14 +151,17 @@ Result<ScopeOptions> JobKeeper::make_scope(Watched& watched, const char* name,
   fs::remove(files.directory + "/summary.json", error);
   CICD_ASSIGN(std::unique_ptr<ScopeSink> sink, make_file_sink(files));
   watched.files[name] = std::move(files);
-  return ScopeOptions{std::move(compiled.program), std::move(sink),
-                      [termination = watched.termination.get(), is_over = watched.is_over](
-                          const EventRecord&, const CompiledRule& rule) {
-                        if (!is_over->load()) termination->hit(rule);
-                      }};
+  return ScopeOptions{
+      std::move(compiled.program), std::move(sink),
+      [termination = watched.termination.get(), is_over = watched.is_over](
+          const EventRecord&, const CompiledRule& rule) {
+        if (!is_over->load()) termination->hit(rule);
+      },
+      static_cast<std::uint64_t>(std::ranges::count(
+          compiled.diagnostics, Diagnostic::Severity::kWarning, &Diagnostic::severity))};
 }
 
-Result<void> JobKeeper::prepare(Watched& watched, std::uint32_t slot) {
+Result<void> JobKeeper::prepare(Watched& watched, std::uint32_t slot, const AddScope& add_scope) {
   CICD_ASSIGN(JobCgroup own, JobCgroup::open(watched.cgroup->dir()));
   TerminationTarget target(std::move(own));
   target.cgroup_path = watched.cgroup->dir().substr(watched.parent.mount_point.size());
@@ -150,11 +178,6 @@ Result<void> JobKeeper::prepare(Watched& watched, std::uint32_t slot) {
                   {{"job", key}, {"ruleset_id", cause.ruleset_id}, {"rule_id", cause.rule_id}});
       });
 
-  CompileOptions compiling;
-  compiling.scope = {watched.identity.provider_host, watched.identity.project_path};
-  compiling.modifiers = options_.rules.rule_modifiers;
-  compiling.monitor_mode = options_.is_monitor_mode;
-  CICD_ASSIGN(ScopeOptions host, make_scope(watched, "host", options_.rules.rule_sets, compiling));
   JobOptions job;
   job.identity = watched.identity;
   job.metadata = watched.metadata;
@@ -162,14 +185,13 @@ Result<void> JobKeeper::prepare(Watched& watched, std::uint32_t slot) {
   job.evaluator = [this](const JobOptions::Programs& programs) {
     return make_evaluator(programs_.link(programs));
   };
-  job.host = std::move(host);
+  CICD_TRY(add_scope(watched, job));
   watched.job = std::make_shared<Job>(std::move(job));
   return {};
 }
 
-Result<void> JobKeeper::attach_project(std::uint32_t slot, const ProjectSettings& settings,
-                                       const LoadedRules& rules) {
-  Watched& watched = *watched_.at(slot);
+Result<ScopeOptions> JobKeeper::make_project(Watched& watched, const ProjectSettings& settings,
+                                             const LoadedRules& rules) {
   LoadedRules own = settings.disable_baseline_rules ? LoadedRules{} : baseline_rules();
   std::ranges::copy(rules.rule_sets, std::back_inserter(own.rule_sets));
   std::ranges::copy(rules.rule_modifiers, std::back_inserter(own.rule_modifiers));
@@ -182,18 +204,67 @@ Result<void> JobKeeper::attach_project(std::uint32_t slot, const ProjectSettings
   compiling.scope = {watched.identity.provider_host, watched.identity.project_path};
   compiling.modifiers = std::move(own.rule_modifiers);
   compiling.monitor_mode = settings.monitor_mode;
-  CICD_ASSIGN(ScopeOptions project, make_scope(watched, "project", own.rule_sets, compiling));
-  watched.job->attach_project(std::move(project));
-  // A file that was opened before is news to the project.
-  CICD_TRY(pipeline_.report_opens_anew());
-  log_.info("project_started", {{"job", identity_key(watched.identity)},
-                                {"rule_sets", std::to_string(own.rule_sets.size())}});
-  return {};
+  auto project = make_scope(watched, "project", own.rule_sets, compiling);
+  if (project) {
+    log_.info("project_started", {{"job", identity_key(watched.identity)},
+                                  {"rule_sets", std::to_string(own.rule_sets.size())}});
+  }
+  return project;
 }
 
-bool JobKeeper::has_project(std::uint32_t slot) const {
+Result<void> JobKeeper::attach_project(std::uint32_t slot, const ProjectSettings& settings,
+                                       const LoadedRules& rules) {
+  Watched& watched = *watched_.at(slot);
+  CICD_ASSIGN(ScopeOptions project, make_project(watched, settings, rules));
+  const JobStore store = store_of(watched);
+  CICD_TRY(store.write_request(settings.request));
+  const std::uint64_t at =
+      pipeline_.between_blocks(slot, [&] { watched.job->attach_project(std::move(project)); });
+  watched.stored.marks.push_back({JournalMark::Kind::kProject, at});
+  CICD_TRY(store.write(watched.stored));
+  // A file that was opened before is news to the project.
+  return pipeline_.report_opens_anew();
+}
+
+bool JobKeeper::has_scope(std::uint32_t slot, ScopeKind kind) const {
   const auto found = watched_.find(slot);
-  return found != watched_.end() && found->second->job->has_project();
+  return found != watched_.end() && found->second->job->has_scope(kind);
+}
+
+void JobKeeper::write_result(std::uint32_t slot, ScopeKind kind, ResultAnswer answer) {
+  const Watched& watched = *watched_.at(slot);
+  if (watched.results->fetch_add(1) >= kMostResults) {
+    watched.results->fetch_sub(1);
+    return answer(std::unexpected(
+        Refusal{Refusal::Kind::kBusy, "results of this job are being made already; ask again"}));
+  }
+  Job::End end;
+  end.finalize_reason = "request";
+  end.start_time_ns = watched.start_time_ns;
+  end.end_time_ns = realtime_now_ns();
+  end.source_losses = pipeline_.catch_up(slot);
+  // On the job's worker, so before the job and what it has of `watched` is gone.
+  auto take = [this, kind, answer, results = watched.results,
+               termination = watched.termination.get()](JobSummary summary) {
+    if (termination->is_struck()) summary.result = JobResult::kTerminated;
+    run_later([kind, answer, results, summary = std::make_shared<JobSummary>(std::move(summary))] {
+      auto document = render_result_document(*summary, {.scope = kind});
+      results->fetch_sub(1);
+      if (document) return answer(std::move(*document));
+      answer(
+          std::unexpected(Refusal{Refusal::Kind::kTooLarge, "the result is larger than 10 MiB"}));
+    });
+  };
+  if (watched.job->snapshot(kind, std::move(end), std::move(take))) return;
+  watched.results->fetch_sub(1);
+  answer(std::unexpected(Refusal{Refusal::Kind::kUnknown, "job not found"}));
+}
+
+// On the closer's thread. The queue holds more than there can be; should it be full all the same,
+// here and now.
+void JobKeeper::run_later(std::function<void()> task) {
+  // A push that fails has not moved.
+  if (!endings_.push(std::move(task), 1)) task();  // NOLINT(bugprone-use-after-move)
 }
 
 Result<void> JobKeeper::move_tree(const Watched& watched, std::uint32_t slot, pid_t root) const {
@@ -237,6 +308,7 @@ void JobKeeper::wait_until_written(const std::string& key) {
 }
 
 void JobKeeper::undo(Watched& watched) const {
+  store_of(watched).remove();
   if (watched.job) watched.job->finish({});
   watched.job.reset();
   give_processes_back(watched);
@@ -310,9 +382,7 @@ void JobKeeper::end(std::uint32_t slot, const std::string& reason, std::function
     }
     done();
   };
-  // The queue holds more than there are slots; should it be full all the same, then here and now. A
-  // push that fails has not moved.
-  if (!endings_.push(std::move(ending), 1)) ending();  // NOLINT(bugprone-use-after-move)
+  run_later(std::move(ending));
 }
 
 void JobKeeper::finish(Watched& watched, Pipeline::Left left, const std::string& reason) const {
@@ -323,11 +393,14 @@ void JobKeeper::finish(Watched& watched, Pipeline::Left left, const std::string&
   end.source_losses = std::move(left.losses);
   end.coverage = std::move(left.coverage);
   end.processes_total = left.activity.processes_seen;
+  end.sensor_restarts = watched.stored.restarts;
+  end.problems = watched.problems;
   JobSummaries summaries = watched.job->finish(end);
   watched.job.reset();
   remove_cgroup(watched);
   if (summaries.host) write(watched, "host", *summaries.host);
   if (summaries.project) write(watched, "project", *summaries.project);
+  store_of(watched).remove();
   forget_old_jobs();
 }
 
@@ -354,8 +427,13 @@ void JobKeeper::forget_old_jobs() const {
   std::vector<std::pair<fs::file_time_type, fs::path>> over;
   std::error_code error;
   for (const auto& folder : fs::directory_iterator(options_.jobs_dir, error)) {
-    const auto time = fs::last_write_time(folder.path() / "host/summary.json", error);
-    if (!error) over.emplace_back(time, folder.path());
+    // On hosted runners a job may be the project's only.
+    for (const char* summary : {"host/summary.json", "project/summary.json"}) {
+      const auto time = fs::last_write_time(folder.path() / summary, error);
+      if (error) continue;
+      over.emplace_back(time, folder.path());
+      break;
+    }
   }
   if (over.size() <= options_.keep_jobs) return;
   std::ranges::sort(over);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a job's hooks and people say to a running agent: `host start|end`, `job start|end|health`,
-// `status`. Each is one request; the exit code is 0 when the agent did what was asked, 1 when it
-// refused or is not there, 2 when the command line is wrong.
+// What a job's hooks and people say to a running agent: `host start|end`, `project start|result`,
+// `job start|end|health|result`, `status`. Each is one request; the exit code is 0 when the agent
+// did what was asked, 1 when it refused or is not there, 2 when the command line is wrong.
 #pragma once
 
 #include <functional>

@@ -49,6 +49,17 @@ TEST(NameJob, GithubsVariablesNameTheJob) {
   EXPECT_EQ(name({"job", "health"}, kGithub)->identity.provider, "github");
 }
 
+TEST(NameJob, ARunIdIsOfGithub) {
+  const auto job =
+      name({"project", "result", "--project-path", "o/r", "--github-run-id", "7", "--github-job",
+            "build", "--github-run-attempt", "1", "--github-runner-tracking-id", "t"},
+           {});
+  ASSERT_TRUE(job) << job.error().text;
+  EXPECT_EQ(job->identity.provider, "github");
+  EXPECT_EQ(job->identity.provider_host, "github.com");
+  EXPECT_EQ(name({"project", "result"}, {}).error().code, ErrorCode::kUsage);
+}
+
 TEST(NameJob, FlagsWin) {
   const auto job = name(
       {"host", "start", "--github-run-id", "99", "-ref-name=dev", "--provider-host", "h"}, kGithub);

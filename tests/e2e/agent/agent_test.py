@@ -27,11 +27,6 @@ def opens(rows):
     return [row["event"]["file_open"]["path"] for row in rows if row["event"]["type"] == "file_open"]
 
 
-def cgroups_left():
-    return [str(path) for root in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified")
-            for path in pathlib.Path(root).glob("**/cicd-sensor-job-*")]
-
-
 def numbered(folder, name, rows):
     found = re.compile(re.escape(f"{folder}/{name}-") + r"(\d+)")
     return [int(match.group(1)) for path in opens(rows) if (match := found.fullmatch(path))]
@@ -61,7 +56,7 @@ def test_jobs_at_once_see_their_own():
             assert "events_dropped" not in summary or int(summary["events_dropped"]) == 0
             assert int(summary["events_total"]) == len(rows)
         assert agent.status()["jobs"] == []
-    assert not cgroups_left()
+    assert not agent.cgroups_left()
 
 
 def test_what_runs_already_and_what_is_left_running():
@@ -81,7 +76,7 @@ def test_what_runs_already_and_what_is_left_running():
         for text in (job.output(), pathlib.Path(f"/proc/{left}/cgroup").read_text()):
             assert "cicd-sensor-job" not in text, "processes go back to where they were"
         os.kill(left, signal.SIGKILL)
-    assert not cgroups_left()
+    assert not agent.cgroups_left()
 
 
 def test_ended_is_ended():
@@ -150,7 +145,7 @@ def test_whoever_holds_the_agent_is_no_job():
         here = agent.command("job", "start", "--project-path", "p", "--job-key", "k")
         assert here.returncode == 1 and "agent itself" in here.stderr, here.stderr
         assert agent.status()["jobs"] == []
-    assert not cgroups_left()
+    assert not agent.cgroups_left()
 
 
 def test_terminate_ends_one_job_only():
@@ -173,7 +168,7 @@ def test_terminate_ends_one_job_only():
             assert calm.process.returncode == 0 and "fine" in calm.output()
             assert agent.process.poll() is None
             assert "\"msg\":\"job_terminating\"" in agent.log()
-    assert not cgroups_left()
+    assert not agent.cgroups_left()
 
 
 def test_a_job_whose_last_process_is_gone_ends():
@@ -182,7 +177,7 @@ def test_a_job_whose_last_process_is_gone_ends():
         wait_until(lambda: agent.summary("1"), "the job has ended by itself", 30)
         assert agent.summary("1")["finalize_reason"] == "cgroup_rmdir"
         assert agent.status()["jobs"] == []
-    assert not cgroups_left()
+    assert not agent.cgroups_left()
 
 
 def test_shutdown_writes_what_was_seen():
@@ -193,7 +188,7 @@ def test_shutdown_writes_what_was_seen():
         assert agent.stop() == 0, agent.log()
         assert agent.summary("1")["finalize_reason"] == "shutdown"
         assert f"{agent.folder}/seen" in opens(agent.events("1"))
-        assert not cgroups_left(), "the job is where it was"
+        assert not agent.cgroups_left(), "the job is where it was"
         assert job.wait().process.returncode == 0 and "went on" in job.output()
         gone = agent.command("status")
         assert gone.returncode == 1 and "no agent listens" in gone.stderr, gone.stderr

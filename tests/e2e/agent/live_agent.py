@@ -22,6 +22,22 @@ sys.exit(subprocess.run(["bash", "-c", sys.argv[1]], check=False).returncode)
 """
 
 
+def rules(name, file, action="detect"):
+    """A rule file with a set of this name that fires when a file of this name is opened."""
+    return f"""
+rule_sets:
+- ruleset_id: {name}
+  rules:
+  - {{rule_id: same, event_type: file_open, action: {action}, condition: 'path.endsWith("/{file}")'}}
+"""
+
+
+def identity_flags(run_id):
+    """Of a job that Agent.github_job() runs."""
+    return (f"--provider github --project-path octo/app --github-run-id {run_id} --github-job build "
+            f"--github-run-attempt 1 --github-runner-tracking-id github_{run_id}")
+
+
 def wait_until(condition, what, limit_s=20):
     end = time.monotonic() + limit_s
     while time.monotonic() < end:
@@ -34,29 +50,44 @@ def wait_until(condition, what, limit_s=20):
 class Agent:
     """A running `cicd-sensor agent start` with a state folder of its own."""
 
-    def __init__(self, provider="github", flags=()):
+    def __init__(self, provider="github", flags=(), runner="machine", host_rules=None):
+        """`host_rules`: the text of the only rules that the host has; None: the baseline."""
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="cicd-agent-"))
         self.folder.chmod(0o755)  # everybody may talk to an agent
         self.socket = self.folder / "agent.sock"
-        self.provider, self.flags = provider, flags
+        self.provider, self.flags, self.runner = provider, list(flags), runner
         self.log_path = self.folder / "log"
         self.jobs = []
+        self.cgroups = set()
         self.process = None
+        if host_rules is not None:
+            (self.folder / "host.yaml").write_text(host_rules)
+            self.flags += ["--rules-file", self.folder / "host.yaml", "--disable-baseline-rules"]
         try:
             self.start()
         except BaseException:
             self.close()
             raise
 
+    def command_line(self):
+        return [SENSOR, "agent", "start", "--provider", self.provider, "--runner", self.runner,
+                "--socket", self.socket, "--state-dir", self.folder / "state", *BACKEND_FLAGS,
+                *self.flags]
+
     def start(self):
+        before = self.log().count("agent_started")
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(
-                [SENSOR, "agent", "start", "--provider", self.provider, "--runner", "machine",
-                 "--socket", self.socket, "--state-dir", self.folder / "state", *BACKEND_FLAGS,
-                 *self.flags], stdin=subprocess.DEVNULL, stderr=log, start_new_session=True)
-        wait_until(lambda: self.process.poll() is not None or "agent_started" in self.log(),
-                   "the agent has started")
+            self.process = subprocess.Popen(self.command_line(), stdin=subprocess.DEVNULL,
+                                            stderr=log, start_new_session=True)
+        wait_until(lambda: self.process.poll() is not None or
+                   self.log().count("agent_started") > before, "the agent has started")
         assert self.process.poll() is None, self.log()
+
+    def pins(self):
+        """The folder in which its kernel side outlives it."""
+        started = [row for row in map(json.loads, self.log().splitlines())
+                   if row["msg"] == "agent_started"]
+        return pathlib.Path(started[-1]["pins"])
 
     def stop(self, number=signal.SIGTERM):
         self.process.send_signal(number)
@@ -79,18 +110,25 @@ class Agent:
         self.jobs.append(job)
         return job.wait() if wait else job
 
-    def folder_of(self, run_id):
-        """Where the host scope of a job is kept."""
-        found = list((self.folder / "state/jobs").glob(f"github-github.com-octo-app-{run_id}_*/host"))
+    def folder_of(self, run_id, scope="host"):
+        """Where a scope of a job is kept."""
+        found = list((self.folder / "state/jobs").glob(f"github-github.com-octo-app-{run_id}_*/{scope}"))
         assert len(found) == 1, f"{run_id}: {found}; {self.log()}"
         return found[0]
 
     def events(self, run_id):
         return list(rows_of(self.folder_of(run_id) / "events.jsonl"))
 
-    def summary(self, run_id):
-        path = self.folder_of(run_id) / "summary.json"
+    def summary(self, run_id, scope="host"):
+        path = self.folder_of(run_id, scope) / "summary.json"
         return json.loads(path.read_text()) if path.is_file() else None
+
+    def cgroups_left(self):
+        """Cgroups that it made, or could not remove, and that are there; of this agent only, as
+        others may run. Also when it is closed."""
+        rows = (json.loads(line) for line in self.log().splitlines() if line.startswith("{"))
+        self.cgroups.update(row["cgroup"] for row in rows if "cgroup" in row)
+        return [path for path in sorted(self.cgroups) if pathlib.Path(path).exists()]
 
     def close(self):
         for job in self.jobs:
@@ -101,6 +139,11 @@ class Agent:
                 self.process.wait(10)
             self.process.kill()
             self.process.wait()
+        with contextlib.suppress(Exception):  # of one that was killed
+            for path in sorted(self.pins().rglob("*"), reverse=True):
+                path.unlink() if path.is_file() else path.rmdir()
+            self.pins().rmdir()
+        self.cgroups_left()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def __enter__(self):

@@ -7,17 +7,8 @@ import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from live_agent import Agent, wait_until  # noqa: E402
+from live_agent import Agent, rules, wait_until  # noqa: E402
 from sensor import rows_of, run_tests  # noqa: E402
-
-
-def rules(name, file, action="detect"):
-    return f"""
-rule_sets:
-- ruleset_id: {name}
-  rules:
-  - {{rule_id: same, event_type: file_open, action: {action}, condition: 'path.endsWith("/{file}")'}}
-"""
 
 
 def project_of(agent, run_id):
@@ -28,20 +19,8 @@ def detections(folder):
     return {row["ruleset_id"] for row in rows_of(folder / "detections.jsonl")}
 
 
-def agent_with(host_rules):
-    """An agent whose host has only these rules."""
-    files = Agent()
-    path = files.folder / "host.yaml"
-    path.write_text(host_rules)
-    files.stop()
-    files.flags = ["--rules-file", str(path), "--disable-baseline-rules"]
-    files.log_path.unlink()
-    files.start()
-    return files
-
-
 def test_each_scope_has_its_own_rules():
-    with agent_with(rules("hosts", "of-host")) as agent:
+    with Agent(host_rules=rules("hosts", "of-host")) as agent:
         (agent.folder / "project.yaml").write_text(rules("projects", "of-project"))
         (agent.folder / "config.yaml").write_text("disable_baseline_rules: true\n")
         job = agent.github_job("1", """
@@ -70,7 +49,7 @@ def test_each_scope_has_its_own_rules():
 
 
 def test_a_project_may_end_its_job_but_not_see_the_hosts_rules():
-    with agent_with(rules("hosts", "forbidden")) as agent:
+    with Agent(host_rules=rules("hosts", "forbidden")) as agent:
         (agent.folder / "p.yaml").write_text(rules("projects", "forbidden", "terminate"))
         job = agent.github_job("1", """
             $S host start $F && $S project start $F --rules-file p.yaml || exit 1
@@ -82,7 +61,7 @@ def test_a_project_may_end_its_job_but_not_see_the_hosts_rules():
 
 
 def test_monitor_mode_is_each_scopes_own():
-    with agent_with(rules("hosts", "nothing")) as agent:
+    with Agent(host_rules=rules("hosts", "nothing")) as agent:
         (agent.folder / "p.yaml").write_text(rules("projects", "forbidden", "terminate"))
         (agent.folder / "c.yaml").write_text("monitor_mode: true\n")
         job = agent.github_job("1", """
@@ -93,7 +72,7 @@ def test_monitor_mode_is_each_scopes_own():
 
 
 def test_what_is_refused():
-    with agent_with(rules("hosts", "x")) as agent:
+    with Agent(host_rules=rules("hosts", "x")) as agent:
         (agent.folder / "bad.yaml").write_text(rules("projects", "x").replace("endsWith", "endWith"))
         (agent.folder / "none.yaml").write_text("a: [\n")
         (agent.folder / "c.yaml").write_text("monitor: true\n")
