@@ -27,6 +27,7 @@ MOUNTS = """set -e
 mount --make-rprivate /
 mount --bind "$1" "$1"
 mount --rbind /sys "$1/sys"
+mount -t bpf none "$1/sys/fs/bpf"
 mount -t tmpfs -o mode=755 none "$1/dev"
 for name in null zero full random urandom; do
   touch "$1/dev/$name"
