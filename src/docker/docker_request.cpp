@@ -154,7 +154,7 @@ std::array<std::string, 2> cgroup_basenames(const std::string& id) {
   return {"docker-" + id + ".scope", id};
 }
 
-Result<LabelledJob> read_gitlab_labels(std::string_view body) {
+Result<JobDescription> read_gitlab_labels(std::string_view body) {
   const json document = json::parse(body, nullptr, false);
   if (!document.is_object()) return fail(ErrorCode::kInvalidInput, "the body is no JSON object");
   const json* labels = find_member(document, "Labels");
@@ -166,7 +166,7 @@ Result<LabelledJob> read_gitlab_labels(std::string_view body) {
   const auto label = [&](std::string_view name) {
     return string_member(labels, std::string(kLabelPrefix) + std::string(name));
   };
-  LabelledJob job;
+  JobDescription job;
   job.identity.provider = "gitlab";
   job.identity.gitlab_job_id = label("id");
   const std::string url = label("url");
@@ -187,7 +187,7 @@ std::string github_staging(std::string_view basename, int peer_pid) {
   return gitlab_staging(basename, peer_pid, nullptr);
 }
 
-std::string gitlab_staging(std::string_view basename, int peer_pid, const LabelledJob* job) {
+std::string gitlab_staging(std::string_view basename, int peer_pid, const JobDescription* job) {
   std::string body;
   JsonWriter writer(body);
   writer.begin_object();

@@ -37,17 +37,12 @@ bool is_container_id(std::string_view id);
 // Names that the container's cgroup may have: of Docker's systemd driver and of its cgroupfs one.
 std::array<std::string, 2> cgroup_basenames(const std::string& id);
 
-// The job that a container belongs to by the labels that GitLab Runner gives it.
-struct LabelledJob {
-  JobIdentity identity;
-  JobMetadata metadata;
-};
-// `body`: of a create request, or what inspect says. kNotFound: it has no such labels;
+// The job that a container belongs to by the labels that GitLab Runner gives it. `body`: of a create request, or what inspect says. kNotFound: it has no such labels;
 // kInvalidInput: they name no job, or the body is no JSON.
-Result<LabelledJob> read_gitlab_labels(std::string_view body);
+Result<JobDescription> read_gitlab_labels(std::string_view body);
 
 // Bodies of the requests that stage a basename.
 std::string github_staging(std::string_view basename, int peer_pid);
-std::string gitlab_staging(std::string_view basename, int peer_pid, const LabelledJob* job);
+std::string gitlab_staging(std::string_view basename, int peer_pid, const JobDescription* job);
 
 }  // namespace cicd

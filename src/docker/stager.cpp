@@ -65,10 +65,10 @@ bool Stager::may_create() {
   return false;
 }
 
-std::shared_ptr<const LabelledJob> Stager::labels(const std::string& id, std::string_view body) {
+std::shared_ptr<const JobDescription> Stager::labels(const std::string& id, std::string_view body) {
   if (!options_.is_gitlab || body.empty()) return nullptr;
   auto job = read_gitlab_labels(body);
-  if (job) return std::make_shared<LabelledJob>(std::move(*job));
+  if (job) return std::make_shared<JobDescription>(std::move(*job));
   if (job.error().code != ErrorCode::kNotFound) {
     log_.warn("labels_not_read", {{"container_id", id}, {"reason", job.error().text}});
   }
@@ -87,7 +87,7 @@ void Stager::created(const std::string& id, const std::string& name, std::string
 }
 
 void Stager::stage(const std::string& id, const std::string& name,
-                   const std::shared_ptr<const LabelledJob>& job, int peer_pid, Done done) {
+                   const std::shared_ptr<const JobDescription>& job, int peer_pid, Done done) {
   book_.begin(id, name, job);
   book_.wait(id, std::move(done));
   const auto outcome = std::make_shared<Outcome>();

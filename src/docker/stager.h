@@ -40,9 +40,9 @@ class Stager {
 
  private:
   struct Outcome;
-  std::shared_ptr<const LabelledJob> labels(const std::string& id, std::string_view body);
+  std::shared_ptr<const JobDescription> labels(const std::string& id, std::string_view body);
   void stage(const std::string& id, const std::string& name,
-             const std::shared_ptr<const LabelledJob>& job, int peer_pid, Done done);
+             const std::shared_ptr<const JobDescription>& job, int peer_pid, Done done);
   void staged(const std::string& id, const Outcome& outcome);
   void inspect(const std::string& name, int peer_pid, const Done& done);
   void remove(const std::string& id);

@@ -24,25 +24,39 @@ std::uint32_t JobRegistry::free_slot() const {
   return 0;
 }
 
-std::expected<void, Refusal> JobRegistry::start(const JobIdentity& identity,
-                                                const JobMetadata& metadata, const JobPeer& peer) {
-  const std::string key = identity_key(identity);
-  if (entries_.contains(key)) return refuse(Refusal::Kind::kConflict, "job already registered");
-  if (keeping_.slot_of(peer.pid) != 0) {
-    return refuse(Refusal::Kind::kFailed, "the process that asked already belongs to another job");
-  }
+auto JobRegistry::add(const JobDescription& job, const std::optional<JobPeer>& peer)
+    -> std::expected<Entries::iterator, Refusal> {
   const std::uint32_t slot = free_slot();
   if (slot == 0) {
     return refuse(Refusal::Kind::kFailed, "this agent watches " + std::to_string(entries_.size()) +
                                               " jobs, which is the most it can");
   }
-  if (const Result<void> begun = keeping_.begin(slot, identity, metadata, peer); !begun) {
+  if (const Result<void> begun = keeping_.begin(slot, job, peer); !begun) {
     const Error& error = begun.error();
     return refuse(Refusal::Kind::kFailed,
                   error.text + (error.hint.empty() ? "" : " (" + error.hint + ")"));
   }
   const Clock::time_point now = now_();
-  entries_[key] = {slot, identity, now, now};
+  const Entry entry{slot, job.identity, now, now, peer.has_value(), !peer.has_value()};
+  return entries_.insert_or_assign(identity_key(job.identity), entry).first;
+}
+
+std::expected<void, Refusal> JobRegistry::start(const JobDescription& job, const JobPeer& peer) {
+  if (entries_.contains(identity_key(job.identity))) {
+    return refuse(Refusal::Kind::kConflict, "job already registered");
+  }
+  if (keeping_.slot_of(peer.pid) != 0) {
+    return refuse(Refusal::Kind::kFailed, "the process that asked already belongs to another job");
+  }
+  const auto added = add(job, peer);
+  if (!added) return std::unexpected(added.error());
+  return {};
+}
+
+std::expected<void, Refusal> JobRegistry::register_job(const JobDescription& job) {
+  if (entries_.contains(identity_key(job.identity))) return {};
+  const auto added = add(job, std::nullopt);
+  if (!added) return std::unexpected(added.error());
   return {};
 }
 
@@ -91,15 +105,36 @@ std::expected<JobRegistry::Health, Refusal> JobRegistry::check_health(const JobI
   return Health{.has_project = keeping_.has_project((*entry)->second.slot)};
 }
 
-std::expected<bool, Refusal> JobRegistry::stage(const std::string& basename, pid_t client) {
-  const std::uint32_t slot = keeping_.slot_of(client);
-  const bool is_known = std::ranges::any_of(
-      entries_, [slot](const auto& entry) { return entry.second.slot == slot; });
-  if (slot == 0 || !is_known) return false;
-  if (const Result<void> staged = keeping_.stage(slot, basename); !staged) {
+auto JobRegistry::find_slot(std::uint32_t slot) -> Entries::iterator {
+  if (slot == 0) return entries_.end();
+  return std::ranges::find_if(entries_,
+                              [slot](const auto& entry) { return entry.second.slot == slot; });
+}
+
+std::expected<bool, Refusal> JobRegistry::stage(const std::string& basename, pid_t client,
+                                                const std::optional<JobDescription>& named) {
+  auto at = find_slot(keeping_.slot_of(client));
+  bool is_new = false;
+  if (at == entries_.end() && named) {
+    at = entries_.find(identity_key(named->identity));
+    is_new = at == entries_.end();
+  }
+  if (is_new) {
+    const auto added = add(*named, std::nullopt);
+    if (!added) return std::unexpected(added.error());
+    at = *added;
+  }
+  if (at == entries_.end()) return false;
+  Entry& entry = at->second;
+  if (const Result<void> staged = keeping_.stage(entry.slot, basename); !staged) {
+    if (is_new) finish(at, "error", [] {});
     return refuse(staged.error().code == ErrorCode::kInvalidInput ? Refusal::Kind::kInvalid
                                                                   : Refusal::Kind::kFailed,
                   staged.error().text);
+  }
+  if (!entry.has_processes) {
+    entry.awaits_container = true;
+    entry.last_alive = now_();
   }
   return true;
 }
@@ -120,9 +155,13 @@ void JobRegistry::look_after() {
       finish(current, "terminate", [] {});
       continue;
     }
-    if (keeping_.is_alive(entry.slot)) entry.last_alive = now;
-    if (now - entry.last_alive >= options_.grace) {
-      finish(current, "cgroup_rmdir", [] {});
+    if (keeping_.is_alive(entry.slot)) {
+      entry.last_alive = now;
+      entry.awaits_container = false;
+    }
+    const auto patience = entry.awaits_container ? options_.registration_grace : options_.grace;
+    if (now - entry.last_alive >= patience) {
+      finish(current, entry.awaits_container ? "ttl" : "cgroup_rmdir", [] {});
     } else if (now - entry.started >= options_.job_ttl) {
       finish(current, "ttl", [] {});
     }

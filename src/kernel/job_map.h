@@ -26,6 +26,10 @@ Result<> put_staged(const ProgramSet& programs, cicd_shared* shared, const std::
 // The processes of a slot now. Any thread.
 std::vector<TrackedProcess> members_of(const ProgramSet& programs, std::uint32_t slot);
 
+// The cgroups of a slot that are there now. Any thread.
+std::vector<TrackedCgroup> cgroups_of(const ProgramSet& programs, int cgroup_root_fd,
+                                      std::uint32_t slot);
+
 // The slot a process belongs to; 0: none. Any thread.
 std::uint32_t slot_of_process(const ProgramSet& programs, std::uint32_t pid);
 

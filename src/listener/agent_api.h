@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <expected>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "job/identity.h"
@@ -44,10 +45,11 @@ struct ProjectStartCall {
   LoadedRules rules;  // without mistakes
 };
 
-// A container that a process of a job is about to start: its cgroup will have this name.
+// A container of a job is about to be started: its cgroup will have this name.
 struct StagingCall {
   std::string basename;
-  pid_t client_pid = 0;  // who asked for the container
+  pid_t client_pid = 0;             // who asked for the container; 0: not known
+  std::optional<JobDescription> job = {};  // that its labels name
 };
 enum class StagingAnswer : std::uint8_t { kStaged, kIgnored };
 
@@ -62,6 +64,8 @@ class AgentApi {
 
   // Begins to watch the job that the peer belongs to.
   virtual void host_start(JobCall call, Answer<NoContent> answer) = 0;
+  // Begins to watch a job that containers will be staged for. Only the agent's own user gets here.
+  virtual void host_register(JobCall call, Answer<NoContent> answer) = 0;
   virtual void host_end(JobCall call, Answer<NoContent> answer) = 0;
   // Gives the job that the peer belongs to a project scope.
   virtual void project_start(ProjectStartCall call, Answer<NoContent> answer) = 0;

@@ -89,15 +89,15 @@ class Agent final : public AgentApi {
   void host_start(JobCall call, Answer<NoContent> answer) override {
     post(answer, [this, call = std::move(call), answer] {
       if (is_stopping_) return answer(std::unexpected(kStopping));
-      const auto started =
-          registry_.start(call.identity, call.metadata, {living_peer(call.peer), call.peer.uid});
-      if (!started) {
-        log_.warn("job_refused", {{"job", identity_key(call.identity)},
-                                  {"reason", started.error().message},
-                                  {"peer_pid", std::to_string(call.peer.pid)}});
-        return answer(api_error(started.error()));
-      }
-      answer(NoContent{});
+      answer_start(call, registry_.start({call.identity, call.metadata},
+                                         {living_peer(call.peer), call.peer.uid}),
+                   answer);
+    });
+  }
+  void host_register(JobCall call, Answer<NoContent> answer) override {
+    post(answer, [this, call = std::move(call), answer] {
+      if (is_stopping_) return answer(std::unexpected(kStopping));
+      answer_start(call, registry_.register_job({call.identity, call.metadata}), answer);
     });
   }
   void host_end(JobCall call, Answer<NoContent> answer) override {
@@ -124,8 +124,13 @@ class Agent final : public AgentApi {
   }
   void stage_container(StagingCall call, Answer<StagingAnswer> answer) override {
     post(answer, [this, call = std::move(call), answer] {
-      const auto staged = registry_.stage(call.basename, call.client_pid);
-      if (!staged) return answer(api_error(staged.error()));
+      if (is_stopping_) return answer(std::unexpected(kStopping));
+      const auto staged = registry_.stage(call.basename, call.client_pid, call.job);
+      if (!staged) {
+        log_.warn("container_refused",
+                  {{"basename", call.basename}, {"reason", staged.error().message}});
+        return answer(api_error(staged.error()));
+      }
       answer(*staged ? StagingAnswer::kStaged : StagingAnswer::kIgnored);
     });
   }
@@ -144,6 +149,14 @@ class Agent final : public AgentApi {
   void post(const Answer<T>& answer, std::function<void()> task) {
     if (calls_.push(std::move(task), 1)) return;
     answer(std::unexpected(ApiError{503, "the agent has too much to do"}));
+  }
+  void answer_start(const JobCall& call, const std::expected<void, Refusal>& started,
+                    const Answer<NoContent>& answer) {
+    if (started) return answer(NoContent{});
+    log_.warn("job_refused", {{"job", identity_key(call.identity)},
+                              {"reason", started.error().message},
+                              {"peer_pid", std::to_string(call.peer.pid)}});
+    answer(api_error(started.error()));
   }
   std::string status_text();
 

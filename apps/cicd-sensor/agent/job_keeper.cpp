@@ -27,6 +27,7 @@ namespace fs = std::filesystem;
 constexpr int kMoveRounds = 200;
 constexpr std::chrono::milliseconds kRemoveLimit{1'000};
 constexpr std::chrono::milliseconds kWriteLimit{5'000};
+constexpr int kMostParts = 1000;
 constexpr const char* kCgroupPrefix = "cicd-sensor-job-";
 
 std::string random_suffix() {
@@ -66,10 +67,11 @@ std::uint32_t JobKeeper::slot_of(pid_t pid) const {
   return pid <= 0 ? 0 : source_.slot_of(static_cast<std::uint32_t>(pid));
 }
 
-Result<void> JobKeeper::begin(std::uint32_t slot, const JobIdentity& identity,
-                              const JobMetadata& metadata, const JobPeer& peer) {
+// Returns the process that the job hangs below.
+Result<pid_t> JobKeeper::make_cgroup(Watched& watched, const JobPeer& peer) const {
   const ProcessTree above = ProcessTree::read_above({peer.pid, ::getpid()});
-  CICD_ASSIGN(const pid_t root, above.root_of_job(peer.pid, identity.provider, ::getpid()));
+  CICD_ASSIGN(const pid_t root,
+              above.root_of_job(peer.pid, watched.identity.provider, ::getpid()));
   // Everybody may ask; for what others run only root may.
   if (peer.uid != 0 && above.uid_of(root) != peer.uid) {
     return fail(
@@ -77,19 +79,35 @@ Result<void> JobKeeper::begin(std::uint32_t slot, const JobIdentity& identity,
         "process " + std::to_string(root) + " belongs to another user than the one who asks",
         "ask from a process of the job, as the user who runs it");
   }
-  wait_until_written(identity_key(identity));
+  CICD_ASSIGN(watched.parent, find_cgroup_of(root));
+  CICD_ASSIGN(watched.cgroup, JobCgroup::create(watched.parent, kCgroupPrefix + random_suffix()));
+  return root;
+}
+
+Result<void> JobKeeper::begin(std::uint32_t slot, const JobDescription& job,
+                              const std::optional<JobPeer>& peer) {
   auto watched = std::make_unique<Watched>();
-  watched->identity = identity;
-  watched->metadata = metadata;
+  watched->identity = job.identity;
+  watched->metadata = job.metadata;
   watched->start_time_ns = realtime_now_ns();
-  CICD_ASSIGN(watched->parent, find_cgroup_of(root));
-  CICD_ASSIGN(watched->cgroup, JobCgroup::create(watched->parent, kCgroupPrefix + random_suffix()));
+  pid_t root = 0;
+  if (peer) {
+    CICD_ASSIGN(root, make_cgroup(*watched, *peer));
+  } else {
+    CICD_ASSIGN(watched->parent, find_own_cgroup());
+  }
+  const std::string key = identity_key(job.identity);
+  wait_until_written(key);
+  if (!peer) keep_earlier_part(key);
   Result<void> begun = prepare(*watched, slot);
   if (begun) {
-    const std::string path = (watched->parent.path == "/" ? "" : watched->parent.path) +
-                             watched->cgroup->dir().substr(watched->cgroup->dir().rfind('/'));
-    begun = pipeline_.add(slot, watched->job, watched->cgroup->id(), path);
-    if (begun) {
+    std::string path;
+    if (watched->cgroup) {
+      path = (watched->parent.path == "/" ? "" : watched->parent.path) +
+             watched->cgroup->dir().substr(watched->cgroup->dir().rfind('/'));
+    }
+    begun = pipeline_.add(slot, watched->job, watched->cgroup ? watched->cgroup->id() : 0, path);
+    if (begun && peer) {
       begun = move_tree(*watched, slot, root);
       if (!begun) pipeline_.remove(slot);
     }
@@ -98,11 +116,25 @@ Result<void> JobKeeper::begin(std::uint32_t slot, const JobIdentity& identity,
     undo(*watched);
     return begun;
   }
-  log_.info("job_started", {{"job", identity_key(identity)},
+  log_.info("job_started", {{"job", key},
                             {"root_pid", std::to_string(root)},
-                            {"cgroup", watched->cgroup->dir()}});
+                            {"cgroup", watched->cgroup ? watched->cgroup->dir() : ""}});
   watched_[slot] = std::move(watched);
   return {};
+}
+
+// A job that is known by its containers comes back when there was none of them for too long: what
+// was seen before stays, in KEY.1, KEY.2, ...
+void JobKeeper::keep_earlier_part(const std::string& key) const {
+  const std::string folder = options_.jobs_dir + "/" + key;
+  std::error_code error;
+  if (!fs::exists(folder + "/host/summary.json", error)) return;
+  for (int part = 1; part < kMostParts; ++part) {
+    const std::string name = folder + "." + std::to_string(part);
+    if (fs::exists(name, error)) continue;
+    fs::rename(folder, name, error);
+    return;
+  }
 }
 
 Result<ScopeOptions> JobKeeper::make_scope(Watched& watched, const char* name,
@@ -133,16 +165,36 @@ Result<ScopeOptions> JobKeeper::make_scope(Watched& watched, const char* name,
                       }};
 }
 
-Result<void> JobKeeper::prepare(Watched& watched, std::uint32_t slot) {
-  CICD_ASSIGN(JobCgroup own, JobCgroup::open(watched.cgroup->dir()));
-  TerminationTarget target(std::move(own));
-  target.cgroup_path = watched.cgroup->dir().substr(watched.parent.mount_point.size());
+Result<TerminationTarget> JobKeeper::termination_target(const Watched& watched,
+                                                        std::uint32_t slot) const {
+  TerminationTarget target;
+  std::string own_dir;
+  if (watched.cgroup) {
+    own_dir = watched.cgroup->dir();
+    CICD_ASSIGN(target.cgroup, JobCgroup::open(own_dir));
+    target.cgroup_path = own_dir.substr(watched.parent.mount_point.size());
+  }
   target.refuge_dir = watched.parent.dir;
   target.own = {::getpid()};
   // Once the job is over its slot may be another one's.
   target.tracked = [this, slot, is_over = watched.is_over] {
     return is_over->load() ? std::vector<TrackedProcess>{} : source_.processes(slot);
   };
+  target.containers = [this, slot, own_dir, is_over = watched.is_over] {
+    std::vector<JobCgroup> out;
+    if (is_over->load()) return out;
+    for (const TrackedCgroup& cgroup : source_.cgroups(slot)) {
+      if (!own_dir.empty() && (cgroup.dir + "/").starts_with(own_dir + "/")) continue;
+      auto group = JobCgroup::open(cgroup.dir);
+      if (group && group->id() == cgroup.id) out.push_back(std::move(*group));
+    }
+    return out;
+  };
+  return target;
+}
+
+Result<void> JobKeeper::prepare(Watched& watched, std::uint32_t slot) {
+  CICD_ASSIGN(TerminationTarget target, termination_target(watched, slot));
   watched.termination = std::make_unique<JobTermination>(
       std::move(target),
       [this, key = identity_key(watched.identity)](const TerminationCause& cause) {
@@ -248,6 +300,7 @@ void JobKeeper::undo(Watched& watched) const {
 }
 
 void JobKeeper::give_processes_back(const Watched& watched) const {
+  if (!watched.cgroup) return;
   const auto moved = watched.cgroup->move_processes_to(watched.parent.dir);
   if (moved) return;
   log_.warn("processes_not_given_back",
@@ -256,6 +309,7 @@ void JobKeeper::give_processes_back(const Watched& watched) const {
 
 // A process that ends right now keeps its cgroup for a moment.
 void JobKeeper::remove_cgroup(const Watched& watched) const {
+  if (!watched.cgroup) return;
   const auto end = std::chrono::steady_clock::now() + kRemoveLimit;
   for (;;) {
     const auto removed = watched.cgroup->remove();
@@ -272,8 +326,13 @@ void JobKeeper::remove_cgroup(const Watched& watched) const {
 bool JobKeeper::is_alive(std::uint32_t slot) {
   const auto found = watched_.find(slot);
   if (found == watched_.end()) return false;
-  if (found->second->cgroup->is_populated().value_or(false)) return true;
-  return !source_.processes(slot).empty();  // outside of its cgroup
+  Watched& watched = *found->second;
+  if (watched.cgroup && watched.cgroup->is_populated().value_or(false)) return true;
+  if (slot_of(watched.known_pid) == slot) return true;
+  // Outside of its cgroup.
+  const std::vector<TrackedProcess> processes = source_.processes(slot);
+  watched.known_pid = processes.empty() ? 0 : static_cast<pid_t>(processes.front().pid);
+  return !processes.empty();
 }
 
 bool JobKeeper::is_terminated(std::uint32_t slot) {

@@ -4,7 +4,8 @@
 //
 // Which processes: those below the root of the job (process_tree.h), in a new cgroup below the one
 // they are in; so a cgroup that others share, or that the agent is in, is never taken for a job's.
-// Order: the cgroup is watched before the first process is moved into it.
+// Order: the cgroup is watched before the first process is moved into it. A job without a peer has
+// no cgroup of its own: all it has are the cgroups of containers that are staged for it.
 //
 // Threads: begin(), is_alive(), is_terminated(), end() on the registry's thread; slot_of() on any;
 // what takes time at the end (rows, summary) on a thread of its own. Lifetime: source and pipeline
@@ -48,8 +49,8 @@ class JobKeeper final : public JobKeeping {
   ~JobKeeper() override;
 
   std::uint32_t slot_of(pid_t pid) const override;
-  Result<void> begin(std::uint32_t slot, const JobIdentity& identity, const JobMetadata& metadata,
-                     const JobPeer& peer) override;
+  Result<void> begin(std::uint32_t slot, const JobDescription& job,
+                     const std::optional<JobPeer>& peer) override;
   Result<void> attach_project(std::uint32_t slot, const ProjectSettings& settings,
                               const LoadedRules& rules) override;
   bool has_project(std::uint32_t slot) const override;
@@ -66,8 +67,9 @@ class JobKeeper final : public JobKeeping {
   struct Watched {
     JobIdentity identity;
     JobMetadata metadata;
-    CgroupPlace parent;
-    std::optional<JobCgroup> cgroup;
+    CgroupPlace parent;               // of the job's cgroup; the agent's own when it has none
+    std::optional<JobCgroup> cgroup;  // of its own
+    pid_t known_pid = 0;              // was a process of it when we looked last
     std::map<std::string, FileSinkOptions> files;  // by scope
     bool made_folder = false;
     std::uint64_t start_time_ns = 0;
@@ -76,7 +78,10 @@ class JobKeeper final : public JobKeeping {
     std::shared_ptr<Job> job;
   };
 
+  Result<pid_t> make_cgroup(Watched& watched, const JobPeer& peer) const;
   Result<void> prepare(Watched& watched, std::uint32_t slot);
+  Result<TerminationTarget> termination_target(const Watched& watched, std::uint32_t slot) const;
+  void keep_earlier_part(const std::string& key) const;
   Result<ScopeOptions> make_scope(Watched& watched, const char* name,
                                   const std::vector<RuleSet>& rule_sets,
                                   const CompileOptions& options);

@@ -157,7 +157,9 @@ Result<void> Pipeline::add(std::uint32_t slot, std::shared_ptr<Job> job, std::ui
   Result<void> result;
   run_between([&] {
     if (jobs_ == 0) result = source_.start_job_hooks();
-    if (result) result = source_.track_cgroup(cgroup_id, slot);
+    if (result) {
+      result = cgroup_id == 0 ? source_.claim_slot(slot) : source_.track_cgroup(cgroup_id, slot);
+    }
     if (!result) {
       source_.untrack_slot(slot);
       if (jobs_ == 0) source_.stop_job_hooks();

@@ -30,8 +30,9 @@ class Pipeline {
                                                  std::function<void(const Error&)> on_failure);
   ~Pipeline();
 
-  // From now on what happens in this cgroup and below goes to `job`. The first job attaches the
-  // hooks that are attached only while there is one.
+  // From now on what happens in this cgroup and below goes to `job`, and in those that will be
+  // staged; cgroup 0: in these only. The first job attaches the hooks that are attached only while
+  // there is one.
   Result<void> add(std::uint32_t slot, std::shared_ptr<Job> job, std::uint64_t cgroup_id,
                    const std::string& cgroup_path);
 
