@@ -164,6 +164,9 @@ constexpr FlagSpec kAgentFlags[] = {
     {"shutdown-grace", "DURATION", "4s",
      "How long a shutdown may take to write what was seen of the jobs that run."},
     {"keep-jobs", "N", "50", "Of how many ended jobs the files are kept; the oldest go first."},
+    {"build-cgroup", "PATH", "/docker/buildkit",
+     "The cgroup that dockerd's BuildKit makes those of its steps in, below the v2 root: "
+     "`buildkit` in the cgroup parent of the daemon."},
     kBackend,
     {"no-dedup", "", "", "Report every open of a file, also those that repeat one before."},
     {"debug", "", "", "Log more."},

@@ -42,7 +42,8 @@ class ContainerBook {
 
   // Its staging has begun; also of one that is known already. `name` and `job` (its labels') may be
   // empty.
-  void begin(const std::string& id, std::string_view name, std::shared_ptr<const JobDescription> job);
+  void begin(const std::string& id, std::string_view name,
+             std::shared_ptr<const JobDescription> job);
   // Calls those that wait for it.
   void finish(const std::string& id, bool is_staged);
 

@@ -118,6 +118,18 @@ DockerRequest read_docker_request(std::string_view method, std::string_view targ
   std::string_view query;
   const std::string decoded = unescape(path_of(target, query), false);
   std::string_view path = without_version(decoded);
+  if (path == "/build") {
+    const std::string version = query_value(query, "version");
+    const bool is_classic = version.empty() || version == "1";
+    request.act = is_classic ? DockerAct::kBuild : DockerAct::kBuildKit;
+    const std::string quiet = query_value(query, "q");
+    request.is_quiet = !quiet.empty() && quiet != "0" && quiet != "false";
+    return request;
+  }
+  if (path == "/grpc") {
+    request.act = DockerAct::kBuildKit;
+    return request;
+  }
   constexpr std::string_view kContainers = "/containers/";
   if (!path.starts_with(kContainers)) return request;
   path.remove_prefix(kContainers.size());
@@ -148,6 +160,15 @@ std::optional<std::string> read_container_id(std::string_view answer) {
   const std::string& text = id->get_ref<const std::string&>();
   if (!is_container_id(text)) return std::nullopt;
   return text;
+}
+
+std::optional<std::string> read_unstarted_id(std::string_view answer, std::string_view head) {
+  const json document = json::parse(answer, nullptr, false);
+  if (!document.is_array() || document.size() != 1) return std::nullopt;
+  const std::string id = string_member(&document.front(), "Id");
+  const bool is_it = is_container_id(id) && id.starts_with(head) &&
+                     string_member(&document.front(), "State") == "created";
+  return is_it ? std::optional(id) : std::nullopt;
 }
 
 std::array<std::string, 2> cgroup_basenames(const std::string& id) {

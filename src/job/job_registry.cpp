@@ -105,17 +105,30 @@ std::expected<JobRegistry::Health, Refusal> JobRegistry::check_health(const JobI
   return Health{.has_project = keeping_.has_project((*entry)->second.slot)};
 }
 
-auto JobRegistry::find_slot(std::uint32_t slot) -> Entries::iterator {
+auto JobRegistry::find_slot(std::uint32_t slot) const -> Entries::const_iterator {
   if (slot == 0) return entries_.end();
   return std::ranges::find_if(entries_,
                               [slot](const auto& entry) { return entry.second.slot == slot; });
 }
 
+std::string JobRegistry::job_of(pid_t pid) const {
+  const auto found = find_slot(keeping_.slot_of(pid));
+  return found == entries_.end() ? std::string() : found->first;
+}
+
+std::uint32_t JobRegistry::slot_of_job(const std::string& key) const {
+  const auto found = entries_.find(key);
+  return found == entries_.end() ? 0 : found->second.slot;
+}
+
 std::expected<bool, Refusal> JobRegistry::stage(const std::string& basename, pid_t client,
                                                 const std::optional<JobDescription>& named) {
-  auto at = find_slot(keeping_.slot_of(client));
+  const auto of_client = find_slot(keeping_.slot_of(client));
+  auto at = entries_.end();
   bool is_new = false;
-  if (at == entries_.end() && named) {
+  if (of_client != entries_.end()) {
+    at = entries_.find(of_client->first);
+  } else if (named) {
     at = entries_.find(identity_key(named->identity));
     is_new = at == entries_.end();
   }

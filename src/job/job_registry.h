@@ -110,6 +110,11 @@ class JobRegistry {
   std::expected<bool, Refusal> stage(const std::string& basename, pid_t client,
                                      const std::optional<JobDescription>& named);
 
+  // The job of a process by its identity_key, "" when it has none; and the slot of a job, 0 when it
+  // is over.
+  std::string job_of(pid_t pid) const;
+  std::uint32_t slot_of_job(const std::string& key) const;
+
   // Ends the jobs that are over: call it about once a second.
   void look_after();
   void end_all(const std::string& reason, const std::function<void()>& done_each);
@@ -135,7 +140,7 @@ class JobRegistry {
   std::uint32_t free_slot() const;
   std::expected<Entries::iterator, Refusal> add(const JobDescription& job,
                                                 const std::optional<JobPeer>& peer);
-  Entries::iterator find_slot(std::uint32_t slot);
+  Entries::const_iterator find_slot(std::uint32_t slot) const;
   std::expected<Entries::const_iterator, Refusal> find_for(const JobIdentity& identity,
                                                            pid_t peer) const;
   void finish(Entries::const_iterator entry, const std::string& reason, std::function<void()> done);

@@ -237,6 +237,18 @@ TEST_F(ContainerJobsTest, WhatCannotBeStagedLeavesNothing) {
   EXPECT_EQ(keeping_.calls.back(), "end 1 error");
 }
 
+TEST_F(JobRegistryTest, KnowsTheJobOfAProcess) {
+  start("a", 100);
+  const std::string key = identity_key(job("a"));
+  EXPECT_EQ(registry_.job_of(100), key);
+  EXPECT_EQ(registry_.slot_of_job(key), 1u);
+  keeping_.slots[300] = 2;
+  EXPECT_EQ(registry_.job_of(300), "");
+  EXPECT_EQ(registry_.job_of(0), "");
+  end("a", 100);
+  EXPECT_EQ(registry_.slot_of_job(key), 0u);
+}
+
 TEST_F(JobRegistryTest, SlotsAreUsedAgain) {
   EXPECT_EQ(start("a", 100), "");
   EXPECT_EQ(start("b", 200), "");

@@ -91,6 +91,10 @@ Result<> put_cgroup(const ProgramSet& programs, int cgroup_root_fd, std::uint64_
   return {};
 }
 
+void remove_cgroup(const ProgramSet& programs, std::uint64_t cgroup_id) {
+  ::bpf_map_delete_elem(programs.map_fd("tracked_cgroups"), &cgroup_id);
+}
+
 Result<> put_staged(const ProgramSet& programs, cicd_shared* shared, const std::string& basename,
                     std::uint32_t slot) {
   cicd_basename name{};
@@ -112,10 +116,11 @@ Result<> put_staged(const ProgramSet& programs, cicd_shared* shared, const std::
 
 std::vector<TrackedProcess> members_of(const ProgramSet& programs, std::uint32_t slot) {
   std::vector<TrackedProcess> out;
-  for_each_entry<std::uint32_t, cicd_member>(
-      programs.map_fd("members"), [&](std::uint32_t pid, const cicd_member& member) {
-        if (member.slot == slot) out.push_back({pid, member.start_time_ns});
-      });
+  for_each_entry<std::uint32_t, cicd_member>(programs.map_fd("members"),
+                                             [&](std::uint32_t pid, const cicd_member& member) {
+                                               if (member.slot == slot)
+                                                 out.push_back({pid, member.start_time_ns});
+                                             });
   return out;
 }
 

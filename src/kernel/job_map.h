@@ -19,6 +19,9 @@ namespace cicd {
 Result<> put_cgroup(const ProgramSet& programs, int cgroup_root_fd, std::uint64_t cgroup_id,
                     std::uint32_t slot);
 
+// What is made below the cgroup from now on is nobody's; what is there stays whose it is.
+void remove_cgroup(const ProgramSet& programs, std::uint64_t cgroup_id);
+
 // A cgroup that gets this name will belong to `slot`.
 Result<> put_staged(const ProgramSet& programs, cicd_shared* shared, const std::string& basename,
                     std::uint32_t slot);

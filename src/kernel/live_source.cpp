@@ -118,6 +118,7 @@ class KernelSource final : public LiveSource {
 
   Result<void> claim_slot(std::uint32_t slot) override;
   Result<void> track_cgroup(std::uint64_t cgroup_id, std::uint32_t slot) override;
+  void untrack_cgroup(std::uint64_t cgroup_id) override { remove_cgroup(programs_, cgroup_id); }
   void untrack_slot(std::uint32_t slot) override;
   Result<void> stage_cgroup(const std::string& basename, std::uint32_t slot) override {
     return put_staged(programs_, shared_.get(), basename, slot);

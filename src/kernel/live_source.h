@@ -54,6 +54,8 @@ class LiveSource : public EventSource {
   // Claims the slot and puts a cgroup (v2 id) and all that is made below it from now on under
   // observation for it.
   virtual Result<void> track_cgroup(std::uint64_t cgroup_id, std::uint32_t slot) = 0;
+  // What is made below this cgroup from now on is nobody's; what is there stays whose it is.
+  virtual void untrack_cgroup(std::uint64_t cgroup_id) = 0;
   virtual void untrack_slot(std::uint32_t slot) = 0;
   // A cgroup that gets this name, wherever it is made, belongs to `slot` from its first moment on;
   // the first one only. For the container that a job is about to start. kInvalidInput: no name of a

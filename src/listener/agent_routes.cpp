@@ -139,6 +139,18 @@ std::vector<HttpRoute> agent_routes(std::string_view provider, AgentApi& api) {
          });
        }});
   routes.push_back(
+      {job_route(provider, "builds/put"),
+       [&api](const HttpRequest& request, const HttpResponder& respond) {
+         if (request.peer.uid != ::geteuid()) {
+           return respond(http_error(403, "only the agent's own user may tell builds"));
+         }
+         auto builds = read_builds_request(request.body);
+         if (!builds) return respond(http_error(400, builds.error().text));
+         api.put_builds({std::move(*builds), request.peer}, [=](const auto& result) {
+           respond(result ? HttpResponse{200, R"({"status":"ok"})"} : api_error(result.error()));
+         });
+       }});
+  routes.push_back(
       {std::string(kStatusRoute), [&api](const HttpRequest&, const HttpResponder& respond) {
          api.status([=](const std::expected<std::string, ApiError>& result) {
            HttpResponse response;
@@ -150,7 +162,8 @@ std::vector<HttpRoute> agent_routes(std::string_view provider, AgentApi& api) {
     // No process of such a job could ask for more.
     std::erase_if(routes, [&](const HttpRoute& route) {
       return route.path != job_route(provider, "host/start") &&
-             route.path != job_route(provider, "staging/put") && route.path != kStatusRoute;
+             route.path != job_route(provider, "staging/put") &&
+             route.path != job_route(provider, "builds/put") && route.path != kStatusRoute;
     });
   }
   return routes;

@@ -46,11 +46,19 @@ class KeepingApi final : public AgentApi {
     answer({});
   }
   void stage_container(StagingCall call, Answer<StagingAnswer> answer) override {
-    calls.push_back("stage " + call.basename + " " + std::to_string(call.client_pid) +
-                    (call.job ? " " + call.job->identity.gitlab_job_id + " " +
-                                    call.job->metadata.commit_sha
-                              : ""));
+    calls.push_back(
+        "stage " + call.basename + " " + std::to_string(call.client_pid) +
+        (call.job ? " " + call.job->identity.gitlab_job_id + " " + call.job->metadata.commit_sha
+                  : ""));
     answer(call.client_pid == 7 ? StagingAnswer::kStaged : StagingAnswer::kIgnored);
+  }
+  void put_builds(BuildsCall call, Answer<NoContent> answer) override {
+    std::string text = "builds";
+    for (const Build& build : call.builds) {
+      text += " " + build.id + "=" + std::to_string(build.client_pid);
+    }
+    calls.push_back(text + (call.peer.pid == ::getpid() ? "" : " of a stranger"));
+    answer({});
   }
   void status(Answer<std::string> answer) override { answer("{\"jobs\":[]}"); }
 
@@ -66,13 +74,15 @@ std::vector<std::string> paths(std::string_view provider) {
 }
 
 TEST(AgentRoutes, EachProviderHasItsOwn) {
-  EXPECT_THAT(paths("github"), ElementsAre("/v1/github/host/start", "/v1/github/host/end",
-                                           "/v1/github/project/start", "/v1/github/job/health",
-                                           "/v1/github/staging/put", "/v1/status"));
-  EXPECT_THAT(paths("gitlab"),
-              ElementsAre("/v1/gitlab/host/start", "/v1/gitlab/staging/put", "/v1/status"));
-  EXPECT_THAT(paths("generic"), ElementsAre("/v1/job/start", "/v1/job/end", "/v1/job/project/start",
-                                            "/v1/job/health", "/v1/job/staging/put", "/v1/status"));
+  EXPECT_THAT(paths("github"),
+              ElementsAre("/v1/github/host/start", "/v1/github/host/end",
+                          "/v1/github/project/start", "/v1/github/job/health",
+                          "/v1/github/staging/put", "/v1/github/builds/put", "/v1/status"));
+  EXPECT_THAT(paths("gitlab"), ElementsAre("/v1/gitlab/host/start", "/v1/gitlab/staging/put",
+                                           "/v1/gitlab/builds/put", "/v1/status"));
+  EXPECT_THAT(paths("generic"),
+              ElementsAre("/v1/job/start", "/v1/job/end", "/v1/job/project/start", "/v1/job/health",
+                          "/v1/job/staging/put", "/v1/job/builds/put", "/v1/status"));
 }
 
 class ServedRoutes : public testing::Test {
@@ -202,6 +212,27 @@ TEST_F(ServedRoutes, JobsOfGitlabAreKnownByTheirContainers) {
     EXPECT_THAT(post(route, body), HasSubstr("400 {\"error\":")) << body.substr(0, 100);
   }
   EXPECT_EQ(api_.calls.size(), 4u);
+}
+
+TEST_F(ServedRoutes, BuildsAreTold) {
+  serve("github");
+  const std::string route = "/v1/github/builds/put";
+  EXPECT_EQ(post(route, R"({"builds":[{"id":"1","peer_pid":7},{"peer_pid":8,"id":"2"}]})"),
+            R"(200 {"status":"ok"})");
+  EXPECT_EQ(post(route, R"({"builds":[]})"), R"(200 {"status":"ok"})");
+  EXPECT_THAT(api_.calls, ElementsAre("builds 1=7 2=8", "builds"));
+  for (const std::string& body :
+       {std::string("[]"), std::string(), std::string("{}"), std::string(R"({"builds":{}})"),
+        std::string(R"({"builds":[],"x":1})"), std::string(R"({"builds":[1]})"),
+        std::string(R"({"builds":[{"id":"1"}]})"),
+        std::string(R"({"builds":[{"id":1,"peer_pid":7}]})"),
+        std::string(R"({"builds":[{"id":"","peer_pid":7}]})"),
+        std::string(R"({"builds":[{"id":"1","peer_pid":-7}]})"),
+        std::string(R"({"builds":[{"id":"1","peer_pid":7,"x":1}]})"),
+        R"({"builds":)" + std::string(90'000, '[') + std::string(90'000, ']') + "}"}) {
+    EXPECT_THAT(post(route, body), HasSubstr("400 {\"error\":")) << body.substr(0, 100);
+  }
+  EXPECT_EQ(api_.calls.size(), 2u);
 }
 
 TEST_F(ServedRoutes, TheClientSaysWhatIsWrong) {

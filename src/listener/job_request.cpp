@@ -196,11 +196,44 @@ Result<StagingCall> read_staging_request(std::string_view body, std::string_view
   if (identity != nullptr) {
     CICD_ASSIGN(call.job, read_named_job(*identity, metadata));
     if (call.job->identity.provider != provider) {
-      return fail(ErrorCode::kInvalidInput,
-                  "provider must be one that this agent was started for");
+      return fail(ErrorCode::kInvalidInput, "provider must be one that this agent was started for");
     }
   }
   return call;
+}
+
+Result<std::vector<Build>> read_builds_request(std::string_view body) {
+  constexpr std::size_t kMostBytes = std::size_t{256} << 10;
+  constexpr std::size_t kMostIdBytes = 64;
+  const auto bad = [](const char* why) { return fail(ErrorCode::kInvalidInput, why); };
+  if (body.size() > kMostBytes) return bad("the body has more than 262144 bytes");
+  bool is_too_deep = false;
+  const json document = json::parse(
+      body.begin(), body.end(),
+      [&](int depth, json::parse_event_t, json&) {
+        is_too_deep = is_too_deep || depth > 3;
+        return !is_too_deep;
+      },
+      false);
+  if (is_too_deep) return bad("the body is too deep");
+  const auto list = document.is_object() ? document.find("builds") : document.end();
+  if (!document.is_object() || document.size() != 1 || list == document.end() ||
+      !list->is_array()) {
+    return bad("the body must be an object with a list, builds");
+  }
+  std::vector<Build> builds;
+  for (const json& item : *list) {
+    const bool has_both = item.is_object() && item.size() == 2 && item.contains("id") &&
+                          item.contains("peer_pid") && item["id"].is_string() &&
+                          item["peer_pid"].is_number_unsigned();
+    if (!has_both || item["peer_pid"].get<std::uint64_t>() > INT32_MAX) {
+      return bad("a build has a text, id, and a number, peer_pid");
+    }
+    Build build{item["id"].get<std::string>(), item["peer_pid"].get<pid_t>()};
+    if (build.id.empty() || build.id.size() > kMostIdBytes) return bad("an id has 1 to 64 bytes");
+    builds.push_back(std::move(build));
+  }
+  return builds;
 }
 
 std::string write_job_request(const JobIdentity& identity, const JobMetadata* metadata) {

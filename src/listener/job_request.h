@@ -7,6 +7,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "listener/agent_api.h"
@@ -25,7 +26,10 @@ Result<JobCall> read_job_request(std::string_view body, MetadataUse metadata);
 // {"job_identity": {...}, "metadata": {...}}. Nothing else.
 Result<StagingCall> read_staging_request(std::string_view body, std::string_view provider);
 
-// The body of such a request. `metadata` null: without.
+// {"builds": [{"id": TEXT, "peer_pid": NUMBER}, ...]}: the builds that a Docker proxy has open.
+Result<std::vector<Build>> read_builds_request(std::string_view body);
+
+// The body of a request about a job. `metadata` null: without.
 std::string write_job_request(const JobIdentity& identity, const JobMetadata* metadata);
 
 }  // namespace cicd

@@ -14,6 +14,7 @@
 #include <filesystem>
 #include <mutex>
 
+#include "agent/build_steps.h"
 #include "agent/job_keeper.h"
 #include "agent/pipeline.h"
 #include "base/json_writer.h"
@@ -76,7 +77,8 @@ class Agent final : public AgentApi {
         log_(log),
         pipeline_(pipeline),
         keeper_(keeper),
-        registry_(keeper, {.slots = CICD_SLOTS_MAX, .job_ttl = options.job_ttl}) {
+        registry_(keeper, {.slots = CICD_SLOTS_MAX, .job_ttl = options.job_ttl}),
+        build_steps_(registry_, keeper, pipeline, options.build_cgroup, log) {
     worker_.start("cicd-registry", [this] {
       while (auto call = calls_.pop()) {
         (*call)();
@@ -89,9 +91,10 @@ class Agent final : public AgentApi {
   void host_start(JobCall call, Answer<NoContent> answer) override {
     post(answer, [this, call = std::move(call), answer] {
       if (is_stopping_) return answer(std::unexpected(kStopping));
-      answer_start(call, registry_.start({call.identity, call.metadata},
-                                         {living_peer(call.peer), call.peer.uid}),
-                   answer);
+      answer_start(
+          call,
+          registry_.start({call.identity, call.metadata}, {living_peer(call.peer), call.peer.uid}),
+          answer);
     });
   }
   void host_register(JobCall call, Answer<NoContent> answer) override {
@@ -134,12 +137,26 @@ class Agent final : public AgentApi {
       answer(*staged ? StagingAnswer::kStaged : StagingAnswer::kIgnored);
     });
   }
+  void put_builds(BuildsCall call, Answer<NoContent> answer) override {
+    post(answer, [this, call = std::move(call), answer] {
+      if (is_stopping_) return answer(std::unexpected(kStopping));
+      builds_.put(call.builds, [peer = call.peer] {
+        return living_peer(peer) != 0 && ::kill(peer.pid, 0) == 0;
+      });
+      answer(NoContent{});
+    });
+  }
   void status(Answer<std::string> answer) override {
     post(answer, [this, answer] { answer(status_text()); });
   }
 
   void look_after() {
-    calls_.push([this] { registry_.look_after(); }, 1);
+    calls_.push(
+        [this] {
+          registry_.look_after();
+          builds_.look_after();
+        },
+        1);
   }
   // Ends all jobs; false when that took longer than `limit`.
   bool shut_down(milliseconds limit);
@@ -166,6 +183,8 @@ class Agent final : public AgentApi {
   JobKeeper& keeper_;
   // The worker's.
   JobRegistry registry_;
+  BuildSteps build_steps_;
+  BuildWatch builds_{build_steps_};
   bool is_stopping_ = false;
 
   BoundedQueue<std::function<void()>> calls_{kMostWaitingCalls};

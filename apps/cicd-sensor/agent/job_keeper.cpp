@@ -70,8 +70,7 @@ std::uint32_t JobKeeper::slot_of(pid_t pid) const {
 // Returns the process that the job hangs below.
 Result<pid_t> JobKeeper::make_cgroup(Watched& watched, const JobPeer& peer) const {
   const ProcessTree above = ProcessTree::read_above({peer.pid, ::getpid()});
-  CICD_ASSIGN(const pid_t root,
-              above.root_of_job(peer.pid, watched.identity.provider, ::getpid()));
+  CICD_ASSIGN(const pid_t root, above.root_of_job(peer.pid, watched.identity.provider, ::getpid()));
   // Everybody may ask; for what others run only root may.
   if (peer.uid != 0 && above.uid_of(root) != peer.uid) {
     return fail(
@@ -184,6 +183,7 @@ Result<TerminationTarget> JobKeeper::termination_target(const Watched& watched,
     std::vector<JobCgroup> out;
     if (is_over->load()) return out;
     for (const TrackedCgroup& cgroup : source_.cgroups(slot)) {
+      if (cgroup.id == shared_cgroup_.load()) continue;
       if (!own_dir.empty() && (cgroup.dir + "/").starts_with(own_dir + "/")) continue;
       auto group = JobCgroup::open(cgroup.dir);
       if (group && group->id() == cgroup.id) out.push_back(std::move(*group));
@@ -346,6 +346,11 @@ JobProgress JobKeeper::progress(std::uint32_t slot) const {
   return found == watched_.end() ? JobProgress{} : found->second->job->progress();
 }
 
+void JobKeeper::add_problem(std::uint32_t slot, const std::string& problem) {
+  const auto found = watched_.find(slot);
+  if (found != watched_.end()) found->second->problems.push_back(problem);
+}
+
 void JobKeeper::end(std::uint32_t slot, const std::string& reason, std::function<void()> done) {
   const auto found = watched_.find(slot);
   if (found == watched_.end()) return done();
@@ -382,6 +387,7 @@ void JobKeeper::finish(Watched& watched, Pipeline::Left left, const std::string&
   end.source_losses = std::move(left.losses);
   end.coverage = std::move(left.coverage);
   end.processes_total = left.activity.processes_seen;
+  end.problems = watched.problems;
   JobSummaries summaries = watched.job->finish(end);
   watched.job.reset();
   remove_cgroup(watched);

@@ -61,6 +61,11 @@ class JobKeeper final : public JobKeeping {
   bool is_terminated(std::uint32_t slot) override;
   void end(std::uint32_t slot, const std::string& reason, std::function<void()> done) override;
 
+  // A cgroup that is a job's only for what is made below it; it is no container. 0: none.
+  void share_cgroup(std::uint64_t id) { shared_cgroup_.store(id); }
+  // One sentence for the job's summary.
+  void add_problem(std::uint32_t slot, const std::string& problem);
+
   JobProgress progress(std::uint32_t slot) const;
 
  private:
@@ -72,6 +77,7 @@ class JobKeeper final : public JobKeeping {
     pid_t known_pid = 0;              // was a process of it when we looked last
     std::map<std::string, FileSinkOptions> files;  // by scope
     bool made_folder = false;
+    std::vector<std::string> problems;
     std::uint64_t start_time_ns = 0;
     std::shared_ptr<std::atomic<bool>> is_over = std::make_shared<std::atomic<bool>>(false);
     std::unique_ptr<JobTermination> termination;  // the job's worker uses it
@@ -99,6 +105,7 @@ class JobKeeper final : public JobKeeping {
   const KeeperOptions options_;
   const Log& log_;
   ProgramCache programs_;
+  std::atomic<std::uint64_t> shared_cgroup_ = 0;
   std::map<std::uint32_t, std::unique_ptr<Watched>> watched_;  // by slot
   std::mutex closing_mutex_;
   std::set<std::string> closing_;  // keys of jobs that are over and not written yet

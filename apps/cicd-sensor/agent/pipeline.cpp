@@ -201,6 +201,15 @@ Result<void> Pipeline::stage(std::uint32_t slot, const std::string& basename) {
   return result;
 }
 
+Result<void> Pipeline::give_cgroup(std::uint64_t cgroup_id, std::uint32_t slot) {
+  Result<void> result;
+  run_between([&] {
+    if (slot == 0) return source_.untrack_cgroup(cgroup_id);
+    result = source_.track_cgroup(cgroup_id, slot);
+  });
+  return result;
+}
+
 Result<void> Pipeline::report_opens_anew() {
   Result<void> result;
   run_between([&] { result = source_.report_opens_anew(); });

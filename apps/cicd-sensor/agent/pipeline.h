@@ -48,6 +48,8 @@ class Pipeline {
   Result<void> report_opens_anew();
   // LiveSource::stage_cgroup
   Result<void> stage(std::uint32_t slot, const std::string& basename);
+  // What is made below this cgroup from now on is the slot's; 0: nobody's.
+  Result<void> give_cgroup(std::uint64_t cgroup_id, std::uint32_t slot);
 
   std::vector<Coverage> coverage();
 
