@@ -99,9 +99,12 @@ std::vector<HttpRoute> agent_routes(std::string_view provider, AgentApi& api) {
       respond(result ? done(identity) : api_error(result.error()));
     };
   };
+  // GitLab's runner asks from outside of its jobs, and these are known by their containers.
+  const bool is_by_name = provider == "gitlab";
   add("host/start", MetadataUse::kTaken,
-      [&api, done_of](JobCall call, const HttpResponder& respond) {
+      [&api, done_of, is_by_name](JobCall call, const HttpResponder& respond) {
         auto answer = done_of(call.identity, respond);
+        if (is_by_name) return api.host_register(std::move(call), std::move(answer));
         api.host_start(std::move(call), std::move(answer));
       });
   add("host/end", MetadataUse::kRefused,
@@ -136,16 +139,28 @@ std::vector<HttpRoute> agent_routes(std::string_view provider, AgentApi& api) {
   });
   routes.push_back(
       {job_route(provider, "staging/put"),
-       [&api](const HttpRequest& request, const HttpResponder& respond) {
+       [&api, name](const HttpRequest& request, const HttpResponder& respond) {
          if (request.peer.uid != ::geteuid()) {
            return respond(http_error(403, "only the agent's own user may stage containers"));
          }
-         auto call = read_staging_request(request.body);
+         auto call = read_staging_request(request.body, name);
          if (!call) return respond(http_error(400, call.error().text));
          api.stage_container(std::move(*call), [=](const auto& result) {
            if (!result) return respond(api_error(result.error()));
            const bool is_staged = *result == StagingAnswer::kStaged;
            respond({200, is_staged ? R"({"status":"staged"})" : R"({"status":"ignored"})"});
+         });
+       }});
+  routes.push_back(
+      {job_route(provider, "builds/put"),
+       [&api](const HttpRequest& request, const HttpResponder& respond) {
+         if (request.peer.uid != ::geteuid()) {
+           return respond(http_error(403, "only the agent's own user may tell builds"));
+         }
+         auto builds = read_builds_request(request.body);
+         if (!builds) return respond(http_error(400, builds.error().text));
+         api.put_builds({std::move(*builds), request.peer}, [=](const auto& result) {
+           respond(result ? HttpResponse{200, R"({"status":"ok"})"} : api_error(result.error()));
          });
        }});
   routes.push_back(
@@ -156,6 +171,14 @@ std::vector<HttpRoute> agent_routes(std::string_view provider, AgentApi& api) {
            respond(result ? response : api_error(result.error()));
          });
        }});
+  if (is_by_name) {
+    // No process of such a job could ask for more.
+    std::erase_if(routes, [&](const HttpRoute& route) {
+      return route.path != job_route(provider, "host/start") &&
+             route.path != job_route(provider, "staging/put") &&
+             route.path != job_route(provider, "builds/put") && route.path != kStatusRoute;
+    });
+  }
   return routes;
 }
 

@@ -36,7 +36,7 @@ void Tracker::Impl::register_job(std::uint32_t slot, std::uint64_t root_cgroup_i
   if (slot == 0 || slot >= jobs_.size()) return;
   remove_job(slot);
   jobs_[slot] = std::make_unique<JobState>();
-  cgroups_.add(root_cgroup_id, slot, root_path);
+  if (root_cgroup_id != 0) cgroups_.add(root_cgroup_id, slot, root_path);
 }
 
 void Tracker::Impl::remove_job(std::uint32_t slot) {

@@ -51,6 +51,7 @@ class Tracker {
   Tracker& operator=(const Tracker&) = delete;
 
   // `slot`: 1 .. CICD_SLOTS_MAX - 1; others are ignored. `root_path` is below the v2 root ("/a/b").
+  // Cgroup 0: the job has no root; its cgroups show up by their mkdir samples.
   void register_job(std::uint32_t slot, std::uint64_t root_cgroup_id, const std::string& root_path);
   void remove_job(std::uint32_t slot);
 
