@@ -165,8 +165,8 @@ constexpr FlagSpec kAgentFlags[] = {
      "How long a shutdown may take to write what was seen of the jobs that run."},
     {"keep-jobs", "N", "50", "Of how many ended jobs the files are kept; the oldest go first."},
     {"build-cgroup", "PATH", "/docker/buildkit",
-     "The cgroup that dockerd's BuildKit makes those of its steps in, below the v2 root: "
-     "`buildkit` in the cgroup parent of the daemon."},
+     "The cgroup that dockerd's BuildKit makes those of its steps in, below the v2 root. With "
+     "Docker's driver `systemd` it is the one above dockerd's own: `/system.slice`."},
     kBackend,
     {"no-dedup", "", "", "Report every open of a file, also those that repeat one before."},
     {"debug", "", "", "Log more."},
