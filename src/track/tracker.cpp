@@ -40,8 +40,7 @@ void Tracker::Impl::register_job(std::uint32_t slot, std::uint64_t root_cgroup_i
   if (root_cgroup_id != 0) cgroups_.add(root_cgroup_id, slot, root_path);
 }
 
-void Tracker::Impl::add_cgroup(std::uint32_t slot, std::uint64_t cgroup_id,
-                               std::string_view path) {
+void Tracker::Impl::add_cgroup(std::uint32_t slot, std::uint64_t cgroup_id, std::string_view path) {
   JobState* job = job_of(slot);
   if (job != nullptr && !cgroups_.add(cgroup_id, slot, path)) ++job->cgroups_dropped;
 }

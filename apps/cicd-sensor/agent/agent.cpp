@@ -178,10 +178,7 @@ class Agent final : public AgentApi {
   }
   void post_step(const std::string& name) {
     calls_.push(
-        [this, name] {
-          build_steps_.take_step(name, registry_.slot_of_job(builds_.owner()));
-        },
-        1);
+        [this, name] { build_steps_.take_step(name, registry_.slot_of_job(builds_.owner())); }, 1);
   }
   std::string status_text();
 

@@ -21,8 +21,8 @@ bool holds_processes(const JobCgroup& cgroup) {
 
 }  // namespace
 
-// Made when it is not there yet, as dockerd would make it with the first step. It stays: dockerd may
-// be making a step in it at any time.
+// Made when it is not there yet, as dockerd would make it with the first step. It stays: dockerd
+// may be making a step in it at any time.
 Result<JobCgroup> BuildSteps::open_parent() const {
   CICD_ASSIGN(const CgroupPlace own, find_own_cgroup());
   const std::string dir = own.mount_point + path_;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // BuildSteps: gives the steps of BuildKit to the job that builds (job/build_watch.h). With Docker's
 // cgroupfs driver BuildKit makes the cgroup of each step below one cgroup that holds nothing else;
-// while a job has that one, the kernel gives it each step from its first moment on. With the systemd
-// driver it makes them beside dockerd's own cgroup, among those of all services: then each is given
-// to the job when its folder shows up, which is a moment later.
+// while a job has that one, the kernel gives it each step from its first moment on. With the
+// systemd driver it makes them beside dockerd's own cgroup, among those of all services: then each
+// is given to the job when its folder shows up, which is a moment later.
 //
 // Threads: the registry's; `on_step` is called on one of its own. Lifetime: registry, keeper and
 // pipeline outlive it.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// FolderWatch: tells of folders that are made in a folder, as they are made (inotify). What is there
-// before is not told, nor what comes while more are made than the kernel keeps for us.
+// FolderWatch: tells of folders that are made in a folder, as they are made (inotify). What is
+// there before is not told, nor what comes while more are made than the kernel keeps for us.
 //
 // Threads: its own, which calls `on_new`; watch() from one other. Lifetime: what `on_new` uses
 // outlives it.
