@@ -75,6 +75,43 @@ HttpHandler job_handler(const std::string& provider, Read read, Handle handle) {
   };
 }
 
+// What a Docker proxy asks, with a body that `read` reads.
+template <typename Read, typename Handle>
+HttpHandler proxy_handler(Read read, Handle handle) {
+  return [=](const HttpRequest& request, const HttpResponder& respond) {
+    if (request.peer.uid != ::geteuid()) {
+      return respond(http_error(403, "only the agent's own user may tell of containers"));
+    }
+    auto call = read(request.body);
+    if (!call) return respond(http_error(400, call.error().text));
+    handle(std::move(*call), request.peer, respond);
+  };
+}
+
+HttpRoute staging_route(const std::string& provider, AgentApi& api) {
+  const auto read = [provider](const std::string& body) {
+    return read_staging_request(body, provider);
+  };
+  const auto handle = [&api](StagingCall call, const HttpPeer&, const HttpResponder& respond) {
+    api.stage_container(std::move(call), [=](const auto& result) {
+      if (!result) return respond(api_error(result.error()));
+      const bool is_staged = *result == StagingAnswer::kStaged;
+      respond({200, is_staged ? R"({"status":"staged"})" : R"({"status":"ignored"})"});
+    });
+  };
+  return {job_route(provider, "staging/put"), proxy_handler(read, handle)};
+}
+
+HttpRoute builds_route(const std::string& provider, AgentApi& api) {
+  const auto handle = [&api](std::vector<Build> builds, const HttpPeer& peer,
+                             const HttpResponder& respond) {
+    api.put_builds({std::move(builds), peer}, [=](const auto& result) {
+      respond(result ? HttpResponse{200, R"({"status":"ok"})"} : api_error(result.error()));
+    });
+  };
+  return {job_route(provider, "builds/put"), proxy_handler(read_builds_request, handle)};
+}
+
 }  // namespace
 
 std::string job_route(std::string_view provider, std::string_view what) {
@@ -137,32 +174,8 @@ std::vector<HttpRoute> agent_routes(std::string_view provider, AgentApi& api) {
       respond(result ? health(identity, *result) : api_error(result.error()));
     });
   });
-  routes.push_back(
-      {job_route(provider, "staging/put"),
-       [&api, name](const HttpRequest& request, const HttpResponder& respond) {
-         if (request.peer.uid != ::geteuid()) {
-           return respond(http_error(403, "only the agent's own user may stage containers"));
-         }
-         auto call = read_staging_request(request.body, name);
-         if (!call) return respond(http_error(400, call.error().text));
-         api.stage_container(std::move(*call), [=](const auto& result) {
-           if (!result) return respond(api_error(result.error()));
-           const bool is_staged = *result == StagingAnswer::kStaged;
-           respond({200, is_staged ? R"({"status":"staged"})" : R"({"status":"ignored"})"});
-         });
-       }});
-  routes.push_back(
-      {job_route(provider, "builds/put"),
-       [&api](const HttpRequest& request, const HttpResponder& respond) {
-         if (request.peer.uid != ::geteuid()) {
-           return respond(http_error(403, "only the agent's own user may tell builds"));
-         }
-         auto builds = read_builds_request(request.body);
-         if (!builds) return respond(http_error(400, builds.error().text));
-         api.put_builds({std::move(*builds), request.peer}, [=](const auto& result) {
-           respond(result ? HttpResponse{200, R"({"status":"ok"})"} : api_error(result.error()));
-         });
-       }});
+  routes.push_back(staging_route(name, api));
+  routes.push_back(builds_route(name, api));
   routes.push_back(
       {std::string(kStatusRoute), [&api](const HttpRequest&, const HttpResponder& respond) {
          api.status([=](const std::expected<std::string, ApiError>& result) {

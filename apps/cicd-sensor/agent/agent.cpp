@@ -89,7 +89,8 @@ class Agent final : public AgentApi {
         registry_(keeper, {.slots = options.max_jobs + 1,
                            .job_ttl = options.job_ttl,
                            .is_hosted = options.runner_type == "hosted"}),
-        build_steps_(registry_, keeper, pipeline, options.build_cgroup, log) {
+        build_steps_(registry_, keeper, pipeline, options.build_cgroup, log,
+                     [this](const std::string& name) { post_step(name); }) {
     worker_.start("cicd-registry", [this] {
       while (auto call = calls_.pop()) {
         (*call)();
@@ -208,6 +209,10 @@ class Agent final : public AgentApi {
                               {"peer_pid", std::to_string(call.peer.pid)}});
     answer(api_error(started.error()));
   }
+  void post_step(const std::string& name) {
+    calls_.push(
+        [this, name] { build_steps_.take_step(name, registry_.slot_of_job(builds_.owner())); }, 1);
+  }
   std::string status_text();
 
   const AgentOptions& options_;
@@ -216,11 +221,11 @@ class Agent final : public AgentApi {
   JobKeeper& keeper_;
   // The worker's.
   JobRegistry registry_;
-  BuildSteps build_steps_;
-  BuildWatch builds_{build_steps_};
   bool is_stopping_ = false;
 
   BoundedQueue<std::function<void()>> calls_{kMostWaitingCalls};
+  BuildSteps build_steps_;  // the worker's; has a thread that puts calls
+  BuildWatch builds_{build_steps_};
   Worker worker_;  // last: it uses all of the above
 };
 

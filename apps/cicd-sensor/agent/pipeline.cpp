@@ -393,6 +393,16 @@ Result<void> Pipeline::stage(std::uint32_t slot, const std::string& basename) {
   return result;
 }
 
+Result<void> Pipeline::add_cgroup(std::uint32_t slot, std::uint64_t cgroup_id,
+                                  const std::string& path) {
+  Result<void> result;
+  run_between([&] {
+    result = source_.track_cgroup(cgroup_id, slot);
+    if (result) tracker_.add_cgroup(slot, cgroup_id, path);
+  });
+  return result;
+}
+
 Result<void> Pipeline::give_cgroup(std::uint64_t cgroup_id, std::uint32_t slot) {
   Result<void> result;
   run_between([&] {

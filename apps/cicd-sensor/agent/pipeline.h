@@ -100,6 +100,8 @@ class Pipeline {
   Result<void> report_opens_anew();
   // LiveSource::stage_cgroup
   Result<void> stage(std::uint32_t slot, const std::string& basename);
+  // Another cgroup of the job, that was made before it could be staged.
+  Result<void> add_cgroup(std::uint32_t slot, std::uint64_t cgroup_id, const std::string& path);
   // What is made below this cgroup from now on is the slot's; 0: nobody's.
   Result<void> give_cgroup(std::uint64_t cgroup_id, std::uint32_t slot);
 
