@@ -85,6 +85,28 @@ std::string job_route(std::string_view provider, std::string_view what) {
   return "/v1/job/" + std::string(is_of_a_job ? what.substr(what.find('/') + 1) : what);
 }
 
+namespace {
+
+void add_results(std::vector<HttpRoute>& routes, const std::string& provider, AgentApi& api) {
+  const auto read = [](const std::string& body) {
+    return read_job_request(body, MetadataUse::kRefused);
+  };
+  const auto add = [&](std::string_view what, ResultOf which) {
+    const auto handle = [&api, which](JobCall call, const HttpResponder& respond) {
+      api.job_result(std::move(call), which,
+                     [=](const std::expected<std::string, ApiError>& result) {
+                       respond(result ? HttpResponse{200, *result} : api_error(result.error()));
+                     });
+    };
+    routes.push_back({job_route(provider, what), job_handler(provider, read, handle)});
+  };
+  add("project/result", ResultOf::kProject);
+  // On GitHub and GitLab the host's findings are not for the job.
+  if (provider != "github" && provider != "gitlab") add("job/result", ResultOf::kProjectOrHost);
+}
+
+}  // namespace
+
 std::vector<HttpRoute> agent_routes(std::string_view provider, AgentApi& api) {
   const std::string name(provider);
   std::vector<HttpRoute> routes;
@@ -115,19 +137,7 @@ std::vector<HttpRoute> agent_routes(std::string_view provider, AgentApi& api) {
   };
   routes.push_back({job_route(provider, "project/start"),
                     job_handler(name, read_project_request, start_project)});
-  const auto add_result = [&](std::string_view what, ResultOf which) {
-    add(what, MetadataUse::kRefused, [&api, which](JobCall call, const HttpResponder& respond) {
-      api.job_result(std::move(call), which,
-                     [=](const std::expected<std::string, ApiError>& result) {
-                       respond(result ? HttpResponse{200, *result} : api_error(result.error()));
-                     });
-    });
-  };
-  add_result("project/result", ResultOf::kProject);
-  // On GitHub and GitLab the host's findings are not for the job.
-  if (provider != "github" && provider != "gitlab") {
-    add_result("job/result", ResultOf::kProjectOrHost);
-  }
+  add_results(routes, name, api);
   add("job/health", MetadataUse::kRefused, [&api](JobCall call, const HttpResponder& respond) {
     const JobIdentity identity = call.identity;
     api.job_health(std::move(call), [=](const std::expected<JobHealth, ApiError>& result) {
