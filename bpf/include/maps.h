@@ -18,7 +18,7 @@
  *   socket_owners    who uses a socket to port 53 (socket_owner.h)   W connect, sendmsg, egress
  *                    R packet hooks, which mostly run for nobody. Goes with the socket.
  *
- * Sizes given here are the defaults; the loader sets those of the rings.
+ * Sizes given here are the defaults; the loader sets those of the rings and of `loss`.
  */
 #ifndef CICD_MAPS_H
 #define CICD_MAPS_H
@@ -77,7 +77,7 @@ struct {
 
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-  __uint(max_entries, CICD_SLOTS_MAX *CICD_LOSS_STRIDE);
+  __uint(max_entries, CICD_SLOTS_DEFAULT *CICD_LOSS_STRIDE);
   __type(key, __u32);
   __type(value, __u64);
 } loss SEC(".maps") __weak;

@@ -10,8 +10,12 @@
 #include "wire/sample.h"
 
 #define CICD_LOSS_STRIDE 64
-/* Slots are 1 .. CICD_SLOTS_MAX - 1; counters of slot 0 are those that belong to no job. */
-#define CICD_SLOTS_MAX 256
+/*
+ * Slots are 1 .. CICD_SLOTS_MAX - 1; counters of slot 0 are those that belong to no job. The loader
+ * makes the map for as many slots as its owner wants.
+ */
+#define CICD_SLOTS_MAX 4096
+#define CICD_SLOTS_DEFAULT 256
 
 enum cicd_loss_reason {
   CICD_LOSS_TRACKED_FULL = 32, /* tracked_cgroups has no room: a child cgroup is not tracked */

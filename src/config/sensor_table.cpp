@@ -163,6 +163,8 @@ constexpr FlagSpec kAgentFlags[] = {
     {"job-ttl", "DURATION", "24h", "A job that is older is over."},
     {"shutdown-grace", "DURATION", "4s",
      "How long a shutdown may take to write what was seen of the jobs that run."},
+    {"max-jobs", "N", "1000",
+     "How many jobs may be watched at once; each costs the kernel 512 bytes a CPU."},
     {"keep-jobs", "N", "50", "Of how many ended jobs the files are kept; the oldest go first."},
     kBackend,
     {"no-dedup", "", "", "Report every open of a file, also those that repeat one before."},

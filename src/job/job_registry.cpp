@@ -63,6 +63,12 @@ std::expected<void, Refusal> JobRegistry::enter(const JobIdentity& identity, pid
   return {};
 }
 
+void JobRegistry::restore(std::uint32_t slot, const JobIdentity& identity,
+                          std::chrono::milliseconds age) {
+  const Clock::time_point now = now_();
+  entries_[identity_key(identity)] = {slot, identity, now - age, now};
+}
+
 auto JobRegistry::find_for(const JobIdentity& identity, pid_t peer) const
     -> std::expected<Entries::const_iterator, Refusal> {
   const auto entry = entries_.find(identity_key(identity));

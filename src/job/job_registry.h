@@ -35,6 +35,7 @@ struct ProjectSettings {
   std::optional<int> default_max_alerts;  // of rules that do not say; 0: 10
   bool disable_baseline_rules = false;
   bool monitor_mode = false;
+  std::string request;  // the text they were read from, for an agent that takes over
 };
 
 struct Refusal {
@@ -120,6 +121,10 @@ class JobRegistry {
   // A container that `client`, a process of a job, is about to start, by the name of its cgroup.
   // False: the process has no job, so the container has none.
   std::expected<bool, Refusal> stage(const std::string& basename, pid_t client);
+
+  // Goes on with a job that an agent before this one had begun, `age` ago. `keeping` has it
+  // already.
+  void restore(std::uint32_t slot, const JobIdentity& identity, std::chrono::milliseconds age);
 
   // Ends the jobs that are over: call it about once a second.
   void look_after();

@@ -7,7 +7,9 @@
 #include <optional>
 
 #include "kernel/attach.h"
+#include "kernel/hook_state.h"
 #include "kernel/live_source.h"
+#include "kernel/pin_folder.h"
 
 namespace cicd {
 
@@ -37,6 +39,13 @@ Result<> attach_syscalls(const HookInfo& hook, int program, const SyscallTracepo
   }
   if (!any) return fail(ErrorCode::kUnsupported, "this kernel has no syscall tracepoints");
   return {};
+}
+
+// A program whose tracepoints were attached by an earlier process; those of one were all there or
+// none was.
+bool has_links(const HookInfo& hook, const LinkPins& pins) {
+  return std::ranges::any_of(hook.tracepoints,
+                             [&](std::string_view name) { return pins.has(pin_name(hook, name)); });
 }
 
 std::optional<BackendKind> kind_of_name(std::string_view name) {
@@ -70,15 +79,17 @@ Result<> check_types(const std::map<std::string, std::string>& wanted) {
 
 }  // namespace
 
-HookSet::HookSet(ProgramSet programs, UniqueFd cgroup_root, const LiveOptions& options)
+HookSet::HookSet(ProgramSet programs, UniqueFd cgroup_root, LinkPins pins,
+                 const LiveOptions& options)
     : programs_(std::move(programs)),
       cgroup_root_(std::move(cgroup_root)),
+      pins_(std::move(pins)),
       strict_(options.strict),
       tls_capture_(options.tls_capture) {}
 
 Result<std::unique_ptr<HookSet>> HookSet::open(const LiveOptions& options,
                                                const ProgramSetOptions& programs,
-                                               UniqueFd cgroup_root) {
+                                               UniqueFd cgroup_root, const PinFolder* pins) {
   if (Result<> known = check_types(options.backends); !known) {
     return std::unexpected(std::move(known).error());
   }
@@ -96,11 +107,81 @@ Result<std::unique_ptr<HookSet>> HookSet::open(const LiveOptions& options,
                 "trampolines are not to be had here: " + opened->trampoline_error(),
                 "leave --backend out: then system calls are watched where trampolines are missing");
   }
-  std::unique_ptr<HookSet> set(new HookSet(std::move(*opened), std::move(cgroup_root), options));
+  LinkPins links;
+  if (pins != nullptr) {
+    CICD_ASSIGN(UniqueFd folder, pins->open_kind("links"));
+    links = LinkPins(std::move(folder));
+  }
+  std::unique_ptr<HookSet> set(
+      new HookSet(std::move(*opened), std::move(cgroup_root), std::move(links), options));
   if (Result<> chosen = set->choose(options); !chosen) {
     return std::unexpected(std::move(chosen).error());
   }
   return set;
+}
+
+Result<std::unique_ptr<HookSet>> HookSet::adopt(const LiveOptions& options,
+                                                const ProgramSetOptions& programs,
+                                                UniqueFd cgroup_root, const PinFolder& pins,
+                                                const HookState& state) {
+  CICD_ASSIGN(ProgramSet adopted, ProgramSet::adopt(programs, pins, state));
+  CICD_ASSIGN(UniqueFd folder, pins.open_kind("links"));
+  std::unique_ptr<HookSet> set(new HookSet(std::move(adopted), std::move(cgroup_root),
+                                           LinkPins(std::move(folder)), options));
+  set->make_chains();
+  if (!set->take_backends(state.backends)) {
+    return fail(ErrorCode::kInvalidInput, "the pinned programs are of another version");
+  }
+  set->errors_ = state.errors;
+  set->is_adopted_ = true;
+  set->is_saved_ = true;
+  set->was_detached_ = true;
+  set->attach_missing();
+  CICD_TRY(set->programs_.check());
+  return set;
+}
+
+bool HookSet::take_backends(const std::vector<std::string>& names) {
+  if (names.size() != chains_.size()) return false;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    Chain& chain = chains_[i];
+    while (chain.taken != nullptr && chain.taken->backend != names[i]) {
+      chain.taken = chain.taken->fallback;
+    }
+    if (chain.taken == nullptr) return false;
+  }
+  return true;
+}
+
+void HookSet::attach_missing() {
+  Names programs = programs_in_use();
+  programs.merge(programs_without_choice());
+  for (const HookInfo& hook : hooks()) {
+    if (!programs.contains(hook.program) || programs_.program_fd(hook.program) < 0) continue;
+    if (is_for_jobs(hook.attach) || hook.attach == AttachKind::kUprobe) continue;
+    if (Result<> attached = attach_unless_there(hook); !attached) {
+      errors_[std::string(hook.program)] = attached.error().text;
+    }
+  }
+}
+
+Result<> HookSet::attach_unless_there(const HookInfo& hook) {
+  if (is_adopted_ && pins_.has(hook.program)) return {};
+  CICD_TRY(attach(hook));
+  if (is_adopted_) ++attached_anew_;
+  return {};
+}
+
+Result<> HookSet::save(PinFolder& pins, HookState state) {
+  if (is_saved_) return {};
+  for (const Chain& chain : chains_) state.backends.emplace_back(chain.taken->backend);
+  state.errors = errors_;
+  state.absent = programs_.absent();
+  state.trampoline_error = programs_.trampoline_error();
+  CICD_TRY(programs_.pin(pins));
+  CICD_TRY(pins.write_state(to_text(state)));
+  is_saved_ = true;
+  return {};
 }
 
 void HookSet::force(Chain& chain, const LiveOptions& options) {
@@ -116,11 +197,15 @@ void HookSet::force(Chain& chain, const LiveOptions& options) {
   }
 }
 
-Result<> HookSet::choose(const LiveOptions& options) {
+void HookSet::make_chains() {
   for (const EventBackend& best : event_backends()) chains_.push_back({&best, &best});
   for (const EventBackend& best : helper_backends()) {
     chains_.push_back({&best, &best, false, true});
   }
+}
+
+Result<> HookSet::choose(const LiveOptions& options) {
+  make_chains();
   for (Chain& chain : chains_) force(chain, options);
   Names first = programs_in_use();
   first.merge(programs_without_choice());
@@ -187,6 +272,7 @@ void HookSet::let_go(const Names& programs) {
 void HookSet::load_and_attach(const Names& programs) {
   // One that is loaded anew has new maps; what is attached still has the old ones.
   for (const std::string_view program : programs) pins_.drop(program);
+  is_saved_ = false;
   programs_.load(programs);
   for (const HookInfo& hook : hooks()) {
     if (!programs.contains(hook.program) || programs_.is_absent(hook.program)) continue;
@@ -214,10 +300,13 @@ Result<> HookSet::attach(const HookInfo& hook) {
 void HookSet::attach_job_hooks(const Names& programs) {
   std::optional<Result<SyscallTracepoints>> tracepoints;  // opened for the first that needs them
   const auto attach_one = [&](const HookInfo& hook) -> Result<> {
-    if (hook.attach != AttachKind::kSyscall) return attach(hook);
+    if (hook.attach != AttachKind::kSyscall) return attach_unless_there(hook);
+    if (is_adopted_ && has_links(hook, pins_)) return {};
     if (!tracepoints) tracepoints = SyscallTracepoints::open();
     if (!*tracepoints) return std::unexpected(tracepoints->error());
-    return attach_syscalls(hook, programs_.program_fd(hook.program), **tracepoints, pins_);
+    CICD_TRY(attach_syscalls(hook, programs_.program_fd(hook.program), **tracepoints, pins_));
+    if (is_adopted_) ++attached_anew_;
+    return {};
   };
   for (const HookInfo& hook : hooks()) {
     if (!is_for_jobs(hook.attach) || !programs.contains(hook.program)) continue;

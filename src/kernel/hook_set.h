@@ -23,15 +23,28 @@
 
 namespace cicd {
 
+struct HookState;
 struct LiveOptions;
+class PinFolder;
 
 class HookSet {
  public:
   // Fails when a backend that was asked for does not exist or cannot be had here, and when nothing
-  // at all loads.
+  // at all loads. `pins` (may be null): where attachments are to outlive this process.
   static Result<std::unique_ptr<HookSet>> open(const LiveOptions& options,
                                                const ProgramSetOptions& programs,
-                                               UniqueFd cgroup_root);
+                                               UniqueFd cgroup_root, const PinFolder* pins);
+  // Takes over what another process left in `pins`. Attachments that are not there any more,
+  // because this kernel cannot pin them, are made anew; those of jobs at attach_for_job().
+  static Result<std::unique_ptr<HookSet>> adopt(const LiveOptions& options,
+                                                const ProgramSetOptions& programs,
+                                                UniqueFd cgroup_root, const PinFolder& pins,
+                                                const HookState& state);
+  // Pins programs and maps when others are loaded than were pinned, and says so in `state`.
+  Result<> save(PinFolder& pins, HookState state);
+  bool is_adopted() const { return is_adopted_; }
+  // How many attachments had to be made anew after the take-over.
+  std::size_t attached_anew() const { return attached_anew_; }
 
   const ProgramSet& programs() const { return programs_; }
   int cgroup_root() const { return cgroup_root_.get(); }
@@ -53,7 +66,12 @@ class HookSet {
   };
   using Names = std::set<std::string_view>;
 
-  HookSet(ProgramSet programs, UniqueFd cgroup_root, const LiveOptions& options);
+  HookSet(ProgramSet programs, UniqueFd cgroup_root, LinkPins pins, const LiveOptions& options);
+
+  void make_chains();
+  bool take_backends(const std::vector<std::string>& names);
+  void attach_missing();
+  Result<> attach_unless_there(const HookInfo& hook);
 
   Result<> choose(const LiveOptions& options);
   static void force(Chain& chain, const LiveOptions& options);
@@ -85,6 +103,9 @@ class HookSet {
   const bool tls_capture_;
   bool for_job_ = false;
   bool was_detached_ = false;
+  bool is_adopted_ = false;
+  bool is_saved_ = false;  // what is loaded now is what is pinned
+  std::size_t attached_anew_ = 0;
 };
 
 }  // namespace cicd

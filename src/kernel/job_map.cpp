@@ -116,6 +116,19 @@ std::uint32_t slot_of_process(const ProgramSet& programs, std::uint32_t pid) {
   return member.slot;
 }
 
+std::set<std::uint32_t> used_slots(const ProgramSet& programs) {
+  std::set<std::uint32_t> slots;
+  const auto collect = [&](std::uint32_t slot) {
+    slots.insert(slot);
+    return false;
+  };
+  delete_where<std::uint64_t, std::uint32_t>(programs.map_fd("tracked_cgroups"), collect);
+  delete_where<cicd_basename, std::uint32_t>(programs.map_fd("staged_names"), collect);
+  delete_where<std::uint32_t, cicd_member>(
+      programs.map_fd("members"), [&](const cicd_member& value) { return collect(value.slot); });
+  return slots;
+}
+
 void remove_slot(const ProgramSet& programs, cicd_shared* shared, std::uint32_t slot) {
   const auto is_slot = [slot](std::uint32_t value) { return value == slot; };
   delete_where<std::uint64_t, std::uint32_t>(programs.map_fd("tracked_cgroups"), is_slot);

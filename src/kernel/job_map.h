@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,9 @@ std::vector<TrackedProcess> members_of(const ProgramSet& programs, std::uint32_t
 
 // The slot a process belongs to; 0: none. Any thread.
 std::uint32_t slot_of_process(const ProgramSet& programs, std::uint32_t pid);
+
+// Slots that anything is known of.
+std::set<std::uint32_t> used_slots(const ProgramSet& programs);
 
 // Forgets everything of a slot.
 void remove_slot(const ProgramSet& programs, cicd_shared* shared, std::uint32_t slot);

@@ -18,6 +18,7 @@
 #include <mutex>
 #include <optional>
 #include <set>
+#include <string>
 #include <thread>
 #include <tuple>
 #include <vector>
@@ -26,6 +27,7 @@
 #include "kernel/attach.h"
 #include "kernel/elf_functions.h"
 #include "kernel/link_pins.h"
+#include "kernel/pin_folder.h"
 #include "wire/loss.h"
 
 namespace cicd {
@@ -75,6 +77,26 @@ constexpr const char* kHostLibraries[] = {
 
 // A number of an inode alone is used again when a file is gone.
 using FileKey = std::tuple<dev_t, ino_t, std::int64_t, std::int64_t>;
+
+// What a probe's pin begins with, so that the next process knows which files have theirs.
+std::string pin_name(const FileKey& file) {
+  const auto& [device, inode, time_ns, bytes] = file;
+  char text[96];
+  std::snprintf(text, sizeof(text), "probe-%llx-%llx-%llx-%llx",
+                static_cast<unsigned long long>(device), static_cast<unsigned long long>(inode),
+                static_cast<unsigned long long>(time_ns), static_cast<unsigned long long>(bytes));
+  return text;
+}
+
+std::optional<FileKey> file_of_pin(const std::string& name) {
+  unsigned long long device = 0, inode = 0, time_ns = 0, bytes = 0;
+  if (std::sscanf(name.c_str(), "probe-%llx-%llx-%llx-%llx-", &device, &inode, &time_ns, &bytes) !=
+      4) {
+    return std::nullopt;
+  }
+  return FileKey{device, inode, static_cast<std::int64_t>(time_ns),
+                 static_cast<std::int64_t>(bytes)};
+}
 
 struct Request {
   std::uint32_t pid = 0;
@@ -153,12 +175,13 @@ struct LibraryProber::State {
   std::condition_variable ended;
   bool has_ended = false;
 
+  void take_over(const std::vector<std::string>& names);
   void run();
   void look_at(const Request& request);
   bool scan_process(std::uint32_t pid, std::uint32_t slot);
   bool probe_path(const Request& request);
   bool probe_file(int fd, LibraryName name, std::uint32_t slot);
-  Result<> attach(int program, int fd, std::uint64_t offset, bool is_return);
+  Result<> attach(int program, int fd, std::uint64_t offset, bool is_return, const FileKey& file);
   void drop_pins() {
     for (const std::string& name : pin_names) pins.drop(name);
     pin_names.clear();
@@ -166,15 +189,23 @@ struct LibraryProber::State {
   }
 };
 
-Result<> LibraryProber::State::attach(int program, int fd, std::uint64_t offset, bool is_return) {
+Result<> LibraryProber::State::attach(int program, int fd, std::uint64_t offset, bool is_return,
+                                      const FileKey& file) {
   const std::string path = "/proc/self/fd/" + std::to_string(fd);
   Result<UniqueFd> link = uprobes->attach(program, path, offset, is_return);
   if (!link) return std::unexpected(std::move(link).error());
   // Several processes in a row may use the same pins.
-  pin_names.push_back("probe-" + std::to_string(::getpid()) + "-" +
+  pin_names.push_back(pin_name(file) + "-" + std::to_string(::getpid()) + "-" +
                       std::to_string(pin_names.size()));
   pins.keep(pin_names.back(), std::move(*link));
   return {};
+}
+
+void LibraryProber::State::take_over(const std::vector<std::string>& names) {
+  for (const std::string& name : names) {
+    if (const auto file = file_of_pin(name)) files.insert(*file);
+    pin_names.push_back(name);
+  }
 }
 
 // True: nothing is left to do for this file.
@@ -199,7 +230,9 @@ bool LibraryProber::State::probe_file(int fd, LibraryName name, std::uint32_t sl
     const std::uint64_t offset = (*offsets)[i];
     if (offset == 0 || called < 0 || returned < 0 || is_stopped) continue;
     // The return first: a call that was not seen is then counted, not one that never returns.
-    if (!attach(returned, fd, offset, true) || !attach(called, fd, offset, false)) return false;
+    if (!attach(returned, fd, offset, true, key) || !attach(called, fd, offset, false, key)) {
+      return false;
+    }
     ++attached;
   }
   return attached > 0;
@@ -257,14 +290,19 @@ void LibraryProber::State::run() {
   ended.notify_all();
 }
 
-LibraryProber::LibraryProber(const ProgramSet& programs, bool tls_capture)
-    : programs_(programs), tls_capture_(tls_capture) {}
+LibraryProber::LibraryProber(const ProgramSet& programs, bool tls_capture, const PinFolder* pins)
+    : programs_(programs), pins_(pins), tls_capture_(tls_capture) {}
 
 LibraryProber::~LibraryProber() { stop(); }
 
 Result<> LibraryProber::start() {
   stop();
   state_ = std::make_shared<State>(tls_capture_);
+  if (pins_ != nullptr) {
+    CICD_ASSIGN(UniqueFd folder, pins_->open_kind("probes"));
+    state_->pins = LinkPins(std::move(folder));
+    state_->take_over(pins_->names("probes"));
+  }
   seen_programs_ = {};
   for (std::size_t i = 0; i < kTargets.size(); ++i) {
     state_->programs[i] = {programs_.program_fd(kTargets[i].called),

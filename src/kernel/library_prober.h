@@ -24,8 +24,9 @@ namespace cicd {
 
 class LibraryProber {
  public:
-  // `programs` must live until stop().
-  LibraryProber(const ProgramSet& programs, bool tls_capture);
+  // `programs` must live until stop(). `pins` (may be null): where probes outlive the process;
+  // those that an earlier one left there are taken over by start().
+  LibraryProber(const ProgramSet& programs, bool tls_capture, const PinFolder* pins);
   ~LibraryProber();
   LibraryProber(const LibraryProber&) = delete;
   LibraryProber& operator=(const LibraryProber&) = delete;
@@ -52,6 +53,7 @@ class LibraryProber {
   void start_thread();
 
   const ProgramSet& programs_;
+  const PinFolder* pins_;
   bool tls_capture_;
   bool is_threaded_ = false;
   std::shared_ptr<State> state_;

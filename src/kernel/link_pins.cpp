@@ -48,6 +48,11 @@ Result<> LinkPins::pin(const std::string& name, int link_fd) {
   return {};
 }
 
+bool LinkPins::has(std::string_view name) const {
+  if (held_.contains(name)) return true;
+  return mount_ && ::faccessat(mount_.get(), std::string(name).c_str(), F_OK, 0) == 0;
+}
+
 void LinkPins::keep(std::string_view name, UniqueFd link) {
   std::string key(name);
   if (mount_) {

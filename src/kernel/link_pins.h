@@ -4,6 +4,8 @@
 // holds the descriptor is gone, the kernel takes the file system apart and detaches everything in
 // the background: nothing stalls, and nothing is left in any directory.
 //
+// Or they are pinned in a folder that people see (pin_folder.h): then they outlive the process.
+//
 // Where no such mount can be had, or a link cannot be pinned (kernels before 5.15 for tracepoints),
 // the link's own descriptor is held instead: the same effect, but the end takes a grace period
 // each. Threads: one. Processes: shared by fork(); whoever unpins last detaches.
@@ -21,7 +23,11 @@ namespace cicd {
 class LinkPins {
  public:
   LinkPins();
+  // In this folder of a bpffs.
+  explicit LinkPins(UniqueFd folder) : mount_(std::move(folder)) {}
 
+  // Whether a link of this name is kept, also by a process before this one.
+  bool has(std::string_view name) const;
   // Takes the link over.
   void keep(std::string_view name, UniqueFd link);
   // Detaches it, without waiting for the kernel where it is pinned.

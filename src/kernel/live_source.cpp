@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernel/live_source.h"
 
+#include <bpf/bpf.h>
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -13,12 +15,16 @@
 #include <bit>
 #include <bitset>
 #include <cerrno>
+#include <optional>
 
+#include "base/version.h"
 #include "kernel/btf_file.h"
 #include "kernel/hook_set.h"
+#include "kernel/hook_state.h"
 #include "kernel/job_map.h"
 #include "kernel/kernel_losses.h"
 #include "kernel/library_prober.h"
+#include "kernel/pin_folder.h"
 #include "kernel/preconditions.h"
 #include "kernel/ring_consumer.h"
 #include "kernel/self_check.h"
@@ -92,16 +98,70 @@ class SharedMemory {
   std::size_t bytes_ = 0;
 };
 
+// Where the kernel side is to outlive this process, and what is kept there beside it.
+struct Pins {
+  std::unique_ptr<PinFolder> folder;  // null: nowhere
+  HookState state;
+  std::string error;
+};
+
+std::string identity_of(const LiveOptions& options) {
+  std::string text = std::string(version()) + " " + ProgramSet::object_id();
+  for (const std::uint64_t number :
+       {options.control_ring_bytes, options.bulk_ring_bytes, std::uint64_t{options.slots},
+        std::uint64_t{options.strict}, std::uint64_t{options.dedup},
+        std::uint64_t{options.tls_capture}}) {
+    text += " " + std::to_string(number);
+  }
+  text += " " + options.backend_kind;
+  for (const auto& [type, backend] : options.backends) text += " " + type + "=" + backend;
+  return text;
+}
+
+// With the state of an earlier process only when it fits.
+std::unique_ptr<Pins> open_pins(const LiveOptions& options) {
+  auto pins = std::make_unique<Pins>();
+  if (options.pin_dir.empty()) return pins;
+  Result<std::unique_ptr<PinFolder>> folder = PinFolder::open(options.pin_dir);
+  if (!folder) {
+    pins->error = folder.error().text;
+    return pins;
+  }
+  pins->folder = std::move(*folder);
+  const std::string identity = identity_of(options);
+  std::optional<HookState> earlier = parse_hook_state(pins->folder->read_state());
+  if (earlier && earlier->identity == identity) {
+    pins->state = std::move(*earlier);
+  } else {
+    pins->folder->clear();
+    pins->state.identity = identity;
+  }
+  return pins;
+}
+
+// Of a ring or of what is the same for all; 0 when it cannot be told.
+std::size_t entries_of(int map_fd) {
+  bpf_map_info info{};
+  __u32 size = sizeof(info);
+  return ::bpf_obj_get_info_by_fd(map_fd, &info, &size) == 0 ? info.max_entries : 0;
+}
+
 class KernelSource final : public LiveSource {
  public:
-  KernelSource(std::unique_ptr<HookSet> hooks, RingConsumer rings, SharedMemory shared,
-               const LiveOptions& options)
-      : hooks_(std::move(hooks)),
+  KernelSource(std::unique_ptr<Pins> pins, std::unique_ptr<HookSet> hooks, RingConsumer rings,
+               SharedMemory shared, const LiveOptions& options)
+      : pins_(std::move(pins)),
+        hooks_(std::move(hooks)),
         programs_(hooks_->programs()),
         rings_(std::move(rings)),
         shared_(std::move(shared)),
-        prober_(programs_, options.tls_capture),
-        pace_(options.pace) {}
+        prober_(programs_, options.tls_capture, pins_->folder.get()),
+        slots_(options.slots),
+        pace_(options.pace) {
+    if (hooks_->is_adopted()) clock_.realtime_offset_ns = pins_->state.realtime_offset_ns;
+    pins_->state.realtime_offset_ns = clock_.realtime_offset_ns;
+    save_pins();
+  }
   ~KernelSource() override = default;
 
   Result<> watch_rings();
@@ -135,10 +195,19 @@ class KernelSource final : public LiveSource {
   Result<void> self_check(const std::string& cgroup_dir) override;
   RingPositions positions() const override { return rings_.positions(); }
   void set_positions(const RingPositions& positions) override { rings_.set_positions(positions); }
+  bool is_before(SampleBytes sample, const RingPositions& positions) const override {
+    return rings_.is_before(sample, positions);
+  }
+  PinReport pins() const override {
+    return {hooks_->is_adopted(), hooks_->attached_anew(), pins_->error};
+  }
+  void keep_slots(std::span<const std::uint32_t> slots) override;
 
  private:
   bool sleep(cicd_consumer_state state, milliseconds time);
+  void save_pins();
 
+  std::unique_ptr<Pins> pins_;  // goes last
   std::unique_ptr<HookSet> hooks_;
   const ProgramSet& programs_;
   RingConsumer rings_;
@@ -147,6 +216,7 @@ class KernelSource final : public LiveSource {
   LibraryProber prober_;  // after programs_, which it uses
   std::bitset<CICD_SLOTS_MAX> used_slots_;
   bool job_hooks_ = false;
+  const std::uint32_t slots_;
   const milliseconds pace_;
   ClockInfo clock_{now_ns(CLOCK_REALTIME) - now_ns(CLOCK_BOOTTIME)};
   steady_clock::time_point last_drain_{};
@@ -193,8 +263,24 @@ Result<void> KernelSource::start_job_hooks() {
   if (job_hooks_) return {};
   job_hooks_ = true;
   hooks_->attach_for_job();
+  save_pins();
   if (Result<> started = prober_.start(); !started) hooks_->note_no_probes(started.error().text);
   return {};
+}
+
+void KernelSource::save_pins() {
+  if (!pins_->folder || !pins_->error.empty()) return;
+  if (const Result<> saved = hooks_->save(*pins_->folder, pins_->state); !saved) {
+    pins_->error = saved.error().text;
+    pins_->folder->forget();
+  }
+}
+
+void KernelSource::keep_slots(std::span<const std::uint32_t> slots) {
+  for (const std::uint32_t slot : slots) used_slots_.set(slot);
+  for (const std::uint32_t slot : used_slots(programs_)) {
+    if (slot < slots_ && !used_slots_.test(slot)) untrack_slot(slot);
+  }
 }
 
 Result<LossReport> KernelSource::losses(std::uint32_t slot) {
@@ -260,7 +346,7 @@ Result<std::size_t> KernelSource::poll(milliseconds max_wait, SampleSink out) {
 }
 
 Result<void> KernelSource::track_cgroup(std::uint64_t cgroup_id, std::uint32_t slot) {
-  if (slot == 0 || slot >= CICD_SLOTS_MAX) {
+  if (slot == 0 || slot >= slots_) {
     return fail(ErrorCode::kInternal, "job slot " + std::to_string(slot) + " does not exist");
   }
   if (!used_slots_.test(slot)) {
@@ -272,7 +358,7 @@ Result<void> KernelSource::track_cgroup(std::uint64_t cgroup_id, std::uint32_t s
 }
 
 void KernelSource::untrack_slot(std::uint32_t slot) {
-  if (slot == 0 || slot >= CICD_SLOTS_MAX) return;
+  if (slot == 0 || slot >= slots_) return;
   remove_slot(programs_, shared_.get(), slot);
   used_slots_.reset(slot);
 }
@@ -280,6 +366,50 @@ void KernelSource::untrack_slot(std::uint32_t slot) {
 }  // namespace
 
 namespace {
+
+ProgramSetOptions program_options(const LiveOptions& options) {
+  ProgramSetOptions programs;
+  programs.control_ring_bytes =
+      ring_bytes(options.control_ring_bytes, kControlBytesPerCpu, kLargestControl);
+  programs.bulk_ring_bytes = ring_bytes(options.bulk_ring_bytes, kBulkBytesPerCpu, kLargestBulk);
+  programs.slots = options.slots;
+  programs.btf_path = options.btf_path;
+  return programs;
+}
+
+// Those of an earlier process when there are some that fit, else new ones.
+Result<std::unique_ptr<HookSet>> open_hooks(const LiveOptions& options, UniqueFd root, Pins& pins) {
+  const ProgramSetOptions programs = program_options(options);
+  if (pins.folder && !pins.state.backends.empty()) {
+    UniqueFd same_root(::fcntl(root.get(), F_DUPFD_CLOEXEC, 3));
+    auto adopted =
+        HookSet::adopt(options, programs, std::move(same_root), *pins.folder, pins.state);
+    if (adopted) return adopted;
+    pins.error.clear();
+    pins.state = {.identity = pins.state.identity};
+    pins.folder->clear();
+  }
+  return HookSet::open(options, programs, std::move(root), pins.folder.get());
+}
+
+Result<std::unique_ptr<LiveSource>> make_source(const LiveOptions& options,
+                                                std::unique_ptr<Pins> pins,
+                                                std::unique_ptr<HookSet> hooks) {
+  const ProgramSet& programs = hooks->programs();
+  const std::size_t control_bytes = entries_of(programs.map_fd("control_ring"));
+  const std::size_t bulk_bytes = entries_of(programs.map_fd("bulk_ring"));
+  CICD_ASSIGN(SharedMemory shared, SharedMemory::map(programs.map_fd("shared")));
+  CICD_ASSIGN(MappedRing control, MappedRing::map(programs.map_fd("control_ring"), control_bytes));
+  CICD_ASSIGN(MappedRing bulk, MappedRing::map(programs.map_fd("bulk_ring"), bulk_bytes));
+  const bool is_adopted = hooks->is_adopted();
+  auto source = std::make_unique<KernelSource>(std::move(pins), std::move(hooks),
+                                               RingConsumer(std::move(control), std::move(bulk)),
+                                               std::move(shared), options);
+  source->set_wake_thresholds(control_bytes, bulk_bytes);
+  if (options.dedup && !is_adopted) CICD_TRY(source->remember_opens());
+  CICD_TRY(source->watch_rings());
+  return source;
+}
 
 Result<std::unique_ptr<LiveSource>> open_with_btf_file(const LiveOptions& options) {
   if (Result<> host = check_preconditions(options.btf_path); !host) {
@@ -313,32 +443,15 @@ Result<std::unique_ptr<LiveSource>> LiveSource::open(const LiveOptions& options)
   Result<UniqueFd> root = open_cgroup_root();
   if (!root) return std::unexpected(std::move(root).error());
 
-  const std::size_t control_bytes =
-      ring_bytes(options.control_ring_bytes, kControlBytesPerCpu, kLargestControl);
-  const std::size_t bulk_bytes =
-      ring_bytes(options.bulk_ring_bytes, kBulkBytesPerCpu, kLargestBulk);
-  Result<std::unique_ptr<HookSet>> hooks =
-      HookSet::open(options, {control_bytes, bulk_bytes, options.btf_path}, std::move(*root));
+  if (options.slots < CICD_SLOTS_DEFAULT || options.slots > CICD_SLOTS_MAX) {
+    return fail(ErrorCode::kUsage, std::to_string(options.slots) + " slots are not possible",
+                "give a number from " + std::to_string(CICD_SLOTS_DEFAULT) + " to " +
+                    std::to_string(CICD_SLOTS_MAX));
+  }
+  std::unique_ptr<Pins> pins = open_pins(options);
+  Result<std::unique_ptr<HookSet>> hooks = open_hooks(options, std::move(*root), *pins);
   if (!hooks) return std::unexpected(std::move(hooks).error());
-  const ProgramSet& programs = (*hooks)->programs();
-  Result<SharedMemory> shared = SharedMemory::map(programs.map_fd("shared"));
-  if (!shared) return std::unexpected(std::move(shared).error());
-  Result<MappedRing> control = MappedRing::map(programs.map_fd("control_ring"), control_bytes);
-  if (!control) return std::unexpected(std::move(control).error());
-  Result<MappedRing> bulk = MappedRing::map(programs.map_fd("bulk_ring"), bulk_bytes);
-  if (!bulk) return std::unexpected(std::move(bulk).error());
-
-  auto source = std::make_unique<KernelSource>(std::move(*hooks),
-                                               RingConsumer(std::move(*control), std::move(*bulk)),
-                                               std::move(*shared), options);
-  source->set_wake_thresholds(control_bytes, bulk_bytes);
-  if (Result<> remembered = options.dedup ? source->remember_opens() : Result<>(); !remembered) {
-    return std::unexpected(std::move(remembered).error());
-  }
-  if (Result<> watched = source->watch_rings(); !watched) {
-    return std::unexpected(std::move(watched).error());
-  }
-  return source;
+  return make_source(options, std::move(pins), std::move(*hooks));
 }
 
 }  // namespace cicd

@@ -7,6 +7,9 @@
 // is pinned in a bpffs that only this object's descriptor keeps alive: when the last process that
 // holds it is gone, however it died, the kernel detaches everything by itself, and nothing stalls.
 //
+// With LiveOptions::pin_dir the pins are where people see them, and a process that is killed leaves
+// everything as it is for the next one; one that ends removes it all.
+//
 // Threads: one at a time. Processes: the object survives fork(); parent and child then share maps,
 // links and ring positions, and exactly one of them may poll (see RingPositions).
 #pragma once
@@ -15,12 +18,14 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "kernel/event_source.h"
 #include "kernel/recording.h"
 #include "kernel/tracked_process.h"
+#include "wire/loss.h"
 
 namespace cicd {
 
@@ -28,6 +33,9 @@ struct LiveOptions {
   std::uint64_t control_ring_bytes = 0;  // 0: from CPU count and memory; else a power of two
   std::uint64_t bulk_ring_bytes = 0;
   std::string btf_path;  // empty: /sys/kernel/btf/vmlinux
+  // Jobs have slots 1 .. slots - 1 (wire/loss.h has the most and the least there are). A slot costs
+  // 512 bytes for each CPU, in the kernel.
+  std::uint32_t slots = CICD_SLOTS_DEFAULT;
   // Also 32-bit system calls: a program at every system call of the machine while a job runs.
   bool strict = false;
   // Opens that repeat one of the same program in the same way are counted, not reported.
@@ -40,6 +48,16 @@ struct LiveOptions {
   bool tls_capture = false;  // look at what is given to TLS libraries to send
   // A busy consumer looks at the rings this often; in between only one that fills up wakes it.
   std::chrono::milliseconds pace{3};
+  // A folder of a bpffs (pin_folder.h) in which everything outlives this process when it is killed,
+  // for the next one that is opened with it. Not for processes that fork. Empty: nothing does.
+  std::string pin_dir = {};
+};
+
+// What became of LiveOptions::pin_dir.
+struct PinReport {
+  bool is_adopted = false;        // the kernel side of a process before this one goes on
+  std::size_t attached_anew = 0;  // attachments that this kernel cannot keep: there was a gap
+  std::string error = {};         // why nothing will outlive this process
 };
 
 class LiveSource : public EventSource {
@@ -49,7 +67,7 @@ class LiveSource : public EventSource {
   static Result<std::unique_ptr<LiveSource>> open(const LiveOptions& options);
 
   // Puts a cgroup (v2 id) and all that is made below it from now on under observation for `slot`
-  // (1 .. CICD_SLOTS_MAX - 1).
+  // (1 .. LiveOptions::slots - 1).
   virtual Result<void> track_cgroup(std::uint64_t cgroup_id, std::uint32_t slot) = 0;
   virtual void untrack_slot(std::uint32_t slot) = 0;
   // A cgroup that gets this name, wherever it is made, belongs to `slot` from its first moment on;
@@ -67,6 +85,12 @@ class LiveSource : public EventSource {
 
   virtual Result<void> start_job_hooks() = 0;
   virtual void stop_job_hooks() = 0;
+
+  virtual PinReport pins() const = 0;
+  // After a take-over: what there is of these slots stays as it is, all others are forgotten.
+  virtual void keep_slots(std::span<const std::uint32_t> slots) = 0;
+  // Of a sample of the poll() that goes on: whether it is before these positions of the rings.
+  virtual bool is_before(SampleBytes sample, const RingPositions& positions) const = 0;
 
   // Starts a process of its own in a cgroup below `cgroup_dir` and waits for its exec, open and
   // connect to come through the rings. The error says which did not. Call before any job runs.

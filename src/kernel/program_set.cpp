@@ -17,7 +17,9 @@
 #include "hooks.skel.h"
 #include "hooks_old.skel.h"
 #include "kernel/hook_catalogue.h"
+#include "kernel/hook_state.h"
 #include "kernel/libbpf_log.h"
+#include "kernel/pin_folder.h"
 #include "kernel/trampoline_probe.h"
 
 namespace cicd {
@@ -53,6 +55,13 @@ bool has_bpf_loop() {
   return has;
 }
 
+std::string_view object_bytes() {
+  std::size_t size = 0;
+  const void* bytes =
+      has_bpf_loop() ? hooks_bpf__elf_bytes(&size) : hooks_old_bpf__elf_bytes(&size);
+  return {static_cast<const char*>(bytes), size};
+}
+
 UniqueFd duplicate(int fd) { return UniqueFd(::fcntl(fd, F_DUPFD_CLOEXEC, 3)); }
 
 }  // namespace
@@ -64,14 +73,12 @@ struct ProgramSet::Loader {
   const ProgramSetOptions& options = set.options_;
 
   Result<BpfObject> open() const {
-    std::size_t size = 0;
-    const void* bytes =
-        has_bpf_loop() ? hooks_bpf__elf_bytes(&size) : hooks_old_bpf__elf_bytes(&size);
+    const std::string_view bytes = object_bytes();
     bpf_object_open_opts opts{};
     opts.sz = sizeof(opts);
     opts.object_name = "cicd";
     if (!options.btf_path.empty()) opts.btf_custom_path = options.btf_path.c_str();
-    bpf_object* object = ::bpf_object__open_mem(bytes, size, &opts);
+    bpf_object* object = ::bpf_object__open_mem(bytes.data(), bytes.size(), &opts);
     if (object == nullptr) return fail_errno(errno, "open the object with the kernel programs");
     return BpfObject(object);
   }
@@ -93,6 +100,7 @@ struct ProgramSet::Loader {
     };
     set_size("control_ring", options.control_ring_bytes);
     set_size("bulk_ring", options.bulk_ring_bytes);
+    set_size("loss", std::size_t{options.slots} * CICD_LOSS_STRIDE);
     return {};
   }
 
@@ -232,8 +240,39 @@ struct ProgramSet::Loader {
 Result<ProgramSet> ProgramSet::open(const ProgramSetOptions& options) {
   ProgramSet set;
   set.options_ = options;
-  Loader{set}.inspect_kernel();
+  set.inspect_kernel();
   return set;
+}
+
+Result<ProgramSet> ProgramSet::adopt(const ProgramSetOptions& options, const PinFolder& folder,
+                                     const HookState& state) {
+  ProgramSet set;
+  set.options_ = options;
+  set.absent_ = state.absent;
+  set.trampoline_error_ = state.trampoline_error;
+  for (const std::string_view name : kOurMaps) {
+    CICD_ASSIGN(set.maps_[std::string(name)], folder.get("maps", name));
+  }
+  for (const std::string& name : folder.names("programs")) {
+    CICD_ASSIGN(set.programs_[name], folder.get("programs", name));
+  }
+  return set;
+}
+
+std::string ProgramSet::object_id() {
+  const std::string_view bytes = object_bytes();
+  return std::to_string(bytes.size()) + "-" + std::to_string(std::hash<std::string_view>()(bytes));
+}
+
+Result<> ProgramSet::pin(PinFolder& folder) const {
+  for (const auto& [name, fd] : maps_) CICD_TRY(folder.put("maps", name, fd.get()));
+  for (const auto& [name, fd] : programs_) CICD_TRY(folder.put("programs", name, fd.get()));
+  return {};
+}
+
+void ProgramSet::inspect_kernel() {
+  Loader{*this}.inspect_kernel();
+  is_inspected_ = true;
 }
 
 void ProgramSet::refuse(std::string_view program, std::string reason) {
@@ -241,6 +280,7 @@ void ProgramSet::refuse(std::string_view program, std::string reason) {
 }
 
 void ProgramSet::load(const std::set<std::string_view>& names) {
+  if (!is_inspected_) inspect_kernel();  // one that was adopted
   const Loader loader{*this};
   std::map<HookFamily, Loader::Names> families;
   Loader::Names all;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <set>
@@ -14,12 +15,17 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "wire/loss.h"
 
 namespace cicd {
+
+class PinFolder;
+struct HookState;
 
 struct ProgramSetOptions {
   std::size_t control_ring_bytes = 0;
   std::size_t bulk_ring_bytes = 0;
+  std::uint32_t slots = CICD_SLOTS_DEFAULT;
   std::string btf_path;     // empty: the kernel's own
   bool trampolines = true;  // false: not even tried
 };
@@ -28,6 +34,12 @@ class ProgramSet {
  public:
   // Finds out what this kernel has; loads nothing.
   static Result<ProgramSet> open(const ProgramSetOptions& options);
+  // What an earlier process has loaded and pinned. kNotFound: a map is missing.
+  static Result<ProgramSet> adopt(const ProgramSetOptions& options, const PinFolder& folder,
+                                  const HookState& state);
+  Result<> pin(PinFolder& folder) const;
+  // Tells one build of the kernel side, as this kernel gets it, from another.
+  static std::string object_id();
   // Loads programs of the catalogue; a name that was loaded before is loaded anew. Maps that are
   // not everybody's belong to the programs that are loaded together. One that does not load costs
   // only itself.
@@ -50,6 +62,7 @@ class ProgramSet {
 
   // This kernel does not have what the program attaches to; that is no error.
   bool is_absent(std::string_view name) const { return absent_.contains(name); }
+  const std::set<std::string, std::less<>>& absent() const { return absent_; }
   // Why no program at a kernel function can be had here, or empty.
   const std::string& trampoline_error() const { return trampoline_error_; }
 
@@ -60,9 +73,11 @@ class ProgramSet {
     return found == fds.end() ? -1 : found->second.get();
   }
   struct Loader;
+  void inspect_kernel();
   void refuse(std::string_view program, std::string reason);
 
   ProgramSetOptions options_;
+  bool is_inspected_ = false;
   Fds maps_;
   Fds programs_;
   std::map<std::string, Error, std::less<>> errors_;

@@ -67,6 +67,14 @@ MappedRing::~MappedRing() {
 std::uint64_t MappedRing::producer() const { return load_acquire(producer_page_); }
 std::uint64_t MappedRing::consumer() const { return load_acquire(consumer_page_); }
 
+std::optional<std::uint64_t> MappedRing::position_of(SampleBytes sample) const {
+  const std::byte* data = producer_page_ + page_bytes_;
+  if (sample.data() < data || sample.data() >= data + 2 * ring_bytes_) return std::nullopt;
+  const auto offset = static_cast<std::uint64_t>(sample.data() - data) - kRecordHeaderBytes;
+  const std::uint64_t committed = consumer();
+  return committed + ((offset - committed) & (ring_bytes_ - 1));
+}
+
 void MappedRing::take_snapshot() {
   const std::uint64_t committed = consumer();
   if (next_ < committed) next_ = committed;
@@ -153,6 +161,12 @@ void RingConsumer::commit() {
 void RingConsumer::set_positions(const RingPositions& positions) {
   control_.set_position(positions.control);
   bulk_.set_position(positions.bulk);
+}
+
+bool RingConsumer::is_before(SampleBytes sample, const RingPositions& positions) const {
+  if (const auto control = control_.position_of(sample)) return *control < positions.control;
+  const auto bulk = bulk_.position_of(sample);
+  return bulk && *bulk < positions.bulk;
 }
 
 }  // namespace cicd

@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "base/function_ref.h"
@@ -38,6 +39,8 @@ class MappedRing {
   void pop();
 
   std::uint64_t position() const { return next_; }
+  // Where a sample that was handed out since the last commit stands; nullopt: in another ring.
+  std::optional<std::uint64_t> position_of(SampleBytes sample) const;
   void set_position(std::uint64_t position);
   void commit();
 
@@ -66,6 +69,8 @@ class RingConsumer {
   void commit();
   RingPositions positions() const { return {control_.position(), bulk_.position()}; }
   void set_positions(const RingPositions& positions);
+  // Of a sample handed out since the last commit: whether it comes before these positions.
+  bool is_before(SampleBytes sample, const RingPositions& positions) const;
 
  private:
   MappedRing::Head wait_while_busy(MappedRing& ring, SampleBytes* sample);

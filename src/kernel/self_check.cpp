@@ -25,8 +25,8 @@ namespace cicd {
 
 namespace {
 
-// The last slot is kept for this.
-constexpr std::uint32_t kSelfCheckSlot = CICD_SLOTS_MAX - 1;
+// No job runs yet; every source has at least this many slots.
+constexpr std::uint32_t kSelfCheckSlot = CICD_SLOTS_DEFAULT - 1;
 constexpr std::chrono::seconds kPatience{3};
 constexpr std::uint16_t kDiscardPort = 9;
 

@@ -111,9 +111,7 @@ std::vector<HttpRoute> agent_routes(std::string_view provider, AgentApi& api) {
   const std::string name(provider);
   std::vector<HttpRoute> routes;
   const auto add = [&](std::string_view what, MetadataUse metadata, auto handle) {
-    const auto read = [metadata](const std::string& body) {
-      return read_job_request(body, metadata);
-    };
+    const auto read = [=](const std::string& body) { return read_job_request(body, metadata); };
     routes.push_back({job_route(provider, what), job_handler(name, read, handle)});
   };
   const auto done_of = [](const JobIdentity& identity, const HttpResponder& respond) {

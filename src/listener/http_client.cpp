@@ -7,6 +7,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
@@ -19,6 +20,9 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
+
+// How long a service manager may take to start an agent again that was killed.
+constexpr std::chrono::seconds kRestartTime{10};
 
 class Exchange {
  public:
@@ -65,10 +69,13 @@ Result<void> Exchange::connect() {
   std::memcpy(address.sun_path, socket_path_.data(), socket_path_.size());
   fd_ = UniqueFd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd_) return failed("make a socket for", errno);
-  // EAGAIN: its queue of connections is full.
+  // EAGAIN: its queue of connections is full. ECONNREFUSED: the agent that made the socket was
+  // killed, and the next one will be there soon.
+  const auto restart_end = std::min(end_, steady_clock::now() + kRestartTime);
   while (::connect(fd_.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0) {
     if (errno == EINTR) continue;
-    if (errno == EAGAIN && steady_clock::now() < end_) {
+    if ((errno == EAGAIN && steady_clock::now() < end_) ||
+        (errno == ECONNREFUSED && steady_clock::now() < restart_end)) {
       ::poll(nullptr, 0, 10);
       continue;
     }

@@ -199,6 +199,7 @@ Result<std::vector<json>> documents_of(std::string_view text) {
 Result<ProjectStartCall> read_project_request(std::string_view body) {
   CICD_ASSIGN(const json document, parse_body(body));
   ProjectStartCall call;
+  call.settings.request = body;
   for (const auto& [name, value] : document.items()) CICD_TRY(read_member(name, value, call));
   CICD_TRY(validate(call.identity));
   return call;

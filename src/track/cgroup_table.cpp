@@ -50,6 +50,14 @@ void CgroupTable::erase_slot(std::uint32_t slot) {
   std::erase_if(by_id_, [&](const auto& item) { return item.second.slot == slot; });
 }
 
+std::vector<std::uint64_t> CgroupTable::of_slot(std::uint32_t slot) const {
+  std::vector<std::uint64_t> out;
+  for (const auto& [id, cgroup] : by_id_) {
+    if (cgroup.slot == slot && !cgroup.is_removed) out.push_back(id);
+  }
+  return out;
+}
+
 bool CgroupTable::contains(std::uint64_t id, std::uint32_t slot) const {
   const auto found = by_id_.find(id);
   return found != by_id_.end() && found->second.slot == slot;

@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "event/container.h"
 
@@ -26,6 +27,7 @@ class CgroupTable {
   void remove(std::uint64_t id);
   void erase_slot(std::uint32_t slot);
 
+  std::vector<std::uint64_t> of_slot(std::uint32_t slot) const;  // removed ones aside
   bool contains(std::uint64_t id, std::uint32_t slot) const;
   // Empty when unknown. Valid until the table changes.
   std::string_view path_of(std::uint64_t id) const;

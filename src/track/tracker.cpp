@@ -26,6 +26,9 @@ void Tracker::handle(SampleBytes bytes, BatchOf batch_of) { impl_->handle(bytes,
 
 JobActivity Tracker::activity(std::uint32_t slot) const { return impl_->activity(slot); }
 
+std::vector<std::uint64_t> Tracker::cgroups(std::uint32_t slot) const {
+  return impl_->cgroups(slot);
+}
 LossReport Tracker::losses(std::uint32_t slot) const { return impl_->losses(slot); }
 
 void Tracker::Impl::register_job(std::uint32_t slot, std::uint64_t root_cgroup_id,

@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/function_ref.h"
 #include "base/result.h"
@@ -57,6 +58,8 @@ class Tracker {
   void handle(SampleBytes bytes, BatchOf batch_of);
 
   JobActivity activity(std::uint32_t slot) const;
+  // Cgroups of a job that are known and were not removed, its root among them.
+  std::vector<std::uint64_t> cgroups(std::uint32_t slot) const;
   // Losses inside the tracker for a slot: malformed samples, unknown processes. Slot 0: those of
   // samples that name no registered job.
   LossReport losses(std::uint32_t slot) const;

@@ -35,6 +35,7 @@ struct Tracker::Impl {
   void remove_job(std::uint32_t slot);
   void handle(SampleBytes bytes, BatchOf batch_of);
   JobActivity activity(std::uint32_t slot) const;
+  std::vector<std::uint64_t> cgroups(std::uint32_t slot) const { return cgroups_.of_slot(slot); }
   LossReport losses(std::uint32_t slot) const;
 
  private:

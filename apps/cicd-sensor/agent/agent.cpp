@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/agent.h"
 
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -12,13 +14,16 @@
 #include <condition_variable>
 #include <cstring>
 #include <filesystem>
+#include <future>
 #include <mutex>
+#include <set>
 
 #include "agent/job_keeper.h"
 #include "agent/pipeline.h"
 #include "base/json_writer.h"
 #include "base/log.h"
 #include "base/priority.h"
+#include "base/time_format.h"
 #include "base/version.h"
 #include "base/worker.h"
 #include "console.h"
@@ -80,7 +85,7 @@ class Agent final : public AgentApi {
         log_(log),
         pipeline_(pipeline),
         keeper_(keeper),
-        registry_(keeper, {.slots = CICD_SLOTS_MAX,
+        registry_(keeper, {.slots = options.max_jobs + 1,
                            .job_ttl = options.job_ttl,
                            .is_hosted = options.runner_type == "hosted"}) {
     worker_.start("cicd-registry", [this] {
@@ -158,6 +163,9 @@ class Agent final : public AgentApi {
     post(answer, [this, answer] { answer(status_text()); });
   }
 
+  // Goes on with the jobs of an agent that was killed. Before anything else is asked.
+  void restore(std::vector<std::pair<JobStore, StoredJob>> jobs);
+
   void look_after() {
     calls_.push([this] { registry_.look_after(); }, 1);
   }
@@ -183,6 +191,27 @@ class Agent final : public AgentApi {
   BoundedQueue<std::function<void()>> calls_{kMostWaitingCalls};
   Worker worker_;  // last: it uses all of the above
 };
+
+void Agent::restore(std::vector<std::pair<JobStore, StoredJob>> jobs) {
+  std::promise<void> done;
+  calls_.push(
+      [&] {
+        for (auto& [store, stored] : jobs) {
+          const std::uint32_t slot = stored.slot;
+          const JobIdentity identity = stored.identity;
+          const std::chrono::nanoseconds age(realtime_now_ns() - stored.start_time_ns);
+          if (const auto restored = keeper_.restore(store, std::move(stored)); !restored) {
+            log_.error("job_not_restored",
+                       {{"job", identity_key(identity)}, {"reason", restored.error().text}});
+            continue;
+          }
+          registry_.restore(slot, identity, std::chrono::duration_cast<milliseconds>(age));
+        }
+        done.set_value();
+      },
+      1);
+  done.get_future().wait();
+}
 
 std::string Agent::status_text() {
   std::string text;
@@ -301,14 +330,56 @@ Result<LoadedRules> load_host_rules(const AgentOptions& options, const Log& log)
   return rules;
 }
 
+// What an agent that was killed has left; of one slot only one job, so that a folder that somebody
+// copied harms nobody.
+std::vector<std::pair<JobStore, StoredJob>> jobs_left(const AgentOptions& options, const Log& log) {
+  std::vector<std::pair<JobStore, StoredJob>> out;
+  std::set<std::uint32_t> slots;
+  for (JobStore& store : stored_jobs(options.state_dir + "/jobs")) {
+    auto stored = store.read();
+    if (stored && stored->slot > 0 && stored->slot < options.max_jobs + 1 &&
+        slots.insert(stored->slot).second) {
+      out.emplace_back(std::move(store), std::move(*stored));
+      continue;
+    }
+    log.error("job_not_restored",
+              {{"folder", store.folder()},
+               {"reason", stored ? "its slot cannot be had" : stored.error().text}});
+    store.remove();
+  }
+  return out;
+}
+
 int failed(const Error& error, const Log& log) {
   log.error("agent_failed", {{"reason", error.text}, {"hint", error.hint}});
   return kExitFindings;
 }
 
+// Held as long as the agent lives; no descriptor: another one holds it.
+Result<UniqueFd> lock_state(const std::string& state_dir) {
+  UniqueFd fd(::open((state_dir + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!fd) return fail_errno(errno, "open " + state_dir + "/lock");
+  if (::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) return fd;
+  if (errno == EWOULDBLOCK) return UniqueFd();
+  return fail_errno(errno, "lock " + state_dir + "/lock");
+}
+
+// One for each folder of an agent's state.
+std::string pin_dir_of(const std::string& state_dir) {
+  std::error_code error;
+  const std::string path = std::filesystem::canonical(state_dir, error).string();
+  char name[32];
+  std::snprintf(name, sizeof(name), "agent-%016zx", std::hash<std::string>()(path));
+  return std::string("/sys/fs/bpf/cicd-sensor/") + name;
+}
+
 // With everything open: serves until a signal, then ends the jobs.
 int serve(const AgentOptions& options, const Log& log, const Signals& signals, LiveSource& source,
           LoadedRules rules) {
+  std::vector<std::pair<JobStore, StoredJob>> jobs = jobs_left(options, log);
+  std::vector<std::uint32_t> slots;
+  for (const auto& [store, stored] : jobs) slots.push_back(stored.slot);
+  source.keep_slots(slots);
   std::atomic<bool> has_failed = false;
   const pid_t own = ::getpid();
   auto pipeline = Pipeline::start(source, [&](const Error& error) {
@@ -325,6 +396,8 @@ int serve(const AgentOptions& options, const Log& log, const Signals& signals, L
   keeping.keep_jobs = options.keep_jobs;
   JobKeeper keeper(source, **pipeline, std::move(keeping), log);
   Agent agent(options, log, **pipeline, keeper);
+  agent.restore(std::move(jobs));
+  (*pipeline)->begin();
   auto server = HttpServer::listen(options.socket_path, agent_routes(options.provider, agent));
   if (!server) {
     if (server.error().code != ErrorCode::kResource) return failed(server.error(), log);
@@ -333,9 +406,10 @@ int serve(const AgentOptions& options, const Log& log, const Signals& signals, L
   }
   Worker listener;
   listener.start("cicd-listener", [&] { (*server)->run(); });
-  log.info(
-      "agent_started",
-      {{"socket", options.socket_path}, {"provider", options.provider}, {"version", version()}});
+  log.info("agent_started", {{"socket", options.socket_path},
+                             {"provider", options.provider},
+                             {"version", version()},
+                             {"pins", pin_dir_of(options.state_dir)}});
   const int signal = signals.wait([&] { agent.look_after(); });
   log.info("agent_stopping", {{"signal", ::strsignal(signal)}});
   const bool is_done = agent.shut_down(options.shutdown_grace);
@@ -363,11 +437,25 @@ int run_agent(const AgentOptions& options) {
                         "--state-dir names a folder that the agent may write to"},
                   log);
   }
+  const auto lock = lock_state(options.state_dir);
+  if (!lock) return failed(lock.error(), log);
+  if (!*lock) {
+    log.info("agent_already_running", {{"state_dir", options.state_dir}});
+    return 0;
+  }
   LiveOptions live;
+  live.slots = std::max<std::uint32_t>(options.max_jobs + 1, CICD_SLOTS_DEFAULT);
+  live.pin_dir = pin_dir_of(options.state_dir);
   live.dedup = options.dedup;
   live.backend_kind = options.backend_kind;
   auto source = LiveSource::open(live);
   if (!source) return failed(source.error(), log);
+  const PinReport pins = (*source)->pins();
+  if (!pins.error.empty()) {
+    log.warn("pins_unavailable",
+             {{"reason", pins.error},
+              {"effect", "what happens while a killed agent is not there yet again is not seen"}});
+  }
   return serve(options, log, signals, **source, std::move(*rules));
 }
 

@@ -25,6 +25,7 @@ struct AgentOptions {
   std::chrono::milliseconds job_ttl{};
   std::chrono::milliseconds shutdown_grace{};
   std::size_t keep_jobs = 50;
+  std::uint32_t max_jobs = 1'000;  // at once
 };
 
 Result<AgentOptions> read_agent_options(const CommandLine& line);

@@ -1,10 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <charconv>
+#include <cstdint>
 
 #include "agent/agent.h"
 #include "config/values.h"
+#include "wire/loss.h"
 
 namespace cicd {
+
+namespace {
+
+template <typename T>
+Result<T> read_number(const CommandLine& line, const char* flag, T most) {
+  const std::string_view text = line.value(flag);
+  T number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error == std::errc() && end == text.data() + text.size() && number > 0 && number <= most) {
+    return number;
+  }
+  return fail(ErrorCode::kUsage,
+              "--" + std::string(flag) + ": '" + std::string(text) + "' is not accepted",
+              "a number from 1 to " + std::to_string(most));
+}
+
+}  // namespace
 
 Result<AgentOptions> read_agent_options(const CommandLine& line) {
   AgentOptions options;
@@ -27,13 +46,8 @@ Result<AgentOptions> read_agent_options(const CommandLine& line) {
   options.backend_kind = line.value("backend");
   CICD_ASSIGN(options.job_ttl, parse_duration(line.value("job-ttl")));
   CICD_ASSIGN(options.shutdown_grace, parse_duration(line.value("shutdown-grace")));
-  const std::string_view keep = line.value("keep-jobs");
-  const auto [end, error] =
-      std::from_chars(keep.data(), keep.data() + keep.size(), options.keep_jobs);
-  if (error != std::errc() || end != keep.data() + keep.size() || options.keep_jobs == 0) {
-    return fail(ErrorCode::kUsage, "--keep-jobs: '" + std::string(keep) + "' is not accepted",
-                "a number from 1 on");
-  }
+  CICD_ASSIGN(options.keep_jobs, read_number<std::size_t>(line, "keep-jobs", SIZE_MAX));
+  CICD_ASSIGN(options.max_jobs, read_number<std::uint32_t>(line, "max-jobs", CICD_SLOTS_MAX - 1));
   return options;
 }
 

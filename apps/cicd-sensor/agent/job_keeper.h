@@ -6,9 +6,12 @@
 // they are in; so a cgroup that others share, or that the agent is in, is never taken for a job's.
 // Order: the cgroup is watched before the first process is moved into it.
 //
-// Threads: begin(), is_alive(), is_terminated(), end() on the registry's thread; slot_of() on any;
-// what takes time at the end (rows, summary) on a thread of its own. Lifetime: source and pipeline
-// outlive it.
+// What an agent that is killed leaves is in the job's folder (job_store.h); restore() goes on with
+// it.
+//
+// Threads: begin(), restore(), is_alive(), is_terminated(), end() on the registry's thread;
+// slot_of() on any; what takes time at the end (rows, summary) on a thread of its own. Lifetime:
+// source and pipeline outlive it.
 #pragma once
 
 #include <atomic>
@@ -20,6 +23,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/job_store.h"
 #include "agent/pipeline.h"
 #include "base/bounded_queue.h"
 #include "base/log.h"
@@ -53,6 +57,8 @@ class JobKeeper final : public JobKeeping {
   Result<void> begin_project(std::uint32_t slot, const JobIdentity& identity,
                              const JobMetadata& metadata, const JobPeer& peer,
                              const ProjectSettings& settings, const LoadedRules& rules) override;
+  // Goes on with a job of an agent that was killed. An error leaves nothing of it.
+  Result<void> restore(const JobStore& store, StoredJob stored);
   Result<void> attach_project(std::uint32_t slot, const ProjectSettings& settings,
                               const LoadedRules& rules) override;
   bool has_scope(std::uint32_t slot, ScopeKind kind) const override;
@@ -75,6 +81,8 @@ class JobKeeper final : public JobKeeping {
     std::map<std::string, FileSinkOptions> files;  // by scope
     bool made_folder = false;
     std::uint64_t start_time_ns = 0;
+    StoredJob stored;  // what the next agent needs
+    std::vector<std::string> problems;
     std::shared_ptr<std::atomic<bool>> is_over = std::make_shared<std::atomic<bool>>(false);
     // Result documents that are being made.
     std::shared_ptr<std::atomic<int>> results = std::make_shared<std::atomic<int>>(0);
@@ -87,8 +95,19 @@ class JobKeeper final : public JobKeeping {
   Result<void> observe(std::uint32_t slot, const JobIdentity& identity, const JobMetadata& metadata,
                        const JobPeer& peer, const AddScope& add_scope);
   Result<void> prepare(Watched& watched, std::uint32_t slot, const AddScope& add_scope);
+  JobStore store_of(const Watched& watched) const {
+    return JobStore(options_.jobs_dir + "/" + identity_key(watched.identity));
+  }
+  Result<void> begin_watching(Watched& watched, std::uint32_t slot);
+  JobLane lane_of(const Watched& watched) const;
+  Result<void> add_host(Watched& watched, JobOptions& job);
+  // The project's scope of the agent before.
+  Result<ScopeOptions> stored_project(Watched& watched, const JobStore& store);
   Result<ScopeOptions> make_project(Watched& watched, const ProjectSettings& settings,
                                     const LoadedRules& rules);
+  Result<std::vector<JournalStep>> steps_of(Watched& watched, const JobStore& store);
+  Result<void> follow_journal(Watched& watched, const JobStore& store);
+  void note_gap(Watched& watched, const JobStore& store, const Pipeline::Restored& restored);
   Result<ScopeOptions> make_scope(Watched& watched, const char* name,
                                   const std::vector<RuleSet>& rule_sets,
                                   const CompileOptions& options);

@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/pipeline.h"
 
+#include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cstring>
 #include <future>
 #include <thread>
 #include <utility>
 
 #include "wire/loss.h"
+#include "wire/sample.h"
 
 namespace cicd {
 
@@ -23,6 +26,10 @@ using std::chrono::steady_clock;
 // A wait ends by itself only as seldom as this; samples and tasks end it at once.
 constexpr milliseconds kWaitWithJobs{250};
 constexpr milliseconds kWaitWithoutJobs{60'000};
+// A job that runs for a day must not fill the disk; what comes after that is not known to an agent
+// that takes over, and it says so.
+constexpr std::uint64_t kMostJournalBytes = std::uint64_t{2} << 30;
+
 // What is left in the rings when a job goes; more than this is another job's flood.
 constexpr milliseconds kDrainLimit{500};
 // A job whose worker is this far behind makes all wait a little: samples wait in the rings, where
@@ -47,8 +54,12 @@ void leave_out(LossReport& report, const LossReport& before) {
 }  // namespace
 
 Pipeline::Pipeline(LiveSource& source)
+    : Pipeline(source, std::make_unique<NotingProcReader>(make_proc_reader())) {}
+
+Pipeline::Pipeline(LiveSource& source, std::unique_ptr<NotingProcReader> proc_reader)
     : source_(source),
-      tracker_(source.clock(), {.proc_reader = make_proc_reader(), .limits = {}}),
+      proc_reader_(proc_reader.get()),
+      tracker_(source.clock(), {.proc_reader = std::move(proc_reader), .limits = {}}),
       lanes_(CICD_SLOTS_MAX) {}
 
 Result<std::unique_ptr<Pipeline>> Pipeline::start(LiveSource& source,
@@ -98,8 +109,9 @@ void Pipeline::run() {
   while (!is_stopping_) {
     run_tasks();
     if (is_stopping_) return;
-    if (has_failed_) {
-      std::this_thread::sleep_for(milliseconds(10));
+    if (has_failed_ || !is_reading_) {
+      pollfd wake{.fd = wake_.get(), .events = POLLIN, .revents = 0};
+      ::poll(&wake, 1, -1);
       continue;
     }
     wait_for_workers();
@@ -110,13 +122,55 @@ void Pipeline::run() {
   }
 }
 
+void Pipeline::begin() {
+  run_between([this] { is_reading_ = true; });
+}
+
 Result<std::size_t> Pipeline::look(milliseconds max_wait) {
-  CICD_ASSIGN(const std::size_t count, source_.poll(max_wait, [this](SampleBytes sample) {
-    tracker_.handle(sample, [this](std::uint32_t slot) { return batch_of(slot); });
-  }));
+  CICD_ASSIGN(const std::size_t count,
+              source_.poll(max_wait, [this](SampleBytes sample) { handle(sample); }));
   submit_all();
+  end_blocks();
+  is_catching_up_ = false;  // all that was in the rings then has been seen
   source_.commit();
   return count;
+}
+
+void Pipeline::handle(SampleBytes sample) {
+  cicd_sample_header header{};
+  if (sample.size() >= sizeof(header)) std::memcpy(&header, sample.data(), sizeof(header));
+  Lane* lane =
+      header.slot < lanes_.size() && lanes_[header.slot].job ? &lanes_[header.slot] : nullptr;
+  if (lane != nullptr) {
+    if (is_catching_up_ && source_.is_before(sample, lane->read_up_to)) return;
+    if (lane->journal) {
+      if (!lane->has_block) written_.push_back(header.slot);
+      lane->has_block = true;
+      lane->journal->append(sample);
+    }
+  }
+  proc_reader_->set_notes(lane != nullptr ? lane->notes.get() : nullptr);
+  tracker_.handle(sample, [this](std::uint32_t slot) { return batch_of(slot); });
+}
+
+void Pipeline::end_blocks() {
+  for (const std::uint32_t slot : written_) {
+    Lane& lane = lanes_[slot];
+    lane.has_block = false;
+    if (!lane.journal) continue;
+    const Result<void> written = lane.journal->end_block(source_.positions());
+    if (!written) {
+      end_journal(lane, written.error());
+    } else if (lane.journal->bytes_written() > kMostJournalBytes) {
+      end_journal(lane, {ErrorCode::kResource, 0, "it is as long as it may get", {}});
+    }
+  }
+  written_.clear();
+}
+
+void Pipeline::end_journal(Lane& lane, const Error& error) {
+  lane.journal.reset();
+  if (lane.on_journal_end) lane.on_journal_end(error);
 }
 
 EventBatch* Pipeline::batch_of(std::uint32_t slot) {
@@ -152,20 +206,31 @@ void Pipeline::wait_for_workers() const {
   }
 }
 
-Result<void> Pipeline::add(std::uint32_t slot, std::shared_ptr<Job> job, std::uint64_t cgroup_id,
-                           const std::string& cgroup_path) {
+void Pipeline::set_lane(JobLane& given) {
+  tracker_.register_job(given.slot, given.cgroup_id, given.cgroup_path);
+  Lane& lane = lanes_[given.slot];
+  lane = {};
+  lane.job = std::move(given.job);
+  lane.cgroup_id = given.cgroup_id;
+  lane.journal = std::move(given.journal);
+  lane.notes = std::move(given.notes);
+  lane.on_journal_end = std::move(given.on_journal_end);
+  ++jobs_;
+}
+
+Result<void> Pipeline::add(JobLane& lane) {
   Result<void> result;
   run_between([&] {
+    const std::uint32_t slot = lane.slot;
     if (jobs_ == 0) result = source_.start_job_hooks();
-    if (result) result = source_.track_cgroup(cgroup_id, slot);
+    if (result) result = source_.track_cgroup(lane.cgroup_id, slot);
     if (!result) {
       source_.untrack_slot(slot);
       if (jobs_ == 0) source_.stop_job_hooks();
       return;
     }
-    tracker_.register_job(slot, cgroup_id, cgroup_path);
-    lanes_[slot] = {std::move(job), nullptr, 0, source_.losses(slot).value_or(LossReport())};
-    ++jobs_;
+    set_lane(lane);
+    lanes_[slot].before = source_.losses(slot).value_or(LossReport());
   });
   return result;
 }
@@ -184,18 +249,126 @@ LossReport Pipeline::catch_up(std::uint32_t slot) {
   LossReport report;
   run_between([&] {
     // One look: what happens from here on may go on without end.
-    if (!has_failed_) [[maybe_unused]]
-      const auto looked = look(milliseconds(0));
+    if (!has_failed_ && is_reading_) static_cast<void>(look(milliseconds(0)));
     report = losses_of(slot);
   });
   return report;
+}
+
+// The worker has handled all that it was given; a replay must not overrun it.
+void Pipeline::settle(std::uint32_t slot) {
+  submit_all();
+  const Lane& lane = lanes_[slot];
+  for (;;) {
+    const JobProgress progress = lane.job->progress();
+    if (progress.events + progress.dropped >= lane.submitted) return;
+    std::this_thread::sleep_for(milliseconds(1));
+  }
+}
+
+void Pipeline::take(std::uint32_t slot, const JournalStep& step) {
+  settle(slot);
+  if (step.gap) add_gap_record(*batch_of(slot), *step.gap, source_.clock(), lanes_[slot].cgroup_id);
+  if (step.act) step.act();
+}
+
+Result<void> Pipeline::replay(std::uint32_t slot, RecordingReader& journal,
+                              std::span<const JournalStep> steps, std::uint64_t& last_ns) {
+  proc_reader_->set_notes(lanes_[slot].notes.get());
+  Result<void> result;
+  for (;;) {
+    while (!steps.empty() && steps.front().at_bytes <= journal.good_bytes()) {
+      take(slot, steps.front());
+      steps = steps.subspan(1);
+    }
+    auto block = journal.next_block();
+    if (!block) result = std::unexpected(std::move(block).error());
+    if (!block || !*block) break;
+    for (const SampleBytes sample : **block) {
+      tracker_.handle(sample, [this](std::uint32_t own) { return batch_of(own); });
+    }
+    const auto& batch = lanes_[slot].batch;
+    if (batch && !batch->records.empty()) last_ns = batch->records.back().time_ns;
+    settle(slot);
+  }
+  for (const JournalStep& step : steps) take(slot, step);
+  settle(slot);
+  return result;
+}
+
+Pipeline::Restored Pipeline::restore(JobLane& given, const std::string& journal_path,
+                                     std::span<const JournalStep> steps,
+                                     std::span<const LossEntry> losses_before) {
+  Restored restored;
+  run_between([&] {
+    if (jobs_ == 0) restored.journal = source_.start_job_hooks();
+    set_lane(given);
+    is_catching_up_ = true;
+    Lane& lane = lanes_[given.slot];
+    lane.before.entries.assign(losses_before.begin(), losses_before.end());
+    auto reader = RecordingReader::open(journal_path);
+    if (!reader) {
+      restored.journal = std::unexpected(std::move(reader).error());
+      return;
+    }
+    const Result<void> read = replay(given.slot, *reader, steps, restored.last_ns);
+    if (!read) restored.journal = read;
+    lane.read_up_to = reader->positions();
+    // What was not read is cut off: the next agent must not take it for what comes now.
+    auto writer = RecordingWriter::resume(journal_path, reader->good_bytes());
+    if (writer) {
+      lane.journal = std::make_unique<RecordingWriter>(std::move(*writer));
+    } else {
+      end_journal(lane, writer.error());
+    }
+  });
+  return restored;
+}
+
+Result<void> Pipeline::watch(std::uint32_t slot, std::span<const std::uint64_t> cgroup_ids) {
+  Result<void> result;
+  run_between([&] {
+    std::vector<std::uint64_t> ids = tracker_.cgroups(slot);
+    ids.insert(ids.end(), cgroup_ids.begin(), cgroup_ids.end());
+    for (const std::uint64_t id : ids) {
+      if (const Result<void> tracked = source_.track_cgroup(id, slot); !tracked) result = tracked;
+    }
+    lanes_[slot].before = source_.losses(slot).value_or(LossReport());
+  });
+  return result;
+}
+
+void Pipeline::add_gap(std::uint32_t slot, const MonitoringGap& gap) {
+  run_between([&] {
+    take(slot, {.gap = gap});
+    settle(slot);
+  });
+}
+
+std::uint64_t Pipeline::between_blocks(std::uint32_t slot, const std::function<void()>& act) {
+  std::uint64_t bytes = 0;
+  run_between([&] {
+    act();
+    if (lanes_[slot].journal) bytes = lanes_[slot].journal->bytes_written();
+  });
+  return bytes;
+}
+
+std::vector<LossEntry> Pipeline::losses_before(std::uint32_t slot) {
+  std::vector<LossEntry> out;
+  run_between([&] {
+    for (const LossEntry& entry : lanes_[slot].before.entries) {
+      if (entry.reason == kSkipped) out.push_back(entry);
+    }
+  });
+  return out;
 }
 
 Pipeline::Left Pipeline::remove(std::uint32_t slot) {
   Left left;
   run_between([&] {
     const auto end = steady_clock::now() + kDrainLimit;
-    while (!has_failed_ && steady_clock::now() < end) {
+    while (!has_failed_ && is_reading_ && steady_clock::now() < end) {
       const auto count = look(milliseconds(0));
       if (!count || *count == 0) break;
     }

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "run/engine.h"
 
-#include <unistd.h>
-
-#include <filesystem>
 #include <thread>
 #include <utility>
 
@@ -22,19 +19,6 @@ constexpr milliseconds kWorkerPause{1};
 // A worker that hangs (a disk that does not answer) must not stop the pipeline for ever; the Job's
 // queue then drops and counts.
 constexpr milliseconds kLongestWorkerWait{2000};
-
-// The sensor itself, for records that no process of the job stands behind.
-ProcessRef own_process() {
-  auto image = std::make_shared<ExecImage>();
-  std::error_code error;
-  image->exec_path = std::filesystem::read_symlink("/proc/self/exe", error).string();
-  image->argv = {"cicd-sensor"};
-  auto process = std::make_shared<Process>();
-  process->pid = static_cast<std::uint32_t>(::getpid());
-  process->uid = ::getuid();
-  process->image = std::move(image);
-  return process;
-}
 
 }  // namespace
 
@@ -124,16 +108,7 @@ Result<void> Engine::replay(RecordingReader& recording) {
 }
 
 void Engine::add_gap(const MonitoringGap& gap) {
-  EventRecord& record = batch_->add(EventType::kMonitoringGap);
-  record.time_ns = gap.start_ns;
-  const auto offset = static_cast<std::uint64_t>(source_.clock().realtime_offset_ns);
-  record.boot_time_ns = gap.start_ns > offset ? gap.start_ns - offset : 0;
-  record.cgroup_id = settings_.root_cgroup_id;
-  record.process = own_process();
-  record.fields[field::monitoring_gap::kReason].text = batch_->arena.store(gap.reason);
-  record.fields[field::monitoring_gap::kDurationMs].number =
-      gap.end_ns > gap.start_ns ? static_cast<std::int64_t>((gap.end_ns - gap.start_ns) / 1'000'000)
-                                : 0;
+  add_gap_record(*batch_, gap, source_.clock(), settings_.root_cgroup_id);
   submit_batch();
 }
 

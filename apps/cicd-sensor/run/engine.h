@@ -20,18 +20,12 @@
 
 #include "base/result.h"
 #include "job/job.h"
+#include "job/monitoring_gap.h"
 #include "kernel/event_source.h"
 #include "kernel/recording.h"
 #include "track/tracker.h"
 
 namespace cicd {
-
-// A time in which nobody read the rings.
-struct MonitoringGap {
-  std::string reason;
-  std::uint64_t start_ns = 0;  // CLOCK_REALTIME
-  std::uint64_t end_ns = 0;
-};
 
 struct EngineSettings {
   JobOptions job;

@@ -69,15 +69,25 @@ class Agent:
             self.close()
             raise
 
+    def command_line(self):
+        return [SENSOR, "agent", "start", "--provider", self.provider, "--runner", self.runner,
+                "--socket", self.socket, "--state-dir", self.folder / "state", *BACKEND_FLAGS,
+                *self.flags]
+
     def start(self):
+        before = self.log().count("agent_started")
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(
-                [SENSOR, "agent", "start", "--provider", self.provider, "--runner", self.runner,
-                 "--socket", self.socket, "--state-dir", self.folder / "state", *BACKEND_FLAGS,
-                 *self.flags], stdin=subprocess.DEVNULL, stderr=log, start_new_session=True)
-        wait_until(lambda: self.process.poll() is not None or "agent_started" in self.log(),
-                   "the agent has started")
+            self.process = subprocess.Popen(self.command_line(), stdin=subprocess.DEVNULL,
+                                            stderr=log, start_new_session=True)
+        wait_until(lambda: self.process.poll() is not None or
+                   self.log().count("agent_started") > before, "the agent has started")
         assert self.process.poll() is None, self.log()
+
+    def pins(self):
+        """The folder in which its kernel side outlives it."""
+        started = [row for row in map(json.loads, self.log().splitlines())
+                   if row["msg"] == "agent_started"]
+        return pathlib.Path(started[-1]["pins"])
 
     def stop(self, number=signal.SIGTERM):
         self.process.send_signal(number)
@@ -130,6 +140,10 @@ class Agent:
             self.process.kill()
             self.process.wait()
         self.cgroups_left()
+        with contextlib.suppress(Exception):  # of one that was killed
+            for path in sorted(self.pins().rglob("*"), reverse=True):
+                path.unlink() if path.is_file() else path.rmdir()
+            self.pins().rmdir()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def __enter__(self):
