@@ -16,7 +16,6 @@
 #include "base/time_format.h"
 #include "evidence/result_document.h"
 #include "job/process_tree.h"
-#include "listener/project_request.h"
 #include "rule/baseline.h"
 
 namespace cicd {
@@ -31,31 +30,6 @@ constexpr std::chrono::milliseconds kRemoveLimit{1'000};
 constexpr std::chrono::milliseconds kWriteLimit{5'000};
 // Of one job at a time: whoever asks without end must not keep the closer from the others.
 constexpr int kMostResults = 4;
-constexpr const char* kCgroupPrefix = "cicd-sensor-job-";
-
-std::string random_suffix() {
-  constexpr char kHex[] = "0123456789abcdef";
-  std::random_device random;
-  std::uint32_t bits = random();
-  std::string text;
-  for (int i = 0; i < 8; ++i, bits >>= 4) text += kHex[bits & 15];
-  return text;
-}
-
-// Ids of a cgroup and all below it.
-std::vector<std::uint64_t> cgroups_below(const std::string& dir) {
-  std::vector<std::uint64_t> ids;
-  const auto add = [&](const std::string& path) {
-    if (const auto cgroup = JobCgroup::open(path)) ids.push_back(cgroup->id());
-  };
-  add(dir);
-  std::error_code error;
-  for (auto at = fs::recursive_directory_iterator(dir, error); !error && at != fs::end(at);
-       at.increment(error)) {
-    if (at->is_directory(error)) add(at->path());
-  }
-  return ids;
-}
 
 std::string joined(const std::vector<Diagnostic>& diagnostics) {
   for (const Diagnostic& diagnostic : diagnostics) {
@@ -81,6 +55,15 @@ JobKeeper::~JobKeeper() {
   closer_.join();
 }
 
+std::string JobKeeper::new_cgroup_name() {
+  constexpr char kHex[] = "0123456789abcdef";
+  std::random_device random;
+  std::uint32_t bits = random();
+  std::string name = "cicd-sensor-job-";
+  for (int i = 0; i < 8; ++i, bits >>= 4) name += kHex[bits & 15];
+  return name;
+}
+
 std::uint32_t JobKeeper::slot_of(pid_t pid) const {
   return pid <= 0 ? 0 : source_.slot_of(static_cast<std::uint32_t>(pid));
 }
@@ -91,18 +74,23 @@ Result<void> JobKeeper::begin(std::uint32_t slot, const JobIdentity& identity,
                  [this](Watched& watched, JobOptions& job) { return add_host(watched, job); });
 }
 
+Result<void> JobKeeper::add_host(Watched& watched, JobOptions& job) {
+  CompileOptions compiling;
+  compiling.scope = {watched.identity.provider_host, watched.identity.project_path};
+  compiling.modifiers = options_.rules.rule_modifiers;
+  compiling.monitor_mode = options_.is_monitor_mode;
+  CICD_ASSIGN(job.host, make_scope(watched, "host", options_.rules.rule_sets, compiling));
+  return {};
+}
+
 Result<void> JobKeeper::begin_project(std::uint32_t slot, const JobIdentity& identity,
                                       const JobMetadata& metadata, const JobPeer& peer,
                                       const ProjectSettings& settings, const LoadedRules& rules) {
-  const auto add_project = [&](Watched& watched, JobOptions& job) -> Result<void> {
-    watched.stored.has_host = false;
-    CICD_ASSIGN(job.project, make_project(watched, settings, rules));
-    return store_of(watched).write_request(settings.request);
-  };
-  CICD_TRY(observe(slot, identity, metadata, peer, add_project));
-  log_.info("project_started", {{"job", identity_key(identity)},
-                                {"rule_sets", std::to_string(rules.rule_sets.size())}});
-  return {};
+  return observe(slot, identity, metadata, peer,
+                 [&](Watched& watched, JobOptions& job) -> Result<void> {
+                   CICD_ASSIGN(job.project, make_project(watched, settings, rules));
+                   return store_of(watched).write_request(settings.request);
+                 });
 }
 
 Result<void> JobKeeper::observe(std::uint32_t slot, const JobIdentity& identity,
@@ -122,9 +110,9 @@ Result<void> JobKeeper::observe(std::uint32_t slot, const JobIdentity& identity,
   watched->identity = identity;
   watched->metadata = metadata;
   watched->start_time_ns = realtime_now_ns();
-  CICD_ASSIGN(watched->parent, find_cgroup_of(root));
-  CICD_ASSIGN(watched->cgroup, JobCgroup::create(watched->parent, kCgroupPrefix + random_suffix()));
   store_of(*watched).remove();
+  CICD_ASSIGN(watched->parent, find_cgroup_of(root));
+  CICD_ASSIGN(watched->cgroup, JobCgroup::create(watched->parent, new_cgroup_name()));
   Result<void> begun = prepare(*watched, slot, add_scope);
   if (begun) begun = begin_watching(*watched, slot);
   if (begun) {
@@ -140,148 +128,6 @@ Result<void> JobKeeper::observe(std::uint32_t slot, const JobIdentity& identity,
                             {"cgroup", watched->cgroup->dir()}});
   watched_[slot] = std::move(watched);
   return {};
-}
-
-JobLane JobKeeper::lane_of(const Watched& watched) const {
-  JobLane lane;
-  lane.slot = watched.stored.slot;
-  lane.job = watched.job;
-  lane.cgroup_id = watched.stored.cgroup_id;
-  lane.cgroup_path = watched.stored.cgroup_path;
-  lane.on_journal_end = [this, store = store_of(watched),
-                         key = identity_key(watched.identity)](const Error& error) {
-    store.note_journal_ended();
-    log_.warn("journal_ended", {{"job", key}, {"reason", error.text}});
-  };
-  return lane;
-}
-
-Result<void> JobKeeper::begin_watching(Watched& watched, std::uint32_t slot) {
-  const JobStore store = store_of(watched);
-  StoredJob& stored = watched.stored;
-  stored.identity = watched.identity;
-  stored.metadata = watched.metadata;
-  stored.slot = slot;
-  stored.parent = watched.parent;
-  stored.cgroup_dir = watched.cgroup->dir();
-  stored.cgroup_id = watched.cgroup->id();
-  stored.cgroup_path = (watched.parent.path == "/" ? "" : watched.parent.path) +
-                       watched.cgroup->dir().substr(watched.cgroup->dir().rfind('/'));
-  stored.start_time_ns = watched.start_time_ns;
-  stored.made_folder = watched.made_folder;
-  JobLane lane = lane_of(watched);
-  CICD_ASSIGN(lane.notes, ProcessNotes::create(store.notes_path()));
-  RecordingInfo info;
-  info.clock = source_.clock();
-  info.slot = slot;
-  info.root_cgroup_id = stored.cgroup_id;
-  CICD_ASSIGN(RecordingWriter journal, RecordingWriter::create(store.journal_path(), info));
-  lane.journal = std::make_unique<RecordingWriter>(std::move(journal));
-  CICD_TRY(pipeline_.add(lane));
-  stored.losses_before = pipeline_.losses_before(slot);
-  const Result<void> written = store.write(stored);
-  if (!written) pipeline_.remove(slot);
-  return written;
-}
-
-Result<ScopeOptions> JobKeeper::stored_project(Watched& watched, const JobStore& store) {
-  CICD_ASSIGN(const std::string body, store.read_request());
-  CICD_ASSIGN(const ProjectStartCall call, read_project_request(body));
-  return make_project(watched, call.settings, call.rules);
-}
-
-// What is not in the journal, in its place there.
-Result<std::vector<JournalStep>> JobKeeper::steps_of(Watched& watched, const JobStore& store) {
-  std::vector<JournalStep> steps;
-  for (const JournalMark& mark : watched.stored.marks) {
-    if (mark.kind == JournalMark::Kind::kGap) {
-      steps.push_back({.at_bytes = mark.at_bytes, .gap = mark.gap});
-      continue;
-    }
-    CICD_ASSIGN(ScopeOptions scope, stored_project(watched, store));
-    auto attach = [job = watched.job, own = std::make_shared<ScopeOptions>(std::move(scope))] {
-      job->attach_project(std::move(*own));
-    };
-    steps.push_back({.at_bytes = mark.at_bytes, .act = std::move(attach)});
-  }
-  return steps;
-}
-
-Result<void> JobKeeper::restore(const JobStore& store, StoredJob stored) {
-  auto watched = std::make_unique<Watched>();
-  watched->identity = stored.identity;
-  watched->metadata = stored.metadata;
-  watched->start_time_ns = stored.start_time_ns;
-  watched->made_folder = stored.made_folder;
-  watched->parent = stored.parent;
-  const std::uint32_t slot = stored.slot;
-  watched->stored = std::move(stored);
-  auto cgroup = JobCgroup::open(watched->stored.cgroup_dir);
-  if (!cgroup) {
-    // The job is over and its cgroup gone: an empty one stands for it until that is noticed.
-    CICD_ASSIGN(watched->parent, find_own_cgroup());
-    cgroup = JobCgroup::create(watched->parent, kCgroupPrefix + random_suffix());
-    if (!cgroup) return std::unexpected(std::move(cgroup).error());
-  }
-  watched->cgroup = std::move(*cgroup);
-  const auto add_scope = [&](Watched& own, JobOptions& job) -> Result<void> {
-    if (own.stored.has_host) return add_host(own, job);
-    CICD_ASSIGN(job.project, stored_project(own, store));
-    return {};
-  };
-  Result<void> restored = prepare(*watched, slot, add_scope);
-  if (restored) restored = follow_journal(*watched, store);
-  if (!restored) {
-    undo(*watched);
-    store.remove();
-    return restored;
-  }
-  watched_[slot] = std::move(watched);
-  return {};
-}
-
-Result<void> JobKeeper::follow_journal(Watched& watched, const JobStore& store) {
-  const std::uint32_t slot = watched.stored.slot;
-  CICD_ASSIGN(const std::vector<JournalStep> steps, steps_of(watched, store));
-  JobLane lane = lane_of(watched);
-  CICD_ASSIGN(lane.notes, ProcessNotes::resume(store.notes_path()));
-  const Pipeline::Restored restored =
-      pipeline_.restore(lane, store.journal_path(), steps, watched.stored.losses_before);
-  ++watched.stored.restarts;
-  if (!source_.pins().is_adopted) {
-    const Result<void> tracked = pipeline_.watch(slot, cgroups_below(watched.stored.cgroup_dir));
-    if (!tracked) watched.problems.push_back(tracked.error().text);
-  }
-  note_gap(watched, store, restored);
-  if (const Result<void> written = store.write(watched.stored); !written) {
-    log_.warn("job_not_stored", {{"reason", written.error().text}});
-  }
-  log_.info("job_restored", {{"job", identity_key(watched.identity)},
-                             {"restarts", std::to_string(watched.stored.restarts)},
-                             {"gap", watched.problems.empty() ? "no" : watched.problems.back()}});
-  return {};
-}
-
-// Whether anything may have been missed since the agent before this one, and what the job says.
-void JobKeeper::note_gap(Watched& watched, const JobStore& store,
-                         const Pipeline::Restored& restored) {
-  const PinReport pins = source_.pins();
-  const bool is_incomplete = store.has_journal_ended() || !restored.journal;
-  if (pins.is_adopted && pins.attached_anew == 0 && !is_incomplete) return;
-  if (is_incomplete) {
-    watched.problems.push_back(
-        "the agent was restarted, and what it had kept of the job was not complete" +
-        (restored.journal ? std::string() : ": " + restored.journal.error().text));
-  } else {
-    watched.problems.push_back(
-        "the agent was restarted, and this kernel did not go on watching meanwhile");
-  }
-  const std::uint64_t last_ns = std::max(restored.last_ns, watched.start_time_ns);
-  const MonitoringGap gap{is_incomplete ? "journal_incomplete" : "sensor_restarted", last_ns,
-                          realtime_now_ns()};
-  pipeline_.add_gap(watched.stored.slot, gap);
-  const std::uint64_t at = pipeline_.between_blocks(watched.stored.slot, [] {});
-  watched.stored.marks.push_back({JournalMark::Kind::kGap, at, gap});
 }
 
 Result<ScopeOptions> JobKeeper::make_scope(Watched& watched, const char* name,
@@ -344,15 +190,6 @@ Result<void> JobKeeper::prepare(Watched& watched, std::uint32_t slot, const AddS
   return {};
 }
 
-Result<void> JobKeeper::add_host(Watched& watched, JobOptions& job) {
-  CompileOptions compiling;
-  compiling.scope = {watched.identity.provider_host, watched.identity.project_path};
-  compiling.modifiers = options_.rules.rule_modifiers;
-  compiling.monitor_mode = options_.is_monitor_mode;
-  CICD_ASSIGN(job.host, make_scope(watched, "host", options_.rules.rule_sets, compiling));
-  return {};
-}
-
 Result<ScopeOptions> JobKeeper::make_project(Watched& watched, const ProjectSettings& settings,
                                              const LoadedRules& rules) {
   LoadedRules own = settings.disable_baseline_rules ? LoadedRules{} : baseline_rules();
@@ -367,7 +204,12 @@ Result<ScopeOptions> JobKeeper::make_project(Watched& watched, const ProjectSett
   compiling.scope = {watched.identity.provider_host, watched.identity.project_path};
   compiling.modifiers = std::move(own.rule_modifiers);
   compiling.monitor_mode = settings.monitor_mode;
-  return make_scope(watched, "project", own.rule_sets, compiling);
+  auto project = make_scope(watched, "project", own.rule_sets, compiling);
+  if (project) {
+    log_.info("project_started", {{"job", identity_key(watched.identity)},
+                                  {"rule_sets", std::to_string(own.rule_sets.size())}});
+  }
+  return project;
 }
 
 Result<void> JobKeeper::attach_project(std::uint32_t slot, const ProjectSettings& settings,
@@ -381,10 +223,7 @@ Result<void> JobKeeper::attach_project(std::uint32_t slot, const ProjectSettings
   watched.stored.marks.push_back({JournalMark::Kind::kProject, at});
   CICD_TRY(store.write(watched.stored));
   // A file that was opened before is news to the project.
-  CICD_TRY(pipeline_.report_opens_anew());
-  log_.info("project_started", {{"job", identity_key(watched.identity)},
-                                {"rule_sets", std::to_string(rules.rule_sets.size())}});
-  return {};
+  return pipeline_.report_opens_anew();
 }
 
 bool JobKeeper::has_scope(std::uint32_t slot, ScopeKind kind) const {

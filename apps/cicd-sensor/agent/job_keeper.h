@@ -54,11 +54,11 @@ class JobKeeper final : public JobKeeping {
   std::uint32_t slot_of(pid_t pid) const override;
   Result<void> begin(std::uint32_t slot, const JobIdentity& identity, const JobMetadata& metadata,
                      const JobPeer& peer) override;
+  // Goes on with a job of an agent that was killed. An error leaves nothing of it.
+  Result<void> restore(const JobStore& store, StoredJob stored);
   Result<void> begin_project(std::uint32_t slot, const JobIdentity& identity,
                              const JobMetadata& metadata, const JobPeer& peer,
                              const ProjectSettings& settings, const LoadedRules& rules) override;
-  // Goes on with a job of an agent that was killed. An error leaves nothing of it.
-  Result<void> restore(const JobStore& store, StoredJob stored);
   Result<void> attach_project(std::uint32_t slot, const ProjectSettings& settings,
                               const LoadedRules& rules) override;
   bool has_scope(std::uint32_t slot, ScopeKind kind) const override;
@@ -90,24 +90,24 @@ class JobKeeper final : public JobKeeping {
     std::shared_ptr<Job> job;
   };
 
-  // Makes the scopes that a job begins with.
-  using AddScope = std::function<Result<void>(Watched& watched, JobOptions& job)>;
-  Result<void> observe(std::uint32_t slot, const JobIdentity& identity, const JobMetadata& metadata,
-                       const JobPeer& peer, const AddScope& add_scope);
-  Result<void> prepare(Watched& watched, std::uint32_t slot, const AddScope& add_scope);
   JobStore store_of(const Watched& watched) const {
     return JobStore(options_.jobs_dir + "/" + identity_key(watched.identity));
   }
   Result<void> begin_watching(Watched& watched, std::uint32_t slot);
   JobLane lane_of(const Watched& watched) const;
+  static std::string new_cgroup_name();
   Result<void> add_host(Watched& watched, JobOptions& job);
-  // The project's scope of the agent before.
-  Result<ScopeOptions> stored_project(Watched& watched, const JobStore& store);
-  Result<ScopeOptions> make_project(Watched& watched, const ProjectSettings& settings,
-                                    const LoadedRules& rules);
+  Result<ScopeOptions> project_of(Watched& watched, const JobStore& store);
   Result<std::vector<JournalStep>> steps_of(Watched& watched, const JobStore& store);
   Result<void> follow_journal(Watched& watched, const JobStore& store);
   void note_gap(Watched& watched, const JobStore& store, const Pipeline::Restored& restored);
+  // Makes the scopes that a job begins with.
+  using AddScope = std::function<Result<void>(Watched& watched, JobOptions& job)>;
+  Result<void> observe(std::uint32_t slot, const JobIdentity& identity, const JobMetadata& metadata,
+                       const JobPeer& peer, const AddScope& add_scope);
+  Result<void> prepare(Watched& watched, std::uint32_t slot, const AddScope& add_scope);
+  Result<ScopeOptions> make_project(Watched& watched, const ProjectSettings& settings,
+                                    const LoadedRules& rules);
   Result<ScopeOptions> make_scope(Watched& watched, const char* name,
                                   const std::vector<RuleSet>& rule_sets,
                                   const CompileOptions& options);

@@ -39,7 +39,7 @@ struct StoredJob {
   std::uint64_t cgroup_id = 0;
   std::uint64_t start_time_ns = 0;  // CLOCK_REALTIME
   bool made_folder = false;
-  bool has_host = true;  // false: the project began the job, by the request that is kept
+  bool has_host = true;                  // else it began with a project scope
   std::vector<LossEntry> losses_before;  // what the kernel side had counted for all at its start
   std::uint64_t restarts = 0;            // of the agent, during the job
   std::vector<JournalMark> marks;        // in order of at_bytes

@@ -235,26 +235,6 @@ Result<void> Pipeline::add(JobLane& lane) {
   return result;
 }
 
-LossReport Pipeline::losses_of(std::uint32_t slot) const {
-  LossReport report;
-  if (auto losses = source_.losses(slot)) {
-    report = std::move(*losses);
-    leave_out(report, lanes_[slot].before);
-  }
-  merge_losses(report, tracker_.losses(slot));
-  return report;
-}
-
-LossReport Pipeline::catch_up(std::uint32_t slot) {
-  LossReport report;
-  run_between([&] {
-    // One look: what happens from here on may go on without end.
-    if (!has_failed_ && is_reading_) static_cast<void>(look(milliseconds(0)));
-    report = losses_of(slot);
-  });
-  return report;
-}
-
 // The worker has handled all that it was given; a replay must not overrun it.
 void Pipeline::settle(std::uint32_t slot) {
   submit_all();
@@ -362,6 +342,26 @@ std::vector<LossEntry> Pipeline::losses_before(std::uint32_t slot) {
     }
   });
   return out;
+}
+
+LossReport Pipeline::losses_of(std::uint32_t slot) const {
+  LossReport report;
+  if (auto losses = source_.losses(slot)) {
+    report = std::move(*losses);
+    leave_out(report, lanes_[slot].before);
+  }
+  merge_losses(report, tracker_.losses(slot));
+  return report;
+}
+
+LossReport Pipeline::catch_up(std::uint32_t slot) {
+  LossReport report;
+  run_between([&] {
+    // One look: what happens from here on may go on without end.
+    if (!has_failed_ && is_reading_) static_cast<void>(look(milliseconds(0)));
+    report = losses_of(slot);
+  });
+  return report;
 }
 
 Pipeline::Left Pipeline::remove(std::uint32_t slot) {

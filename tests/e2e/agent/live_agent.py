@@ -139,11 +139,11 @@ class Agent:
                 self.process.wait(10)
             self.process.kill()
             self.process.wait()
-        self.cgroups_left()
         with contextlib.suppress(Exception):  # of one that was killed
             for path in sorted(self.pins().rglob("*"), reverse=True):
                 path.unlink() if path.is_file() else path.rmdir()
             self.pins().rmdir()
+        self.cgroups_left()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def __enter__(self):
