@@ -4,9 +4,11 @@
 #include <cstdio>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "report_html.h"
+#include "report_stepsummary.h"
 #include "rule_bundle.h"
 #include "rule_docs.h"
 #include "rule_explain.h"
@@ -28,7 +30,8 @@ Commands:
   rule bundle ...         One rule file out of a directory of them
   rule docs [PATH...]     Rules as a Markdown table
   rule schema [WHAT]      Event types and their fields, JSON Schemas of rule and test files
-  report html DIR         The page of a run from the files it left
+  report html [DIR]       The page of a job: of a result document, or of the files of a run
+  report stepsummary      A result document as Markdown for GitHub
 
 Options:
   -h, --help              This help; each command has its own
@@ -48,6 +51,17 @@ constexpr Command kRuleCommands[] = {
     {"bundle", cicd::ctl::rule_bundle},     {"docs", cicd::ctl::rule_docs},
     {"schema", cicd::ctl::rule_schema},
 };
+
+constexpr Command kReportCommands[] = {
+    {"html", cicd::ctl::report_html},
+    {"stepsummary", cicd::ctl::report_stepsummary},
+};
+
+struct Group {
+  std::string_view name;
+  std::span<const Command> commands;
+};
+constexpr Group kGroups[] = {{"rule", kRuleCommands}, {"report", kReportCommands}};
 
 std::string names_of(std::span<const Command> commands) {
   std::string out;
@@ -69,19 +83,24 @@ int usage_error(const std::string& what) {
 int main(int argc, char** argv) {
   const std::vector<std::string> words(argv + (argc > 0 ? 1 : 0), argv + argc);
   if (words.empty()) return usage_error("no command given");
-  const bool rule_help = words[0] == "rule" && words.size() == 2 && is_help(words[1]);
-  if (is_help(words[0]) || rule_help) {
+  if (is_help(words[0])) {
     std::fputs(kHelp, stdout);
     return cicd::ctl::kExitOk;
   }
-  if (words[0] == "report") {
-    if (words.size() < 2 || words[1] != "html") return usage_error("report needs a command: html");
-    return cicd::ctl::report_html({words.begin() + 2, words.end()});
+  for (const Group& group : kGroups) {
+    if (words[0] != group.name) continue;
+    if (words.size() < 2) {
+      return usage_error(words[0] + " needs a command: " + names_of(group.commands));
+    }
+    if (words.size() == 2 && is_help(words[1])) {
+      std::fputs(kHelp, stdout);
+      return cicd::ctl::kExitOk;
+    }
+    for (const Command& command : group.commands) {
+      if (words[1] == command.name) return command.run({words.begin() + 2, words.end()});
+    }
+    return usage_error("unknown command " + words[0] + " " + words[1] +
+                       "; known: " + names_of(group.commands));
   }
-  if (words[0] != "rule") return usage_error("unknown command " + words[0]);
-  if (words.size() < 2) return usage_error("rule needs a command: " + names_of(kRuleCommands));
-  for (const Command& command : kRuleCommands) {
-    if (words[1] == command.name) return command.run({words.begin() + 2, words.end()});
-  }
-  return usage_error("unknown command rule " + words[1] + "; known: " + names_of(kRuleCommands));
+  return usage_error("unknown command " + words[0]);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `cicd-sensorctl report html`: the page of a run from the files it left. One thread.
+// `cicd-sensorctl report html`: the page of a job, of the files of a run or of a result document.
+// One thread.
 #pragma once
 
 #include <string>

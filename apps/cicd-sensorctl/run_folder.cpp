@@ -103,7 +103,8 @@ void Reader::add_event(const LogRow& row) {
     DetectionSummary& detection = folder_.summary.detections[index];
     folder_.model->add_alert(record, detection.rule);
     if (detection.alerts.size() >= kMaxAlertsPerRule) continue;
-    detection.alerts.push_back({record.time_ns, record.type, record.process, subject_of(record)});
+    detection.alerts.push_back(
+        {record.time_ns, record.type, record.process, subject_of(record, false)});
   }
 }
 

@@ -246,7 +246,7 @@ TEST(Job, AProjectThatComesToAJobWithoutEventsHasASummary) {
 
 TEST(Job, ASnapshotHasAllThatWasSubmittedBefore) {
   std::latch go(1);
-  CountingSink::Counts host, project;
+  CountingSink::Counts host;
   JobOptions options;
   options.host.emplace(ScopeOptions{
       rule_of("host", "path == \"/x\""), std::make_unique<CountingSink>(host, &go), {}, 3});

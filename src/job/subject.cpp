@@ -13,11 +13,12 @@ namespace {
 
 constexpr std::size_t kMaxSubjectBytes = 1024;
 
-std::string command_line_of(const Process& process, std::string_view script) {
+std::string command_line_of(const Process& process, std::string_view script,
+                            bool redact_arguments) {
   std::string out(script.empty() ? std::string_view(process.exec_path()) : script);
   const std::vector<std::string>& argv = process.image->argv;
   const std::size_t first = first_argument(argv, script);
-  ArgvRedactor redactor;
+  ArgvRedactor redactor(redact_arguments);
   for (std::size_t i = 0; i < argv.size() && out.size() < kMaxSubjectBytes; ++i) {
     const std::string_view shown = redactor.next(argv[i]);
     if (i >= first) out.append(" ").append(shown);
@@ -163,10 +164,11 @@ std::string act_text(const EventRecord& record) {
   }
 }
 
-std::string text_of(const EventRecord& record) {
+std::string text_of(const EventRecord& record, bool redact_arguments) {
   switch (record.type) {
     case EventType::kProcessExec:
-      return command_line_of(*record.process, record.text(field::process_exec::kScriptPath));
+      return command_line_of(*record.process, record.text(field::process_exec::kScriptPath),
+                             redact_arguments);
     case EventType::kProcessExit:
       return exit_text(record);
     case EventType::kNetworkConnect:
@@ -220,8 +222,8 @@ std::size_t first_argument(const std::vector<std::string>& argv, std::string_vie
   return 1;
 }
 
-std::string subject_of(const EventRecord& record) {
-  std::string out = text_of(record);
+std::string subject_of(const EventRecord& record, bool redact_arguments) {
+  std::string out = text_of(record, redact_arguments);
   out.resize(cut_utf8(out, kMaxSubjectBytes).size());
   if (const std::string_view error = error_of(record); !error.empty()) {
     out.append(" (failed: ").append(error).append(")");

@@ -12,7 +12,8 @@
 
 namespace cicd {
 
-std::string subject_of(const EventRecord& record);
+// `redact_arguments` false: they come from rows or a document, where that was done.
+std::string subject_of(const EventRecord& record, bool redact_arguments = true);
 
 // Where the program's own arguments start. For a script argv holds the interpreter, its argument
 // and the script as it was named, before them.

@@ -245,7 +245,7 @@ void Reader::read_alert(const json& item, DetectionSummary& hit) {
   read_payload(object_of(item, "payload"), texts, record);
   if (hit.alerts.empty()) hit.rule.rule.event_type = *type;
   hit.alerts.push_back(
-      {record.time_ns, *type, record.process, subject_of(record), payload_json(record)});
+      {record.time_ns, *type, record.process, subject_of(record, false), payload_json(record)});
   note_process(process);
 }
 

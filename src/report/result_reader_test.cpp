@@ -74,6 +74,12 @@ TEST(ResultReader, TheOtherImplementationsDocumentIsReadAndWrittenAsItIs) {
   std::ranges::sort(theirs["domain_observations"].get_ref<Json::array_t&>(), {},
                     [](const Json& item) { return item["domain"].get<std::string>(); });
   expect_same(theirs, Json::parse(*document));
+  const auto pyz = std::ranges::find_if(summary->detections, [](const DetectionSummary& hit) {
+    return hit.rule.rule.rule_id == "python_tmp_pyz_exec";
+  });
+  ASSERT_NE(pyz, summary->detections.end());
+  EXPECT_THAT(pyz->alerts[0].subject, HasSubstr("/tmp/stage2.<truncated, ")) << "once";
+  EXPECT_THAT(pyz->alerts[0].subject, testing::Not(HasSubstr("33 bytes")));
   const std::string page = page_of(*summary);
   for (const char* part : {"dbus_bus_connect", "140.67.218.60", "acme/example", "ghcr.io"}) {
     EXPECT_THAT(page, HasSubstr(part));

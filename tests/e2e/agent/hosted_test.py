@@ -3,6 +3,7 @@
 """Jobs that only their project has started, on hosted runners."""
 import json
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -101,6 +102,33 @@ def test_what_is_refused_leaves_nothing():
         stranger = agent.github_job("4", "GITHUB_RUN_ID=2 RUNNER_TRACKING_ID=github_2 $S project start $F")
         assert "peer not in job tracking set" in stranger.output(), stranger.output()
         job.kill()
+
+
+def test_the_next_agent_goes_on_with_it():
+    with hosted() as agent:
+        job = agent.github_job("1", f"""
+            $S project start $F --rules-file p.yaml || exit 1
+            echo x >seen; touch on
+            while [ ! -e go ]; do sleep 0.05; done
+            $S job health $F || exit 2
+            $S host end $F; echo "end $?"
+            sh -c 'echo x >seen'
+            $S project result $F {identity_flags(1)} >result.json || exit 3""", wait=False)
+        wait_until((agent.folder / "on").exists, "the job is watched")
+        agent.stop(signal.SIGKILL)
+        agent.start()
+        (agent.folder / "go").touch()
+        job.wait()
+        out = job.output()
+        assert job.process.returncode == 0, out + agent.log()
+        assert '"host":{"status":"missing"}' in out and "job has no host scope" in out, out
+        document = json.loads((agent.folder / "result.json").read_text())
+        assert document["scope"] == "project" and document["hits"][0]["hit_count"] == 2, document["hits"]
+        assert document["rules_summary"]["rule_count"] > 1, "with the baseline"
+        assert agent.stop() == 0
+        summary = agent.summary("1", "project")
+        assert int(summary["sensor_restarts"]) == 1 and scopes(agent, "1") == {"project"}, summary
+    assert not agent.cgroups_left()
 
 
 def test_with_a_host_all_is_as_elsewhere():

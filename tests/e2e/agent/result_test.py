@@ -8,7 +8,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from live_agent import SENSOR, Agent, identity_flags, rules, wait_until  # noqa: E402
-from sensor import run_tests  # noqa: E402
+from sensor import BUILD, run_tests  # noqa: E402
 
 # Connects to a port where nobody listens, and asks a name server that is not there.
 ACT = r"""
@@ -73,6 +73,9 @@ def test_what_a_project_has_found_so_far():
         assert process["ancestors"][0]["exec_path"].endswith("/bash"), process
         names = {use["domain"]: use for use in first["domain_observations"]}
         assert "python3" in names["www.example.test"]["processes"][0]["exec_path"], names
+        page = subprocess.run([BUILD / "cicd-sensorctl", "report", "html"], input=text.encode(),
+                              capture_output=True, check=True, timeout=60).stdout
+        assert b"of-project" in page and b"www.example.test" in page, page[-2000:]
         # What the files of the job say in the end is what the document said.
         summary = agent.summary("1", "project")
         assert int(summary["detections"][0]["count"]) == 2

@@ -13,7 +13,7 @@ import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "support"))
 from browser import Browser, chromium  # noqa: E402
-from sensor import BUILD, SENSOR, Run, Skip, run_tests  # noqa: E402
+from sensor import BUILD, SENSOR, SOURCE, Run, Skip, run_tests  # noqa: E402
 
 # Each would do something, were it taken for markup, script, an escape sequence or layout.
 HOSTILE = [b"</script><script>document.title='owned'</script>", b"<img src=x onerror=alert(1)>",
@@ -367,6 +367,43 @@ def test_ctl_makes_the_page_from_the_rows():
             assert "Lists the root" in wanted["happened"], wanted["happened"]
             on_stdout = made_by_ctl(output)
             assert on_stdout.stdout == made.read_bytes(), "standard output has another page"
+
+
+DOCUMENT = SOURCE / "tests/fuzz/corpus/result_document/document"
+
+
+def ctl_of_document(*words, document=None):
+    return subprocess.run([str(BUILD / "cicd-sensorctl"), "report", *words], check=False, timeout=60,
+                          capture_output=True, input=DOCUMENT.read_bytes() if document is None else document)
+
+
+def test_ctl_makes_a_page_of_a_result_document():
+    with tempfile.TemporaryDirectory(prefix="cicd-report-") as folder:
+        made = pathlib.Path(folder) / "made.html"
+        done = ctl_of_document("html", "--output-file", str(made))
+        assert done.returncode == 0, done.stderr
+        page = opened(made)
+        is_quiet(page)
+        facts = page.evaluate(FACTS)
+        assert facts["result"] == "detected" and "a.test" in facts["went"], facts
+        assert "10.0.0.1:443/tcp" in facts["went"] and any(row == "2a -x7" for row in facts["tree"]), facts
+        assert "result document" in page.evaluate("document.body.innerText")
+        assert ctl_of_document("html", "-").stdout == made.read_bytes()
+
+
+def test_ctl_makes_markdown_of_a_result_document():
+    done = ctl_of_document("stepsummary", "--html-url", "https://ci.example/1")
+    text = done.stdout.decode()
+    assert done.returncode == 0 and text.startswith("## cicd-sensor: detected\n"), done
+    for part in ("| collect | <code>r</code> n | 1 |", "a&#46;test", "(<https://ci.example/1>)"):
+        assert part in text, f"{part}: {text}"
+    alone = ctl_of_document("stepsummary", "--health-failed", document=b"")
+    assert alone.returncode == 0 and b"[!CAUTION]" in alone.stdout, alone
+    for words, document, code in ((["stepsummary"], b"", 1), (["stepsummary"], b"{}", 1), (["html"], b"[", 1),
+                                  (["stepsummary", "--health-failed"], b"x", 1), (["stepsummary", "x"], b"", 2),
+                                  (["stepsummary", "--html-url", "javascript:x"], b"", 2), (["pdf"], b"", 2)):
+        done = ctl_of_document(*words, document=document)
+        assert done.returncode == code and done.stderr and not done.stdout, (words, done)
 
 
 def test_ctl_says_what_is_wrong_with_a_folder():
