@@ -3,6 +3,7 @@
 """Jobs of GitLab's Docker executor, which are known by the labels of their containers, all of it real:
 dockerd, the proxy, the agent, and docker commands in the place of GitLab Runner."""
 import contextlib
+import datetime
 import os
 import pathlib
 import subprocess
@@ -62,6 +63,15 @@ def known(agent):
     return sorted(job["gitlab_job_id"] for job in agent.status()["jobs"])
 
 
+def running(world):
+    return world.docker("ps", "--quiet", "--no-trunc").split()
+
+
+def seconds(timestamp):
+    whole, _, fraction = timestamp.rstrip("Z").partition(".")
+    return datetime.datetime.fromisoformat(whole).timestamp() + float(f"0.{fraction or 0}")
+
+
 def test_labels_make_jobs_that_do_not_mix():
     with everything() as (world, agent, proxy):
         def container(job, kind, script, *flags):
@@ -83,9 +93,10 @@ def test_labels_make_jobs_that_do_not_mix():
         assert known(agent) == ["71", "72"], agent.log()
         for process in running:
             assert process.wait(60) == 0, process.stdout.read()
-        ended = time.monotonic()
         wait_until(lambda: agent.summary(71) and agent.summary(72), "both have ended", 30)
-        assert time.monotonic() - ended > 8, "there is a grace between two containers"
+        for job in (71, 72):
+            last = max(seconds(row["timestamp"]) for row in agent.events(job))
+            assert seconds(agent.summary(job)["end_time"]) - last > 8, "there is a grace"
         for job, other in ((71, 72), (72, 71)):
             files, rows = opened(agent, job)
             want = {f"/tmp/{kind}-of-{job}" for kind in ("service", "helper", "build", "late-service")}
@@ -182,8 +193,10 @@ def test_terminate_ends_the_containers_of_one_job():
             assert summary["termination"]["method"] == "cgroup.kill", summary["termination"]
             assert "processes_left" not in summary["termination"] or \
                 not int(summary["termination"]["processes_left"]), summary["termination"]
-            running = world.docker("ps", "--quiet", "--no-trunc").split()
-            assert sorted(running) == sorted([calm, nobodys]), (running, calm, nobodys, service)
+            # dockerd takes a moment to notice.
+            wait_until(lambda: service not in running(world), "the service is gone", 20)
+            wait_until(lambda: len(running(world)) == 2, "two containers are left", 20)
+            assert sorted(running(world)) == sorted([calm, nobodys]), (running(world), service)
             assert "/tmp/went-on" not in opened(agent, 71)[0]
             assert world.is_up() and agent.process.poll() is None
             assert known(agent) == ["72"]
