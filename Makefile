@@ -5,7 +5,6 @@ MAKEFLAGS += --no-print-directory
 SHELL := /bin/bash
 
 PRESET ?= release
-PREFIX ?= /usr/local
 DESTDIR ?=
 STAGES ?=
 TARGETS ?=
@@ -13,7 +12,7 @@ TARGETS ?=
 release_dir := build
 build_dir := $(if $(filter release,$(PRESET)),build,build/$(PRESET))
 
-.PHONY: help build test test-vm bench lint format install clean demo deps configure
+.PHONY: help build test test-vm bench lint format install package clean demo deps configure
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -44,10 +43,16 @@ lint: configure ## Check format, clang-tidy, layers, style, shell scripts (LINT_
 format: ## Format all C and C++ files in place
 	@tools/format
 
-install: ## Install what `make build` built (PREFIX=/usr/local, DESTDIR=)
+install: ## Install what `make build` built, to /opt/cicd-sensor, with systemd units (DESTDIR=)
 	@test -x $(release_dir)/cicd-sensor -a -x $(release_dir)/cicd-sensorctl || \
 	  { echo "not everything is built yet; run: make build" >&2; exit 1; }
-	@DESTDIR="$(DESTDIR)" cmake --install $(release_dir) --prefix "$(PREFIX)"
+	@DESTDIR="$(DESTDIR)" cmake --install $(release_dir)
+
+package: ## Make the .deb and the archive of a release in build/packages (PRESET=arm64)
+	@$(MAKE) build TARGETS=static_programs
+	@cd $(build_dir) && SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/dev/null || date +%s)} \
+	  cpack -B packages >packages.log || { cat packages.log >&2; exit 1; }
+	@ls $(build_dir)/packages/*.deb $(build_dir)/packages/*.tar.gz
 
 demo: ## Build, then watch examples/demo-job with the sensor and print the report
 	@tools/demo

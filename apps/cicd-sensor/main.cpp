@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // `cicd-sensor`: reads the command line by its table and hands over to the command.
+#include <nss.h>
+#include <sys/auxv.h>
+
 #include <exception>
 #include <string>
 #include <vector>
@@ -78,6 +81,14 @@ int dispatch(const std::vector<std::string>& arguments) {
 }  // namespace cicd
 
 int main(int argc, char** argv) {
+  // A program without a loader (build/static) has a C library of its own. Users come from files
+  // then: modules for others (LDAP, systemd) are of the machine's library, and loading those can
+  // crash.
+  if (::getauxval(AT_BASE) == 0) {
+    for (const char* database : {"passwd", "group", "initgroups"}) {
+      ::__nss_configure_lookup(database, "files");
+    }
+  }
   // Nothing of ours throws; this is for what a library lets through, above all memory that is out.
   try {
     return cicd::dispatch(std::vector<std::string>(argv + 1, argv + argc));

@@ -96,6 +96,7 @@ bool Connection::is_over() const {
 
 void Connection::close() {
   is_closed_ = true;
+  end_build();
   const auto self = shared_from_this();
   shared_.loop.remove(client_.fd.get());
   shared_.loop.remove(upstream_.fd.get());

@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "docker/body_framer.h"
+#include "docker/build_output.h"
 #include "docker/docker_request.h"
 #include "docker/event_loop.h"
 #include "docker/lane.h"
@@ -46,6 +47,7 @@ class Connection final : public EventHandler, public std::enable_shared_from_thi
     bool expects_continue = false;
     bool saw_continue = false;
     bool keeps_body = false;
+    BuildOutput build_output;
     std::size_t kept_bytes = 0;  // counted in ConnectionShared
     std::string body;            // of a create
     std::string answer;          // of a create
@@ -65,6 +67,9 @@ class Connection final : public EventHandler, public std::enable_shared_from_thi
   bool step_request();
   bool read_request();
   bool begin_exchange(std::size_t head_bytes);
+  void hold_until(bool goes_on, std::string_view refusal);
+  void begin_build();
+  void end_build();
   void forward_head();
   bool pass_request_body();
   void keep_body(std::string_view bytes);
@@ -96,6 +101,7 @@ class Connection final : public EventHandler, public std::enable_shared_from_thi
   Exchange exchange_;
   std::size_t searched_requests_ = 0;
   std::size_t searched_responses_ = 0;
+  std::uint64_t build_ = 0;  // that the agent is told of; 0: none
   std::string upstream_problem_;
   std::string refusal_;        // what a request whose body is discarded is answered with
   bool closes_after_ = false;  // what is on its way to the client

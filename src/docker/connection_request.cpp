@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Connection: from the client to dockerd.
+#include <utility>
+
 #include "base/json_writer.h"
 #include "docker/connection.h"
 
@@ -92,7 +94,9 @@ bool Connection::begin_exchange(std::size_t head_bytes) {
     closes_when_answered_ = true;
     return true;
   }
-  if (act == DockerAct::kCreate && !shared_.stager.may_create()) {
+  const bool makes_containers =
+      act == DockerAct::kCreate || act == DockerAct::kBuild || act == DockerAct::kBuildKit;
+  if (makes_containers && !shared_.stager.may_create()) {
     refuse(
         "cicd-sensor: containers must be watched here, and the agent does not answer; start "
         "cicd-sensor-agent");
@@ -100,24 +104,54 @@ bool Connection::begin_exchange(std::size_t head_bytes) {
   }
   if (act == DockerAct::kRename) shared_.stager.renamed();
   exchange_.keeps_body = act == DockerAct::kCreate && shared_.options.is_gitlab;
-  if (act != DockerAct::kStart) {
-    forward_head();
-    return true;
+  if (act == DockerAct::kStart) {
+    asking_ = Asking::kHold;
+    shared_.stager.starts(exchange_.request.name, peer_pid_,
+                          [self = shared_from_this()](bool goes_on) {
+                            self->hold_until(goes_on,
+                                             "cicd-sensor: this container cannot be watched, "
+                                             "because the agent does not answer; start "
+                                             "cicd-sensor-agent");
+                          });
+    return asking_ != Asking::kHold;
   }
+  if (act == DockerAct::kBuildKit) {
+    begin_build();
+    return asking_ != Asking::kHold;
+  }
+  if (act == DockerAct::kBuild && exchange_.request.is_quiet) {
+    shared_.stager.log().warn("build_not_watched",
+                              {{"peer_pid", std::to_string(peer_pid_)},
+                               {"reason", "docker build --quiet does not say what it runs"}});
+  }
+  forward_head();
+  return true;
+}
+
+// What a request was held for is known.
+void Connection::hold_until(bool goes_on, std::string_view refusal) {
+  if (is_closed_) return;
+  if (goes_on) {
+    forward_head();
+  } else {
+    refuse(refusal);
+  }
+  advance();
+}
+
+void Connection::begin_build() {
   asking_ = Asking::kHold;
-  shared_.stager.starts(exchange_.request.name, peer_pid_,
-                        [self = shared_from_this()](bool goes_on) {
-                          if (self->is_closed_) return;
-                          if (goes_on) {
-                            self->forward_head();
-                          } else {
-                            self->refuse(
-                                "cicd-sensor: this container cannot be watched, because the agent "
-                                "does not answer; start cicd-sensor-agent");
-                          }
-                          self->advance();
-                        });
-  return asking_ != Asking::kHold;
+  build_ = shared_.stager.builds().begin(peer_pid_, [self = shared_from_this()](bool is_told) {
+    self->hold_until(is_told || !self->shared_.stager.is_refusing(),
+                     "cicd-sensor: the steps of this build cannot be watched, because the agent "
+                     "does not answer; start cicd-sensor-agent");
+  });
+}
+
+void Connection::end_build() {
+  if (const std::uint64_t build = std::exchange(build_, 0); build != 0) {
+    shared_.stager.builds().end(build);
+  }
 }
 
 void Connection::forward_head() {

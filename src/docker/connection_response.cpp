@@ -80,23 +80,28 @@ bool Connection::read_response() {
 
 bool Connection::pass_response_body() {
   BodyFramer& framer = exchange_.answer_framer;
+  const bool is_build = exchange_.request.act == DockerAct::kBuild;
   if (framer.is_done()) {
     answering_ = Answering::kDone;
     end_exchange();
     return true;
   }
   if (responses_.unread().empty()) {
-    if (framer.plain_bytes() >= kSpliceBytes && responses_.is_busy()) {
+    if (framer.plain_bytes() >= kSpliceBytes && responses_.is_busy() && !is_build) {
       const std::uint64_t moved = responses_.move(framer.plain_bytes());
       framer.skip(moved);
       if (moved > 0) return true;
     }
     if (!responses_.is_flushed() || !responses_.fill(kBufferBytes)) return false;
   }
-  const auto taken = framer.take(responses_.unread());
+  std::string content;
+  const auto taken = framer.take(responses_.unread(), is_build ? &content : nullptr);
   if (!taken) {
     shared_.stager.log().warn("answer_not_read", {{"reason", taken.error().text}});
     return go_raw();
+  }
+  for (const std::string& head : exchange_.build_output.take(content)) {
+    shared_.stager.build_step(head, peer_pid_);
   }
   responses_.clear_to_go(*taken);
   return *taken > 0;
@@ -157,6 +162,7 @@ bool Connection::end_exchange() {
   if (answering_ != Answering::kDone || asking_ != Asking::kSent) return false;
   if (closes_when_answered_) closes_after_ = true;
   forget_body();
+  end_build();
   asking_ = Asking::kHead;
   answering_ = Answering::kIdle;
   searched_requests_ = 0;

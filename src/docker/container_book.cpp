@@ -6,7 +6,7 @@
 namespace cicd {
 
 void ContainerBook::begin(const std::string& id, std::string_view name,
-                          std::shared_ptr<const LabelledJob> job) {
+                          std::shared_ptr<const JobDescription> job) {
   const auto [at, is_new] = containers_.try_emplace(id);
   at->second.staging = Staging::kPending;
   at->second.job = std::move(job);
@@ -25,6 +25,7 @@ void ContainerBook::finish(const std::string& id, bool is_staged) {
   const auto at = containers_.find(id);
   if (at == containers_.end()) return;
   at->second.staging = is_staged ? Staging::kStaged : Staging::kFailed;
+  at->second.staged_at = Clock::now();
   for (const auto& done : std::exchange(at->second.waiting, {})) done(is_staged);
 }
 
@@ -44,10 +45,14 @@ std::string ContainerBook::find(std::string_view name) const {
 
 Staging ContainerBook::staging(const std::string& id) const {
   const auto at = containers_.find(id);
-  return at == containers_.end() ? Staging::kUnknown : at->second.staging;
+  if (at == containers_.end()) return Staging::kUnknown;
+  const Container& container = at->second;
+  const bool is_old =
+      container.staging == Staging::kStaged && Clock::now() - container.staged_at >= fresh_;
+  return is_old ? Staging::kUsed : container.staging;
 }
 
-std::shared_ptr<const LabelledJob> ContainerBook::job(const std::string& id) const {
+std::shared_ptr<const JobDescription> ContainerBook::job(const std::string& id) const {
   const auto at = containers_.find(id);
   return at == containers_.end() ? nullptr : at->second.job;
 }

@@ -55,6 +55,14 @@ TEST(ContainerBook, WaitersHearHowItEnded) {
   EXPECT_EQ(heard, (std::vector<bool>{true, true, false, false}));
 }
 
+TEST(ContainerBook, WhatWasStagedLongAgoIsStagedAgain) {
+  ContainerBook book(10, std::chrono::milliseconds(0));
+  book.begin(id_of('a'), "", nullptr);
+  EXPECT_EQ(book.staging(id_of('a')), Staging::kPending);
+  book.finish(id_of('a'), true);
+  EXPECT_EQ(book.staging(id_of('a')), Staging::kUsed);
+}
+
 TEST(ContainerBook, NamesGoToTheNewest) {
   ContainerBook book(10);
   book.begin(id_of('a'), "web", nullptr);

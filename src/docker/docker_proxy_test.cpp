@@ -169,6 +169,102 @@ TEST_F(DockerProxyTest, HoldsACreateUntilTheAgentKnows) {
   EXPECT_EQ(proxy_->stats().staged, 1u);
 }
 
+const std::string kOk = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+
+TEST_F(DockerProxyTest, ABuildBeginsWhenTheAgentKnowsOfIt) {
+  start();
+  Peer client = this->client();
+  Peer dockerd = this->dockerd();
+  const auto answer_builds = [this] {
+    Peer peer = accept(agent_);
+    const std::string head = peer.receive_until("\r\n\r\n");
+    EXPECT_TRUE(head.starts_with("POST /v1/github/builds/put ")) << head;
+    std::string body = peer.receive_until("]}");
+    peer.send(kOk);
+    return body;
+  };
+  const std::string build = "POST /v1.41/build?version=2 HTTP/1.1\r\nContent-Length: 3\r\n\r\ntar";
+  client.send(build);
+  dockerd.expect_nothing();
+  const std::string one = answer_builds();
+  EXPECT_NE(one.find("\"peer_pid\":" + std::to_string(::getpid())), std::string::npos) << one;
+  dockerd.expect(build);
+  // Another one, through the other door.
+  Peer other = this->client();
+  Peer other_dockerd = this->dockerd();
+  const std::string grpc = "POST /grpc HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n";
+  other.send(grpc);
+  EXPECT_GT(answer_builds().size(), one.size());
+  other_dockerd.expect(grpc);
+  other_dockerd.send("HTTP/1.1 101 UPGRADED\r\n\r\n");
+  other.receive_until("\r\n\r\n");
+  // The first ends with its answer, the second with its connection.
+  dockerd.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{");
+  client.receive_until("{");
+  EXPECT_FALSE(wait_readable(agent_.get(), 50));
+  dockerd.send("}");
+  EXPECT_EQ(answer_builds().size(), one.size());
+  other.close();
+  EXPECT_EQ(answer_builds(), "{\"builds\":[]}");
+}
+
+TEST_F(DockerProxyTest, ABuildThatCannotBeWatched) {
+  options_.on_agent_down = DockerProxyOptions::OnAgentDown::kRefuse;
+  start();
+  for (const char* path : {"/build?version=2", "/grpc"}) {
+    Peer client = this->client();
+    Peer dockerd = this->dockerd();
+    client.send("POST " + std::string(path) + " HTTP/1.1\r\nHost: d\r\n\r\n");
+    accept(agent_);          // looks whether it is there
+    accept(agent_).close();  // and says nothing
+    EXPECT_TRUE(client.receive_until("\r\n\r\n").starts_with("HTTP/1.1 503 "));
+    client.receive_until("\n");
+    accept(agent_).send(kOk);
+    dockerd.expect_nothing();
+  }
+}
+
+// A chunk of a build's output that says that this container runs now.
+std::string running_in(const std::string& id) {
+  const std::string line =
+      "{\"stream\":\" ---\\u003e Running in " + id.substr(0, 12) + "\\n\"}\r\n";
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  return std::string{kDigits[line.size() / 16], kDigits[line.size() % 16]} + "\r\n" + line + "\r\n";
+}
+
+TEST_F(DockerProxyTest, StepsOfTheClassicBuilderAreStaged) {
+  start();
+  Peer client = this->client();
+  Peer dockerd = this->dockerd();
+  const std::string build = "POST /build?t=x HTTP/1.1\r\nContent-Length: 3\r\n\r\ntar";
+  client.send(build);
+  dockerd.expect(build);
+  const std::string head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+  dockerd.send(head);
+  client.expect(head);
+  const auto inspected = [&](const std::string& id, const std::string& status) {
+    dockerd.send(running_in(id));
+    client.expect(running_in(id));
+    Peer asked = this->dockerd();
+    const std::string request = asked.receive_until("\r\n\r\n");
+    EXPECT_TRUE(request.starts_with("GET /containers/json?all=1&")) << request;
+    EXPECT_NE(request.find(id.substr(0, 12)), std::string::npos) << request;
+    const std::string body = R"([{"Id":")" + id + R"(","State":")" + status + "\"}]";
+    asked.send("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
+               body);
+  };
+  inspected(kId, "created");
+  EXPECT_NE(answer_agent().find("docker-" + kId + ".scope"), std::string::npos);
+  // What a step prints looks the same: it names no container that is known or runs already.
+  dockerd.send(running_in(kId));
+  client.expect(running_in(kId));
+  EXPECT_FALSE(wait_readable(upstream_.get(), 50));
+  inspected(std::string(64, 'b'), "running");
+  EXPECT_FALSE(wait_readable(agent_.get(), 50));
+  dockerd.send("0\r\n\r\n");
+  client.expect("0\r\n\r\n");
+}
+
 TEST_F(DockerProxyTest, ReadsMessagesInPiecesOfAnySize) {
   start();
   Peer client = this->client();

@@ -118,6 +118,18 @@ DockerRequest read_docker_request(std::string_view method, std::string_view targ
   std::string_view query;
   const std::string decoded = unescape(path_of(target, query), false);
   std::string_view path = without_version(decoded);
+  if (path == "/build") {
+    const std::string version = query_value(query, "version");
+    const bool is_classic = version.empty() || version == "1";
+    request.act = is_classic ? DockerAct::kBuild : DockerAct::kBuildKit;
+    const std::string quiet = query_value(query, "q");
+    request.is_quiet = !quiet.empty() && quiet != "0" && quiet != "false";
+    return request;
+  }
+  if (path == "/grpc") {
+    request.act = DockerAct::kBuildKit;
+    return request;
+  }
   constexpr std::string_view kContainers = "/containers/";
   if (!path.starts_with(kContainers)) return request;
   path.remove_prefix(kContainers.size());
@@ -150,11 +162,20 @@ std::optional<std::string> read_container_id(std::string_view answer) {
   return text;
 }
 
+std::optional<std::string> read_unstarted_id(std::string_view answer, std::string_view head) {
+  const json document = json::parse(answer, nullptr, false);
+  if (!document.is_array() || document.size() != 1) return std::nullopt;
+  const std::string id = string_member(&document.front(), "Id");
+  const bool is_it = is_container_id(id) && id.starts_with(head) &&
+                     string_member(&document.front(), "State") == "created";
+  return is_it ? std::optional(id) : std::nullopt;
+}
+
 std::array<std::string, 2> cgroup_basenames(const std::string& id) {
   return {"docker-" + id + ".scope", id};
 }
 
-Result<LabelledJob> read_gitlab_labels(std::string_view body) {
+Result<JobDescription> read_gitlab_labels(std::string_view body) {
   const json document = json::parse(body, nullptr, false);
   if (!document.is_object()) return fail(ErrorCode::kInvalidInput, "the body is no JSON object");
   const json* labels = find_member(document, "Labels");
@@ -166,7 +187,7 @@ Result<LabelledJob> read_gitlab_labels(std::string_view body) {
   const auto label = [&](std::string_view name) {
     return string_member(labels, std::string(kLabelPrefix) + std::string(name));
   };
-  LabelledJob job;
+  JobDescription job;
   job.identity.provider = "gitlab";
   job.identity.gitlab_job_id = label("id");
   const std::string url = label("url");
@@ -187,7 +208,7 @@ std::string github_staging(std::string_view basename, int peer_pid) {
   return gitlab_staging(basename, peer_pid, nullptr);
 }
 
-std::string gitlab_staging(std::string_view basename, int peer_pid, const LabelledJob* job) {
+std::string gitlab_staging(std::string_view basename, int peer_pid, const JobDescription* job) {
   std::string body;
   JsonWriter writer(body);
   writer.begin_object();

@@ -17,14 +17,17 @@ namespace cicd {
 
 enum class DockerAct {
   kOther,
-  kCreate,  // POST /containers/create
-  kStart,   // POST /containers/NAME/start, and restart, which starts what never ran
-  kRename,  // POST /containers/NAME/rename
+  kCreate,    // POST /containers/create
+  kStart,     // POST /containers/NAME/start, and restart, which starts what never ran
+  kRename,    // POST /containers/NAME/rename
+  kBuild,     // POST /build with the classic builder
+  kBuildKit,  // the same with BuildKit, and POST /grpc, which speaks to it
 };
 
 struct DockerRequest {
   DockerAct act = DockerAct::kOther;
-  std::string name;  // of the container: of the path, or of create's query; may be empty
+  std::string name;       // of the container: of the path, or of create's query; may be empty
+  bool is_quiet = false;  // a build that does not say what it runs
 };
 
 // By dockerd's own rules: any version prefix or none, escapes of the path decoded, a whole URL.
@@ -32,22 +35,21 @@ DockerRequest read_docker_request(std::string_view method, std::string_view targ
 
 // Of the answer to create, or to inspect: 64 hexadecimal digits.
 std::optional<std::string> read_container_id(std::string_view answer);
+// Of the answer to a list of containers: the id of the only one that begins with `head`, when it
+// was not started yet.
+std::optional<std::string> read_unstarted_id(std::string_view answer, std::string_view head);
 bool is_container_id(std::string_view id);
 
 // Names that the container's cgroup may have: of Docker's systemd driver and of its cgroupfs one.
 std::array<std::string, 2> cgroup_basenames(const std::string& id);
 
-// The job that a container belongs to by the labels that GitLab Runner gives it.
-struct LabelledJob {
-  JobIdentity identity;
-  JobMetadata metadata;
-};
-// `body`: of a create request, or what inspect says. kNotFound: it has no such labels;
-// kInvalidInput: they name no job, or the body is no JSON.
-Result<LabelledJob> read_gitlab_labels(std::string_view body);
+// The job that a container belongs to by the labels that GitLab Runner gives it. `body`: of a
+// create request, or what inspect says. kNotFound: it has no such labels; kInvalidInput: they name
+// no job, or the body is no JSON.
+Result<JobDescription> read_gitlab_labels(std::string_view body);
 
 // Bodies of the requests that stage a basename.
 std::string github_staging(std::string_view basename, int peer_pid);
-std::string gitlab_staging(std::string_view basename, int peer_pid, const LabelledJob* job);
+std::string gitlab_staging(std::string_view basename, int peer_pid, const JobDescription* job);
 
 }  // namespace cicd

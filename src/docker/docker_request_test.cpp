@@ -34,7 +34,9 @@ TEST(DockerRequest, OthersAreOthers) {
                                    "/containers//start",
                                    "/containers/start",
                                    "http:/containers/create",
-                                   "/build?remote=/containers/create",
+                                   "/builder/prune",
+                                   "/build/prune",
+                                   "/session",
                                    "/containers/a/stop",
                                    "/containers/create#x",
                                    "/v1",
@@ -46,6 +48,31 @@ TEST(DockerRequest, OthersAreOthers) {
   }
   EXPECT_EQ(read_docker_request("GET", "/containers/create").act, DockerAct::kOther);
   EXPECT_EQ(read_docker_request("post", "/containers/create").act, DockerAct::kOther);
+}
+
+TEST(DockerRequest, TellsTheBuildersApart) {
+  const auto act = [](const char* target) { return read_docker_request("POST", target).act; };
+  EXPECT_EQ(act("/build?remote=/containers/create"), DockerAct::kBuild);
+  EXPECT_EQ(act("/v1.43/build?version=1&t=a"), DockerAct::kBuild);
+  EXPECT_EQ(act("/v1.43/build?t=a&version=2"), DockerAct::kBuildKit);
+  EXPECT_EQ(act("/v1.43/build?v%65rsion=%32"), DockerAct::kBuildKit);
+  EXPECT_EQ(act("/build?version=9"), DockerAct::kBuildKit) << "dockerd says that there is none";
+  EXPECT_EQ(act("/grpc"), DockerAct::kBuildKit);
+  EXPECT_TRUE(read_docker_request("POST", "/build?q=1").is_quiet);
+  EXPECT_FALSE(read_docker_request("POST", "/build?q=0").is_quiet);
+}
+
+TEST(DockerRequest, ReadsTheContainerThatABuildIsAboutToStart) {
+  const std::string id(64, 'a');
+  const std::string item = R"({"Id":")" + id + R"(","State":"created"})";
+  EXPECT_EQ(read_unstarted_id("[" + item + "]", "aaaaaaaaaaaa"), id);
+  for (const std::string& answer :
+       {std::string("[]"), std::string(), item, "[" + item + "," + item + "]",
+        R"([{"Id":")" + id + R"(","State":"running"}])",
+        R"([{"Id":"aaaaaaaaaaaa","State":"created"}])" + std::string(), std::string("[1]")}) {
+    EXPECT_EQ(read_unstarted_id(answer, "aaaaaaaaaaaa"), std::nullopt) << answer;
+  }
+  EXPECT_EQ(read_unstarted_id("[" + item + "]", "bbbbbbbbbbbb"), std::nullopt);
 }
 
 TEST(DockerRequest, FindsStartWithItsName) {

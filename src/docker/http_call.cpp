@@ -133,6 +133,23 @@ class Call final : public EventHandler, public std::enable_shared_from_this<Call
 
 }  // namespace
 
+std::string http_request(std::string_view method, const std::string& target,
+                         const std::string& body) {
+  std::string text(method);
+  text += " " + target + " HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n";
+  if (!body.empty()) {
+    text +=
+        "Content-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) + "\r\n";
+  }
+  return text + "\r\n" + body;
+}
+
+std::chrono::milliseconds agent_patience(bool is_gitlab) {
+  constexpr std::chrono::milliseconds kGithub{1'000};
+  constexpr std::chrono::milliseconds kGitlab{5'000};
+  return is_gitlab ? kGitlab : kGithub;
+}
+
 void start_call(EventLoop& loop, HttpCall call, HttpCallDone done) {
   std::make_shared<Call>(loop, std::move(call), std::move(done))->begin();
 }

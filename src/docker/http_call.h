@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 #include "docker/event_loop.h"
@@ -25,6 +26,12 @@ struct HttpCall {
   std::string request;  // head and body; asks for "Connection: close"
   std::chrono::milliseconds timeout{1'000};
 };
+// Text of a request as HttpCall wants it; an empty body is none.
+std::string http_request(std::string_view method, const std::string& target,
+                         const std::string& body);
+// How long the agent may take to answer.
+std::chrono::milliseconds agent_patience(bool is_gitlab);
+
 // `done` is called once, later or before this returns. kNotFound, kPermission, ...: cannot be
 // connected to; kTimeout; kIo: what came is no answer.
 void start_call(EventLoop& loop, HttpCall call, HttpCallDone done);

@@ -12,22 +12,10 @@ namespace cicd {
 
 namespace {
 
-constexpr std::chrono::milliseconds kGithubPatience{1'000};
-constexpr std::chrono::milliseconds kGitlabPatience{5'000};
 constexpr std::chrono::milliseconds kInspectPatience{2'000};
 constexpr std::chrono::milliseconds kRemovePatience{30'000};
 constexpr unsigned kOk = 200;
 constexpr unsigned kNotFoundStatus = 404;
-
-std::string request(std::string_view method, const std::string& target, const std::string& body) {
-  std::string text(method);
-  text += " " + target + " HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n";
-  if (!body.empty()) {
-    text +=
-        "Content-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) + "\r\n";
-  }
-  return text + "\r\n" + body;
-}
 
 // A name as one member of a path.
 std::string escaped(std::string_view name) {
@@ -65,10 +53,10 @@ bool Stager::may_create() {
   return false;
 }
 
-std::shared_ptr<const LabelledJob> Stager::labels(const std::string& id, std::string_view body) {
+std::shared_ptr<const JobDescription> Stager::labels(const std::string& id, std::string_view body) {
   if (!options_.is_gitlab || body.empty()) return nullptr;
   auto job = read_gitlab_labels(body);
-  if (job) return std::make_shared<LabelledJob>(std::move(*job));
+  if (job) return std::make_shared<JobDescription>(std::move(*job));
   if (job.error().code != ErrorCode::kNotFound) {
     log_.warn("labels_not_read", {{"container_id", id}, {"reason", job.error().text}});
   }
@@ -87,7 +75,7 @@ void Stager::created(const std::string& id, const std::string& name, std::string
 }
 
 void Stager::stage(const std::string& id, const std::string& name,
-                   const std::shared_ptr<const LabelledJob>& job, int peer_pid, Done done) {
+                   const std::shared_ptr<const JobDescription>& job, int peer_pid, Done done) {
   book_.begin(id, name, job);
   book_.wait(id, std::move(done));
   const auto outcome = std::make_shared<Outcome>();
@@ -98,11 +86,11 @@ void Stager::stage(const std::string& id, const std::string& name,
   for (const std::string& basename : names) {
     HttpCall call;
     call.socket_path = options_.agent_socket;
-    call.timeout = options_.is_gitlab ? kGitlabPatience : kGithubPatience;
-    call.request = options_.is_gitlab ? request("POST", "/v1/gitlab/staging/put",
-                                                gitlab_staging(basename, peer_pid, job.get()))
-                                      : request("POST", "/v1/github/staging/put",
-                                                github_staging(basename, peer_pid));
+    call.timeout = agent_patience(options_.is_gitlab);
+    call.request = options_.is_gitlab ? http_request("POST", "/v1/gitlab/staging/put",
+                                                     gitlab_staging(basename, peer_pid, job.get()))
+                                      : http_request("POST", "/v1/github/staging/put",
+                                                     github_staging(basename, peer_pid));
     start_call(loop_, std::move(call), [this, id, outcome](Result<HttpCallAnswer> answer) {
       if (!answer) {
         outcome->problem = answer.error().text;
@@ -159,12 +147,35 @@ void Stager::starts(const std::string& name, int peer_pid, Done done) {
   stage(id, {}, book_.job(id), peer_pid, use);
 }
 
+void Stager::build_step(const std::string& head, int peer_pid) {
+  // One that was made through us is not a step's, whatever the output says.
+  if (!book_.find(head).empty()) return;
+  HttpCall call;
+  call.socket_path = options_.upstream_socket;
+  call.timeout = kInspectPatience;
+  // Inspecting it would wait until it has been started; a list does not.
+  call.request = http_request(
+      "GET", R"(/containers/json?all=1&filters=%7B%22id%22%3A%5B%22)" + head + "%22%5D%7D", {});
+  start_call(loop_, std::move(call), [this, head, peer_pid](Result<HttpCallAnswer> answer) {
+    const auto id =
+        answer && answer->status == kOk ? read_unstarted_id(answer->body, head) : std::nullopt;
+    if (!id) {
+      log_.error("build_step_missed",
+                 {{"container_id", head}, {"hint", "this step of a build is NOT watched"}});
+      return;
+    }
+    stage(*id, {}, nullptr, peer_pid, [this, id = *id](bool is_staged) {
+      if (is_staged) book_.use(id);
+    });
+  });
+}
+
 // A container that was made without us.
 void Stager::inspect(const std::string& name, int peer_pid, const Done& done) {
   HttpCall call;
   call.socket_path = options_.upstream_socket;
   call.timeout = kInspectPatience;
-  call.request = request("GET", "/containers/" + escaped(name) + "/json", {});
+  call.request = http_request("GET", "/containers/" + escaped(name) + "/json", {});
   start_call(loop_, std::move(call), [this, name, peer_pid, done](Result<HttpCallAnswer> answer) {
     // Of one that is not there dockerd tells the client itself.
     if (answer && answer->status == kNotFoundStatus) return done(true);
@@ -187,7 +198,7 @@ void Stager::remove(const std::string& id) {
   HttpCall call;
   call.socket_path = options_.upstream_socket;
   call.timeout = kRemovePatience;
-  call.request = request("DELETE", "/containers/" + id + "?v=1", {});
+  call.request = http_request("DELETE", "/containers/" + id + "?v=1", {});
   start_call(loop_, std::move(call), [this, id](Result<HttpCallAnswer> answer) {
     const std::string result = answer ? std::to_string(answer->status) : answer.error().text;
     log_.warn("container_removed",

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "base/log.h"
+#include "docker/build_teller.h"
 #include "docker/container_book.h"
 #include "docker/docker_proxy.h"
 #include "docker/event_loop.h"
@@ -22,8 +23,15 @@ class Stager {
   using Done = std::function<void(bool)>;
 
   Stager(EventLoop& loop, const DockerProxyOptions& options, const Log& log)
-      : loop_(loop), options_(options), log_(log), book_(options.containers) {}
+      : loop_(loop),
+        options_(options),
+        log_(log),
+        book_(options.containers),
+        builds_(loop, options, log) {}
 
+  bool is_refusing() const {
+    return options_.on_agent_down == DockerProxyOptions::OnAgentDown::kRefuse;
+  }
   // False: the policy is to refuse, and nobody listens at the agent's socket.
   bool may_create();
   // dockerd has made a container: stages its cgroup's names. `request`: the body of the create, or
@@ -32,6 +40,10 @@ class Stager {
                int peer_pid, Done done);
   // Before a container is started.
   void starts(const std::string& name, int peer_pid, Done done);
+  // A build of the classic builder is about to start this container, by the head of its id. dockerd
+  // does not wait for us; it takes longer to start one than we to have it staged.
+  void build_step(const std::string& head, int peer_pid);
+  BuildTeller& builds() { return builds_; }
   void renamed() { book_.forget_names(); }
 
   DockerProxyStats& stats() { return stats_; }
@@ -40,20 +52,18 @@ class Stager {
 
  private:
   struct Outcome;
-  std::shared_ptr<const LabelledJob> labels(const std::string& id, std::string_view body);
+  std::shared_ptr<const JobDescription> labels(const std::string& id, std::string_view body);
   void stage(const std::string& id, const std::string& name,
-             const std::shared_ptr<const LabelledJob>& job, int peer_pid, Done done);
+             const std::shared_ptr<const JobDescription>& job, int peer_pid, Done done);
   void staged(const std::string& id, const Outcome& outcome);
   void inspect(const std::string& name, int peer_pid, const Done& done);
   void remove(const std::string& id);
-  bool is_refusing() const {
-    return options_.on_agent_down == DockerProxyOptions::OnAgentDown::kRefuse;
-  }
 
   EventLoop& loop_;
   const DockerProxyOptions& options_;
   const Log& log_;
   ContainerBook book_;
+  BuildTeller builds_;
   DockerProxyStats stats_;
 };
 

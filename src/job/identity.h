@@ -32,6 +32,12 @@ struct JobMetadata {
   std::string gitlab_job_name, gitlab_config_ref_uri;
 };
 
+// A job that something else names, as the labels of a container do.
+struct JobDescription {
+  JobIdentity identity;
+  JobMetadata metadata;
+};
+
 // Providers whose jobs an agent can watch, in the order of the documentation.
 std::span<const std::string_view> job_providers();
 

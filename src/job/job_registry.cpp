@@ -30,28 +30,8 @@ std::uint32_t JobRegistry::free_slot() const {
   return 0;
 }
 
-std::expected<void, Refusal> JobRegistry::start(const JobIdentity& identity,
-                                                const JobMetadata& metadata, const JobPeer& peer) {
-  if (const auto known = entries_.find(identity_key(identity)); known != entries_.end()) {
-    return refuse(Refusal::Kind::kConflict, keeping_.has_scope(known->second.slot, ScopeKind::kHost)
-                                                ? "job already registered"
-                                                : "host start must happen before project start");
-  }
-  auto started = enter(identity, peer.pid, [&](std::uint32_t slot) {
-    return keeping_.begin(slot, identity, metadata, peer);
-  });
-  // A host start has no body that could be at fault.
-  if (!started && started.error().kind == Refusal::Kind::kInvalid) {
-    started.error().kind = Refusal::Kind::kFailed;
-  }
-  return started;
-}
-
-std::expected<void, Refusal> JobRegistry::enter(const JobIdentity& identity, pid_t peer,
-                                                const Begin& begin) {
-  if (keeping_.slot_of(peer) != 0) {
-    return refuse(Refusal::Kind::kFailed, "the process that asked already belongs to another job");
-  }
+auto JobRegistry::add(const JobIdentity& identity, bool has_processes, const Begin& begin)
+    -> std::expected<Entries::iterator, Refusal> {
   const std::uint32_t slot = free_slot();
   if (slot == 0) {
     return refuse(Refusal::Kind::kFailed, "this agent watches " + std::to_string(entries_.size()) +
@@ -59,14 +39,50 @@ std::expected<void, Refusal> JobRegistry::enter(const JobIdentity& identity, pid
   }
   if (const Result<void> begun = begin(slot); !begun) return refuse(begun.error());
   const Clock::time_point now = now_();
-  entries_[identity_key(identity)] = {slot, identity, now, now};
+  const Entry entry{slot, identity, now, now, has_processes, !has_processes};
+  return entries_.insert_or_assign(identity_key(identity), entry).first;
+}
+
+auto JobRegistry::add(const JobDescription& job, const std::optional<JobPeer>& peer)
+    -> std::expected<Entries::iterator, Refusal> {
+  auto added = add(job.identity, peer.has_value(),
+                   [&](std::uint32_t slot) { return keeping_.begin(slot, job, peer); });
+  // It has no body that could be at fault.
+  if (!added && added.error().kind == Refusal::Kind::kInvalid) {
+    added.error().kind = Refusal::Kind::kFailed;
+  }
+  return added;
+}
+
+std::expected<void, Refusal> JobRegistry::check_free(const JobPeer& peer) const {
+  if (keeping_.slot_of(peer.pid) == 0) return {};
+  return refuse(Refusal::Kind::kFailed, "the process that asked already belongs to another job");
+}
+
+std::expected<void, Refusal> JobRegistry::start(const JobDescription& job, const JobPeer& peer) {
+  if (const auto known = entries_.find(identity_key(job.identity)); known != entries_.end()) {
+    return refuse(Refusal::Kind::kConflict, keeping_.has_scope(known->second.slot, ScopeKind::kHost)
+                                                ? "job already registered"
+                                                : "host start must happen before project start");
+  }
+  if (const auto free = check_free(peer); !free) return free;
+  const auto added = add(job, peer);
+  if (!added) return std::unexpected(added.error());
   return {};
 }
 
-void JobRegistry::restore(std::uint32_t slot, const JobIdentity& identity,
+std::expected<void, Refusal> JobRegistry::register_job(const JobDescription& job) {
+  if (entries_.contains(identity_key(job.identity))) return {};
+  const auto added = add(job, std::nullopt);
+  if (!added) return std::unexpected(added.error());
+  return {};
+}
+
+void JobRegistry::restore(std::uint32_t slot, const JobIdentity& identity, bool has_processes,
                           std::chrono::milliseconds age) {
   const Clock::time_point now = now_();
-  entries_[identity_key(identity)] = {slot, identity, now - age, now};
+  entries_[identity_key(identity)] = {slot, identity,      now - age,
+                                      now,  has_processes, !has_processes};
 }
 
 auto JobRegistry::find_for(const JobIdentity& identity, pid_t peer) const
@@ -94,17 +110,19 @@ std::expected<void, Refusal> JobRegistry::end(const JobIdentity& identity, pid_t
   return {};
 }
 
-std::expected<void, Refusal> JobRegistry::start_project(const JobIdentity& identity,
-                                                        const JobMetadata& metadata,
+std::expected<void, Refusal> JobRegistry::start_project(const JobDescription& job,
                                                         const JobPeer& peer,
                                                         const ProjectSettings& settings,
                                                         const LoadedRules& rules) {
-  if (options_.is_hosted && !entries_.contains(identity_key(identity))) {
-    return enter(identity, peer.pid, [&](std::uint32_t slot) {
-      return keeping_.begin_project(slot, identity, metadata, peer, settings, rules);
+  if (options_.is_hosted && !entries_.contains(identity_key(job.identity))) {
+    if (const auto free = check_free(peer); !free) return free;
+    const auto added = add(job.identity, true, [&](std::uint32_t slot) {
+      return keeping_.begin_project(slot, job, peer, settings, rules);
     });
+    if (!added) return std::unexpected(added.error());
+    return {};
   }
-  const auto entry = find_for(identity, peer.pid);
+  const auto entry = find_for(job.identity, peer.pid);
   if (!entry) return std::unexpected(entry.error());
   const std::uint32_t slot = (*entry)->second.slot;
   if (keeping_.has_scope(slot, ScopeKind::kProject)) {
@@ -138,13 +156,47 @@ std::expected<JobRegistry::Health, Refusal> JobRegistry::check_health(const JobI
                 .has_project = keeping_.has_scope(slot, ScopeKind::kProject)};
 }
 
-std::expected<bool, Refusal> JobRegistry::stage(const std::string& basename, pid_t client) {
-  const std::uint32_t slot = keeping_.slot_of(client);
-  const bool is_known = std::ranges::any_of(
-      entries_, [slot](const auto& entry) { return entry.second.slot == slot; });
-  if (slot == 0 || !is_known) return false;
-  if (const Result<void> staged = keeping_.stage(slot, basename); !staged) {
+auto JobRegistry::find_slot(std::uint32_t slot) const -> Entries::const_iterator {
+  if (slot == 0) return entries_.end();
+  return std::ranges::find_if(entries_,
+                              [slot](const auto& entry) { return entry.second.slot == slot; });
+}
+
+std::string JobRegistry::job_of(pid_t pid) const {
+  const auto found = find_slot(keeping_.slot_of(pid));
+  return found == entries_.end() ? std::string() : found->first;
+}
+
+std::uint32_t JobRegistry::slot_of_job(const std::string& key) const {
+  const auto found = entries_.find(key);
+  return found == entries_.end() ? 0 : found->second.slot;
+}
+
+std::expected<bool, Refusal> JobRegistry::stage(const std::string& basename, pid_t client,
+                                                const std::optional<JobDescription>& named) {
+  const auto of_client = find_slot(keeping_.slot_of(client));
+  auto at = entries_.end();
+  bool is_new = false;
+  if (of_client != entries_.end()) {
+    at = entries_.find(of_client->first);
+  } else if (named) {
+    at = entries_.find(identity_key(named->identity));
+    is_new = at == entries_.end();
+  }
+  if (is_new) {
+    const auto added = add(*named, std::nullopt);
+    if (!added) return std::unexpected(added.error());
+    at = *added;
+  }
+  if (at == entries_.end()) return false;
+  Entry& entry = at->second;
+  if (const Result<void> staged = keeping_.stage(entry.slot, basename); !staged) {
+    if (is_new) finish(at, "error", [] {});
     return refuse(staged.error());
+  }
+  if (!entry.has_processes) {
+    entry.awaits_container = true;
+    entry.last_alive = now_();
   }
   return true;
 }
@@ -165,9 +217,13 @@ void JobRegistry::look_after() {
       finish(current, "terminate", [] {});
       continue;
     }
-    if (keeping_.is_alive(entry.slot)) entry.last_alive = now;
-    if (now - entry.last_alive >= options_.grace) {
-      finish(current, "cgroup_rmdir", [] {});
+    if (keeping_.is_alive(entry.slot)) {
+      entry.last_alive = now;
+      entry.awaits_container = false;
+    }
+    const auto patience = entry.awaits_container ? options_.registration_grace : options_.grace;
+    if (now - entry.last_alive >= patience) {
+      finish(current, entry.awaits_container ? "ttl" : "cgroup_rmdir", [] {});
     } else if (now - entry.started >= options_.job_ttl) {
       finish(current, "ttl", [] {});
     }

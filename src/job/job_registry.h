@@ -3,6 +3,11 @@
 // one, and when one ends by itself. What that takes (cgroups, tracker, rules, outputs) it leaves to
 // JobKeeping.
 //
+// A job is registered, and things of this machine are bound to it: the processes of the peer that
+// starts it, which get a cgroup of their own (start()), or containers, by the names that their
+// cgroups will have (stage()). GitLab's Docker executor has the latter only: such a job is
+// registered by name and waits for its first container.
+//
 // Thread: one, the registry's. Lifetime: `keeping` outlives it.
 #pragma once
 
@@ -58,13 +63,15 @@ class JobKeeping {
   virtual ~JobKeeping() = default;
   // The job of a process, 0 when it has none.
   virtual std::uint32_t slot_of(pid_t pid) const = 0;
-  // Puts the job that `peer` is part of under observation in this slot. An error leaves nothing.
-  virtual Result<void> begin(std::uint32_t slot, const JobIdentity& identity,
-                             const JobMetadata& metadata, const JobPeer& peer) = 0;
+  // Begins a job in this slot. With a peer, the processes of the job that it is part of are put
+  // under observation; without one the job has no processes but those in what is staged for it. An
+  // error leaves nothing.
+  virtual Result<void> begin(std::uint32_t slot, const JobDescription& job,
+                             const std::optional<JobPeer>& peer) = 0;
   // The same for its project only, where the host has no scope. kInvalidInput: as below.
-  virtual Result<void> begin_project(std::uint32_t slot, const JobIdentity& identity,
-                                     const JobMetadata& metadata, const JobPeer& peer,
-                                     const ProjectSettings& settings, const LoadedRules& rules) = 0;
+  virtual Result<void> begin_project(std::uint32_t slot, const JobDescription& job,
+                                     const JobPeer& peer, const ProjectSettings& settings,
+                                     const LoadedRules& rules) = 0;
   // Gives the job a project scope. kInvalidInput: rules that cannot be used.
   virtual Result<void> attach_project(std::uint32_t slot, const ProjectSettings& settings,
                                       const LoadedRules& rules) = 0;
@@ -87,6 +94,8 @@ struct RegistryOptions {
   std::chrono::milliseconds job_ttl = std::chrono::hours(24);
   // How long a job may be without a process before it ends: late ones, and between two steps.
   std::chrono::milliseconds grace = std::chrono::seconds(10);
+  // How long one that is known by name only may wait for a container that was announced.
+  std::chrono::milliseconds registration_grace = std::chrono::minutes(10);
   // A project may start jobs that the host has not.
   bool is_hosted = false;
 };
@@ -99,14 +108,14 @@ class JobRegistry {
   JobRegistry(JobKeeping& keeping, const RegistryOptions& options, Now now = Clock::now)
       : keeping_(keeping), options_(options), now_(std::move(now)) {}
 
-  std::expected<void, Refusal> start(const JobIdentity& identity, const JobMetadata& metadata,
-                                     const JobPeer& peer);
+  std::expected<void, Refusal> start(const JobDescription& job, const JobPeer& peer);
+  // Without a process. Once more is no mistake, and changes nothing.
+  std::expected<void, Refusal> register_job(const JobDescription& job);
   // `done` when everything about the job is written, also when there was no such job; not called
   // when it is refused.
   std::expected<void, Refusal> end(const JobIdentity& identity, pid_t peer,
                                    std::function<void()> done);
-  std::expected<void, Refusal> start_project(const JobIdentity& identity,
-                                             const JobMetadata& metadata, const JobPeer& peer,
+  std::expected<void, Refusal> start_project(const JobDescription& job, const JobPeer& peer,
                                              const ProjectSettings& settings,
                                              const LoadedRules& rules);
   // Of the project's scope; with `or_host` of the host's where there is no project.
@@ -118,13 +127,22 @@ class JobRegistry {
   };
   std::expected<Health, Refusal> check_health(const JobIdentity& identity, pid_t peer) const;
 
-  // A container that `client`, a process of a job, is about to start, by the name of its cgroup.
-  // False: the process has no job, so the container has none.
-  std::expected<bool, Refusal> stage(const std::string& basename, pid_t client);
+  // A container that is about to be started, by the name of its cgroup. It belongs to the job of
+  // `client`, who asked for it. Only when that process has none, it belongs to the job that is
+  // named, which is registered when it is not there: a job cannot put containers into another one.
+  // False: neither.
+  std::expected<bool, Refusal> stage(const std::string& basename, pid_t client,
+                                     const std::optional<JobDescription>& named);
+
+  // The job of a process by its identity_key, "" when it has none; and the slot of a job, 0 when it
+  // is over.
+  std::string job_of(pid_t pid) const;
+  std::uint32_t slot_of_job(const std::string& key) const;
 
   // Goes on with a job that an agent before this one had begun, `age` ago. `keeping` has it
   // already.
-  void restore(std::uint32_t slot, const JobIdentity& identity, std::chrono::milliseconds age);
+  void restore(std::uint32_t slot, const JobIdentity& identity, bool has_processes,
+               std::chrono::milliseconds age);
 
   // Ends the jobs that are over: call it about once a second.
   void look_after();
@@ -143,12 +161,19 @@ class JobRegistry {
     JobIdentity identity;
     Clock::time_point started;
     Clock::time_point last_alive;
+    bool has_processes = true;  // of its own; else only containers
+    bool awaits_container = false;
   };
   using Entries = std::map<std::string, Entry>;  // by identity_key
 
   std::uint32_t free_slot() const;
   using Begin = std::function<Result<void>(std::uint32_t slot)>;
-  std::expected<void, Refusal> enter(const JobIdentity& identity, pid_t peer, const Begin& begin);
+  std::expected<Entries::iterator, Refusal> add(const JobIdentity& identity, bool has_processes,
+                                                const Begin& begin);
+  std::expected<Entries::iterator, Refusal> add(const JobDescription& job,
+                                                const std::optional<JobPeer>& peer);
+  std::expected<void, Refusal> check_free(const JobPeer& peer) const;
+  Entries::const_iterator find_slot(std::uint32_t slot) const;
   std::expected<Entries::const_iterator, Refusal> find_for(const JobIdentity& identity,
                                                            pid_t peer) const;
   void finish(Entries::const_iterator entry, const std::string& reason, std::function<void()> done);

@@ -19,21 +19,21 @@ class Keeping final : public JobKeeping {
     const auto found = slots.find(pid);
     return found == slots.end() ? 0 : found->second;
   }
-  Result<void> begin(std::uint32_t slot, const JobIdentity& identity, const JobMetadata& metadata,
-                     const JobPeer& peer) override {
-    calls.push_back("begin " + std::to_string(slot) + " " + identity.job_key + metadata.ref_name);
+  Result<void> begin(std::uint32_t slot, const JobDescription& job,
+                     const std::optional<JobPeer>& peer) override {
+    calls.push_back((peer ? "begin " : "register ") + std::to_string(slot) + " " +
+                    job.identity.job_key + job.metadata.ref_name);
     if (!failure.empty()) return fail(ErrorCode::kIo, failure, "a hint");
-    slots[peer.pid] = slot;
-    alive[slot] = true;
+    if (peer) slots[peer->pid] = slot;
+    alive[slot] = peer.has_value();
     hosts[slot] = true;
     projects.erase(slot);
     return {};
   }
-  Result<void> begin_project(std::uint32_t slot, const JobIdentity& identity,
-                             const JobMetadata& metadata, const JobPeer& peer,
+  Result<void> begin_project(std::uint32_t slot, const JobDescription& job, const JobPeer& peer,
                              const ProjectSettings&, const LoadedRules&) override {
-    calls.push_back("begin_project " + std::to_string(slot) + " " + identity.job_key +
-                    metadata.ref_name);
+    calls.push_back("begin_project " + std::to_string(slot) + " " + job.identity.job_key +
+                    job.metadata.ref_name);
     if (!failure.empty()) return fail(ErrorCode::kInvalidInput, failure);
     slots[peer.pid] = slot;
     alive[slot] = true;
@@ -56,7 +56,8 @@ class Keeping final : public JobKeeping {
   }
   Result<void> stage(std::uint32_t slot, const std::string& basename) override {
     calls.push_back("stage " + std::to_string(slot) + " " + basename);
-    if (!failure.empty()) return fail(ErrorCode::kInvalidInput, failure);
+    const std::string& why = stage_failure.empty() ? failure : stage_failure;
+    if (!why.empty()) return fail(ErrorCode::kInvalidInput, why);
     return {};
   }
   bool is_alive(std::uint32_t slot) override { return alive[slot]; }
@@ -73,7 +74,7 @@ class Keeping final : public JobKeeping {
   std::map<std::uint32_t, bool> terminated;
   std::map<std::uint32_t, bool> hosts, projects;
   std::vector<std::string> calls;
-  std::string failure;
+  std::string failure, stage_failure;
 };
 
 JobIdentity job(const std::string& key) {
@@ -83,7 +84,7 @@ JobIdentity job(const std::string& key) {
 class JobRegistryTest : public testing::Test {
  protected:
   std::string start(const std::string& key, pid_t peer) {
-    const auto started = registry_.start(job(key), {}, {peer, 0});
+    const auto started = registry_.start({job(key), {}}, {peer, 0});
     return started ? "" : started.error().message;
   }
   std::string end(const std::string& key, pid_t peer) {
@@ -144,7 +145,7 @@ TEST_F(JobRegistryTest, AProjectJoinsItsJobOnce) {
   start("a", 100);
   const auto project = [&](const std::string& key, pid_t peer) {
     const auto started =
-        registry_.start_project(job(key), {}, {peer, 0}, {.monitor_mode = true}, {});
+        registry_.start_project({job(key), {}}, {peer, 0}, {.monitor_mode = true}, {});
     return started ? "" : started.error().message;
   };
   EXPECT_EQ(project("b", 100), "job not found");
@@ -152,7 +153,7 @@ TEST_F(JobRegistryTest, AProjectJoinsItsJobOnce) {
   EXPECT_FALSE(registry_.check_health(job("a"), 100)->has_project);
   keeping_.failure = "a bad rule";
   EXPECT_EQ(project("a", 100), "a bad rule");
-  EXPECT_EQ(registry_.start_project(job("a"), {}, {100, 0}, {}, {}).error().kind,
+  EXPECT_EQ(registry_.start_project({job("a"), {}}, {100, 0}, {}, {}).error().kind,
             Refusal::Kind::kInvalid);
   keeping_.failure.clear();
   EXPECT_EQ(project("a", 100), "");
@@ -172,7 +173,7 @@ TEST_F(JobRegistryTest, AResultIsOfTheProjectOrWhenAskedOfTheHost) {
   EXPECT_EQ(result("a", 300, true), "peer not in job tracking set");
   EXPECT_EQ(result("a", 100, false), "job has no project scope");
   EXPECT_EQ(result("a", 100, true), "host of 1");
-  ASSERT_TRUE(registry_.start_project(job("a"), {}, {100, 0}, {}, {}));
+  ASSERT_TRUE(registry_.start_project({job("a"), {}}, {100, 0}, {}, {}));
   EXPECT_EQ(result("a", 100, false), "project of 1");
   EXPECT_EQ(result("a", 100, true), "project of 1");
 }
@@ -180,7 +181,8 @@ TEST_F(JobRegistryTest, AResultIsOfTheProjectOrWhenAskedOfTheHost) {
 class HostedRegistryTest : public JobRegistryTest {
  protected:
   std::string project(const std::string& key, pid_t peer) {
-    const auto started = hosted_.start_project(job(key), {.ref_name = " main"}, {peer, 0}, {}, {});
+    const auto started =
+        hosted_.start_project({job(key), {.ref_name = " main"}}, {peer, 0}, {}, {});
     return started ? "" : started.error().message;
   }
   JobRegistry hosted_{keeping_, {.slots = 4, .is_hosted = true}, [this] { return now_; }};
@@ -195,7 +197,7 @@ TEST_F(HostedRegistryTest, AProjectStartsAJobThatTheHostHasNot) {
   EXPECT_EQ(project("a", 100), "project scope already set");
   EXPECT_EQ(project("a", 300), "peer not in job tracking set");
   EXPECT_EQ(project("b", 100), "the process that asked already belongs to another job");
-  const auto start = hosted_.start(job("a"), {}, {100, 0});
+  const auto start = hosted_.start({job("a"), {}}, {100, 0});
   ASSERT_FALSE(start);
   EXPECT_EQ(start.error().kind, Refusal::Kind::kConflict);
   EXPECT_EQ(start.error().message, "host start must happen before project start");
@@ -213,7 +215,7 @@ TEST_F(HostedRegistryTest, AProjectStartsAJobThatTheHostHasNot) {
 
 TEST_F(HostedRegistryTest, AProjectThatCannotBeginLeavesNothing) {
   keeping_.failure = "a bad rule";
-  const auto started = hosted_.start_project(job("a"), {}, {100, 0}, {}, {});
+  const auto started = hosted_.start_project({job("a"), {}}, {100, 0}, {}, {});
   ASSERT_FALSE(started);
   EXPECT_EQ(started.error().kind, Refusal::Kind::kInvalid);
   EXPECT_THAT(hosted_.jobs(), IsEmpty());
@@ -222,7 +224,7 @@ TEST_F(HostedRegistryTest, AProjectThatCannotBeginLeavesNothing) {
 }
 
 TEST_F(HostedRegistryTest, AJobOfTheHostGetsItsProjectAsElsewhere) {
-  ASSERT_TRUE(hosted_.start(job("a"), {}, {100, 0}));
+  ASSERT_TRUE(hosted_.start({job("a"), {}}, {100, 0}));
   EXPECT_EQ(project("a", 300), "peer not in job tracking set");
   EXPECT_EQ(project("a", 100), "");
   EXPECT_TRUE(hosted_.end(job("a"), 100, [this] { ++done_; }));
@@ -233,14 +235,109 @@ TEST_F(HostedRegistryTest, AJobOfTheHostGetsItsProjectAsElsewhere) {
 TEST_F(JobRegistryTest, AContainerBelongsToTheJobOfWhoStartsIt) {
   start("a", 100);
   start("b", 200);
-  EXPECT_TRUE(registry_.stage("docker-1.scope", 200).value());
-  EXPECT_FALSE(registry_.stage("docker-2.scope", 300).value()) << "nobody's";
+  EXPECT_TRUE(registry_.stage("docker-1.scope", 200, {}).value());
+  EXPECT_FALSE(registry_.stage("docker-2.scope", 300, {}).value()) << "nobody's";
   keeping_.slots[400] = 3;
-  EXPECT_FALSE(registry_.stage("docker-3.scope", 400).value()) << "of a job that has ended";
+  EXPECT_FALSE(registry_.stage("docker-3.scope", 400, {}).value()) << "of a job that has ended";
   keeping_.failure = "no name";
-  EXPECT_EQ(registry_.stage("x/y", 100).error().kind, Refusal::Kind::kInvalid);
+  EXPECT_EQ(registry_.stage("x/y", 100, {}).error().kind, Refusal::Kind::kInvalid);
   EXPECT_THAT(keeping_.calls,
               ElementsAre("begin 1 a", "begin 2 b", "stage 2 docker-1.scope", "stage 1 x/y"));
+}
+
+// "", "ignored", or why not.
+class ContainerJobsTest : public JobRegistryTest {
+ protected:
+  std::string stage(const std::string& basename, const std::string& key, pid_t client = 0) {
+    const auto staged = registry_.stage(basename, client, JobDescription{job(key), {}});
+    if (!staged) return staged.error().message;
+    return *staged ? "" : "ignored";
+  }
+  void pass(std::chrono::seconds time) {
+    for (; time > 0s; time -= 1s) {
+      now_ += 1s;
+      registry_.look_after();
+    }
+  }
+};
+
+TEST_F(ContainerJobsTest, AreRegisteredByName) {
+  EXPECT_TRUE(registry_.register_job({job("a"), {.ref_name = "main"}}));
+  EXPECT_TRUE(registry_.register_job({job("a"), {}})) << "once more is no mistake";
+  EXPECT_EQ(stage("c1", "a"), "");
+  EXPECT_EQ(stage("c2", "b"), "") << "made when its first container shows up";
+  EXPECT_EQ(stage("c3", "b"), "");
+  EXPECT_THAT(keeping_.calls, ElementsAre("register 1 amain", "stage 1 c1", "register 2 b",
+                                          "stage 2 c2", "stage 2 c3"));
+  EXPECT_EQ(start("a", 100), "job already registered");
+}
+
+TEST_F(ContainerJobsTest, AJobCannotPutContainersIntoAnother) {
+  stage("c1", "a");
+  stage("c2", "b");
+  keeping_.slots[100] = 2;
+  EXPECT_EQ(stage("c3", "a", 100), "");
+  EXPECT_EQ(keeping_.calls.back(), "stage 2 c3") << "of the one that asked";
+  EXPECT_EQ(stage("c4", "new", 100), "");
+  EXPECT_EQ(keeping_.calls.back(), "stage 2 c4");
+  EXPECT_EQ(registry_.jobs().size(), 2u);
+}
+
+TEST_F(ContainerJobsTest, WaitForTheirFirstContainerAndThenLiveByThem) {
+  registry_.register_job({job("a"), {}});
+  pass(599s);
+  EXPECT_EQ(registry_.jobs().size(), 1u);
+  stage("c1", "a");
+  pass(599s);
+  keeping_.alive[1] = true;
+  pass(100s);
+  keeping_.alive[1] = false;
+  pass(9s);
+  stage("c2", "a");  // the next one is announced
+  pass(60s);
+  keeping_.alive[1] = true;
+  pass(1s);
+  keeping_.alive[1] = false;
+  pass(9s);
+  EXPECT_EQ(registry_.jobs().size(), 1u);
+  pass(1s);
+  EXPECT_THAT(registry_.jobs(), IsEmpty());
+  EXPECT_EQ(keeping_.calls.back(), "end 1 cgroup_rmdir");
+  EXPECT_EQ(stage("c3", "a"), "") << "and comes back";
+}
+
+TEST_F(ContainerJobsTest, ThatNobodyComesForAreOver) {
+  registry_.register_job({job("a"), {}});
+  pass(600s);
+  EXPECT_THAT(registry_.jobs(), IsEmpty());
+  EXPECT_EQ(keeping_.calls.back(), "end 1 ttl");
+}
+
+TEST_F(ContainerJobsTest, WhatCannotBeStagedLeavesNothing) {
+  for (const char* key : {"a", "b", "c"}) EXPECT_EQ(stage("x", key), "");
+  EXPECT_THAT(stage("x", "d"), HasSubstr("watches 3 jobs"));
+  keeping_.failure = "no room";
+  EXPECT_EQ(stage("x", "a"), "no room");
+  EXPECT_EQ(registry_.jobs().size(), 3u);
+  pass(600s);
+  EXPECT_EQ(stage("x", "d"), "no room (a hint)");
+  keeping_.failure.clear();
+  keeping_.stage_failure = "no name";
+  EXPECT_EQ(stage("x", "d"), "no name");
+  EXPECT_THAT(registry_.jobs(), IsEmpty());
+  EXPECT_EQ(keeping_.calls.back(), "end 1 error");
+}
+
+TEST_F(JobRegistryTest, KnowsTheJobOfAProcess) {
+  start("a", 100);
+  const std::string key = identity_key(job("a"));
+  EXPECT_EQ(registry_.job_of(100), key);
+  EXPECT_EQ(registry_.slot_of_job(key), 1u);
+  keeping_.slots[300] = 2;
+  EXPECT_EQ(registry_.job_of(300), "");
+  EXPECT_EQ(registry_.job_of(0), "");
+  end("a", 100);
+  EXPECT_EQ(registry_.slot_of_job(key), 0u);
 }
 
 TEST_F(JobRegistryTest, SlotsAreUsedAgain) {

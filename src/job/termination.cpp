@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 #include <string_view>
 #include <thread>
 #include <utility>
@@ -152,7 +153,8 @@ bool kill_tracked(const TrackedProcess& process) {
   return pidfd && is_alive(process) && send_kill(pidfd);
 }
 
-Terminator::Terminator(TerminationTarget target) : target_(std::move(target)) {
+Terminator::Terminator(TerminationTarget target)
+    : target_(std::move(target)), containers_(target_.containers, target_.own) {
   worker_.start("cicd-terminate", [this] { hunt(); });
 }
 
@@ -168,7 +170,10 @@ bool Terminator::strike() {
   if (is_claimed_.exchange(true)) return false;
   struck_at_ = Clock::now();
   // A job with the rights for it can have put us in there: that would be the end of us.
-  if (!is_in_cgroup(::getpid(), target_.cgroup_path)) target_.cgroup.freeze(true);
+  if (target_.cgroup && !is_in_cgroup(::getpid(), target_.cgroup_path)) {
+    target_.cgroup->freeze(true);
+  }
+  containers_.freeze();
   {
     const std::lock_guard lock(mutex_);
     is_struck_.store(true, std::memory_order_release);
@@ -191,25 +196,37 @@ void Terminator::hunt() {
   }
   report_.duration = Clock::now() - struck_at_;
   report_.left = count_alive();
-  target_.cgroup.freeze(false);
+  if (target_.cgroup) target_.cgroup->freeze(false);
+  containers_.thaw();
   is_done_.store(true, std::memory_order_release);
   is_done_.notify_all();
 }
 
+std::vector<pid_t> Terminator::members() const {
+  return target_.cgroup ? target_.cgroup->processes() : std::vector<pid_t>{};
+}
+
+bool Terminator::is_populated() const {
+  return target_.cgroup && target_.cgroup->is_populated().value_or(true);
+}
+
 void Terminator::begin() {
-  const std::vector<pid_t> before = target_.cgroup.processes();
+  const std::vector<pid_t> before = members();
   for (const pid_t pid : target_.own) {
     if (is_in(before, static_cast<std::uint32_t>(pid))) move_to(target_.refuge_dir, pid);
   }
-  const std::vector<pid_t> in_cgroup = target_.cgroup.processes();
-  const std::vector<TrackedProcess> tracked = target_.tracked();
-  const TerminationPlan plan = plan_termination(in_cgroup, tracked, target_);
-  report_.processes = plan.inside.size();
+  frozen_ = members();
+  if (target_.may_use_kill_file) contained_ = containers_.kill();
+  const TerminationPlan plan = plan_termination(frozen_, target_.tracked(), target_);
+  report_.processes = plan.inside.size() + contained_.size();
   is_whole_ = plan.kills_cgroup;
-  target_.cgroup.freeze(is_whole_);
-  frozen_ = in_cgroup;
-  report_.used_kill_file = is_whole_ && target_.may_use_kill_file && target_.cgroup.kill();
-  if (!report_.used_kill_file) kill_inside(plan);
+  if (target_.cgroup) {
+    target_.cgroup->freeze(is_whole_);
+    report_.used_kill_file = is_whole_ && target_.may_use_kill_file && target_.cgroup->kill();
+    if (!report_.used_kill_file) kill_inside(plan);
+  } else {
+    report_.used_kill_file = !contained_.empty();
+  }
   kill_escaped(plan.escaped);
   next_sweep_ = Clock::now() + kSweepPause;
 }
@@ -225,31 +242,37 @@ void Terminator::kill_escaped(const std::vector<TrackedProcess>& escaped) {
     if (at != signalled_.end() && *at == process) continue;
     if (!kill_tracked(process)) continue;
     signalled_.insert(at, process);
-    ++report_.escaped;
+    if (!is_in(contained_, process.pid)) ++report_.escaped;
   }
 }
 
 // True: nothing of the job lives.
 bool Terminator::round() {
-  const bool is_populated = target_.cgroup.is_populated().value_or(true);
-  const bool sweeps = is_populated && (!is_whole_ || Clock::now() >= next_sweep_);
-  const std::vector<TrackedProcess> tracked = target_.tracked();
+  const bool is_inhabited = is_populated();
+  const bool is_time = Clock::now() >= next_sweep_;
+  const bool sweeps = is_inhabited && (!is_whole_ || is_time);
+  if (is_time) next_sweep_ = Clock::now() + kSweepPause;
+  // One that dockerd was about to start is there only now.
+  if (is_time && target_.may_use_kill_file) {
+    const std::vector<pid_t> more = containers_.kill();
+    std::vector<pid_t> all;
+    std::ranges::set_union(contained_, more, std::back_inserter(all));
+    contained_.swap(all);
+  }
   const TerminationPlan plan =
-      plan_termination(sweeps ? target_.cgroup.processes() : frozen_, tracked, target_);
+      plan_termination(sweeps ? members() : frozen_, target_.tracked(), target_);
   if (sweeps) {
-    next_sweep_ = Clock::now() + kSweepPause;
-    if (report_.used_kill_file && plan.kills_cgroup) target_.cgroup.kill();
+    if (report_.used_kill_file && plan.kills_cgroup) target_.cgroup->kill();
     kill_inside(plan);
   }
   kill_escaped(plan.escaped);
   // Who is spared populates the cgroup too.
-  const bool is_inside = is_whole_ ? is_populated : is_populated && !plan.inside.empty();
-  return !is_inside && std::ranges::none_of(plan.escaped, is_alive);
+  const bool is_inside = is_whole_ ? is_inhabited : is_inhabited && !plan.inside.empty();
+  return !is_inside && !containers_.is_populated() && std::ranges::none_of(plan.escaped, is_alive);
 }
 
 std::size_t Terminator::count_alive() const {
-  const std::vector<pid_t> in_cgroup = target_.cgroup.processes();
-  const TerminationPlan plan = plan_termination(in_cgroup, target_.tracked(), target_);
+  const TerminationPlan plan = plan_termination(members(), target_.tracked(), target_);
   return plan.inside.size() +
          static_cast<std::size_t>(std::ranges::count_if(plan.escaped, is_alive));
 }

@@ -4,9 +4,9 @@
 //
 // How: the cgroup is frozen at once, so that nothing in it does another step; then cgroup.kill, or,
 // where it is missing (before 5.14) or the cgroup holds somebody who is not to die, each process
-// through a pidfd; and each process that left the cgroup through a pidfd whose start time was
-// compared, so that a pid given away is never hit. Again until nothing of the job lives: processes
-// outside can fork while they are hunted.
+// through a pidfd; the job's containers the same way (container_end.h); and each process that is
+// elsewhere through a pidfd whose start time was compared, so that a pid given away is never hit.
+// Again until nothing of the job lives: processes outside can fork while they are hunted.
 //
 // Who belongs to the job is decided by cgroup: a process that somebody moved into it dies with it.
 // Only the sensor's own processes do not; they are moved out first.
@@ -23,20 +23,23 @@
 #include <condition_variable>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/worker.h"
+#include "job/container_end.h"
 #include "job/job_cgroup.h"
 #include "kernel/tracked_process.h"
 
 namespace cicd {
 
 struct TerminationTarget {
+  TerminationTarget() = default;  // of a job that has no cgroup of its own
   explicit TerminationTarget(JobCgroup group) : cgroup(std::move(group)) {}
 
-  JobCgroup cgroup;
+  std::optional<JobCgroup> cgroup;
   std::string cgroup_path;      // of it, below the v2 root
   bool is_made_for_job = true;  // false: it may hold processes that are not the job's
   std::string refuge_dir;       // cgroup that the sensor's own processes are moved to
@@ -44,6 +47,8 @@ struct TerminationTarget {
   // The job's processes, inside and outside; empty when they cannot be told. Called on the hunting
   // thread.
   std::function<std::vector<TrackedProcess>()> tracked;
+  // Cgroups elsewhere that hold only the job's, at the moment; null: none. On any thread.
+  ContainerEnd::Find containers;
   bool may_use_kill_file = true;
   std::chrono::milliseconds limit{10'000};  // how long to hunt
 };
@@ -93,6 +98,9 @@ class Terminator {
   void kill_inside(const TerminationPlan& plan);
   void kill_escaped(const std::vector<TrackedProcess>& escaped);
   bool round();
+  bool is_populated() const;
+  // Sorted: who is in the job's own cgroup.
+  std::vector<pid_t> members() const;
   std::size_t count_alive() const;
 
   TerminationTarget target_;
@@ -103,8 +111,10 @@ class Terminator {
   std::condition_variable wake_;
   bool is_closed_ = false;
   Clock::time_point struck_at_{};
+  ContainerEnd containers_;
   bool is_whole_ = false;                  // nobody in the cgroup is spared
   std::vector<pid_t> frozen_;              // who was in the cgroup at the beginning, sorted
+  std::vector<pid_t> contained_;           // who was in containers that were ended, sorted
   std::vector<TrackedProcess> signalled_;  // outside, sorted
   Clock::time_point next_sweep_{};
   TerminationReport report_;

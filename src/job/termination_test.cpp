@@ -156,6 +156,83 @@ TEST_F(TerminationTest, EndsWhatIsInTheCgroupAndWhatLeftIt) {
   EXPECT_EQ(report.left, 0u);
 }
 
+class ContainersTest : public TerminationTest {
+ protected:
+  void SetUp() override {
+    TerminationTest::SetUp();
+    if (dir_.empty()) return;
+    for (const char* name : {"first", "second"}) ::mkdir((box(name)).c_str(), 0755);
+    // Beside the job's cgroup they would be; here they go with it when a test fails.
+    ::mkdir((dir_ + "/own").c_str(), 0755);
+    auto own = JobCgroup::open(dir_ + "/own");
+    ASSERT_TRUE(own);
+    target_->cgroup.emplace(std::move(*own));
+    target_->cgroup_path += "/own";
+    target_->containers = [this] {
+      std::vector<JobCgroup> out;
+      for (const std::string& dir : containers_) out.push_back(std::move(*JobCgroup::open(dir)));
+      return out;
+    };
+    containers_ = {box("first")};
+  }
+  std::string box(const std::string& name) const { return dir_ + "/" + name; }
+
+  std::vector<std::string> containers_;
+};
+
+TEST_F(ContainersTest, EndWithTheJob) {
+  Child inside(dir_ + "/own");
+  Child contained(box("first"));
+  Child foreign(box("second"));
+  tracked_ = {inside.tracked(), contained.tracked()};
+  const TerminationReport report = terminate();
+  EXPECT_TRUE(inside.was_killed());
+  EXPECT_TRUE(contained.was_killed());
+  EXPECT_FALSE(foreign.was_killed());
+  EXPECT_EQ(report.processes, 2u);
+  EXPECT_EQ(report.escaped, 0u);
+  EXPECT_EQ(report.left, 0u);
+  EXPECT_EQ(std::ifstream(box("first") + "/cgroup.freeze").get(), '0');
+}
+
+TEST_F(ContainersTest, AreAllThatAJobWithoutACgroupHas) {
+  target_->cgroup.reset();
+  target_->cgroup_path.clear();
+  containers_ = {box("first"), box("second")};
+  Child untold(box("first"));  // the kernel side had no room for it
+  Child second(box("second"));
+  Child foreign;
+  tracked_ = {second.tracked()};
+  const TerminationReport report = terminate();
+  EXPECT_TRUE(untold.was_killed());
+  EXPECT_TRUE(second.was_killed());
+  EXPECT_FALSE(foreign.was_killed());
+  EXPECT_TRUE(report.used_kill_file);
+  EXPECT_EQ(report.processes, 2u);
+}
+
+TEST_F(ContainersTest, OneWithTheSensorInItIsNotEndedAsAWhole) {
+  target_->cgroup.reset();
+  const std::string refuge = target_->refuge_dir;
+  std::ofstream(box("first") + "/cgroup.procs") << ::getpid();
+  Child contained(box("first"));
+  Child foreign(box("first"));
+  tracked_ = {contained.tracked()};
+  const TerminationReport report = terminate();
+  std::ofstream(refuge + "/cgroup.procs") << ::getpid();
+  EXPECT_TRUE(contained.was_killed());
+  EXPECT_FALSE(foreign.was_killed());
+  EXPECT_EQ(report.escaped, 1u);
+}
+
+TEST_F(ContainersTest, WithoutTheKillFileTheirProcessesAreEnded) {
+  target_->may_use_kill_file = false;
+  Child contained(box("first"));
+  tracked_ = {contained.tracked()};
+  EXPECT_EQ(terminate().escaped, 1u);
+  EXPECT_TRUE(contained.was_killed());
+}
+
 TEST_F(TerminationTest, WithoutTheKillFile) {
   target_->may_use_kill_file = false;
   ::mkdir((dir_ + "/inner").c_str(), 0755);

@@ -6,8 +6,10 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <climits>
 #include <cstring>
 #include <fstream>
+#include <utility>
 #include <vector>
 
 namespace cicd {
@@ -59,6 +61,25 @@ std::size_t delete_where(int map_fd, Matches matches) {
   return deleted;
 }
 
+// Entries that come and go meanwhile may be seen or not.
+template <typename Key, typename Value, typename Use>
+void for_each_entry(int map_fd, Use use) {
+  constexpr std::uint32_t kBatch = 4096;
+  std::vector<Key> keys(kBatch);
+  std::vector<Value> values(kBatch);
+  std::uint32_t position = 0;
+  bool is_first = true;
+  for (;;) {
+    std::uint32_t count = kBatch;
+    const int error = ::bpf_map_lookup_batch(map_fd, is_first ? nullptr : &position, &position,
+                                             keys.data(), values.data(), &count, nullptr);
+    if (error != 0 && error != -ENOENT) return;
+    for (std::uint32_t i = 0; i < count; ++i) use(keys[i], values[i]);
+    if (error != 0) return;
+    is_first = false;
+  }
+}
+
 }  // namespace
 
 Result<> put_cgroup(const ProgramSet& programs, int cgroup_root_fd, std::uint64_t cgroup_id,
@@ -68,6 +89,10 @@ Result<> put_cgroup(const ProgramSet& programs, int cgroup_root_fd, std::uint64_
   }
   put_members(programs, cgroup_root_fd, cgroup_id, slot);
   return {};
+}
+
+void remove_cgroup(const ProgramSet& programs, std::uint64_t cgroup_id) {
+  ::bpf_map_delete_elem(programs.map_fd("tracked_cgroups"), &cgroup_id);
 }
 
 Result<> put_staged(const ProgramSet& programs, cicd_shared* shared, const std::string& basename,
@@ -90,24 +115,31 @@ Result<> put_staged(const ProgramSet& programs, cicd_shared* shared, const std::
 }
 
 std::vector<TrackedProcess> members_of(const ProgramSet& programs, std::uint32_t slot) {
-  constexpr std::uint32_t kBatch = 4096;
   std::vector<TrackedProcess> out;
-  std::vector<std::uint32_t> pids(kBatch);
-  std::vector<cicd_member> members(kBatch);
-  std::uint32_t position = 0;
-  bool is_first = true;
-  for (;;) {
-    std::uint32_t count = kBatch;
-    const int error =
-        ::bpf_map_lookup_batch(programs.map_fd("members"), is_first ? nullptr : &position,
-                               &position, pids.data(), members.data(), &count, nullptr);
-    if (error != 0 && error != -ENOENT) return out;
-    for (std::uint32_t i = 0; i < count; ++i) {
-      if (members[i].slot == slot) out.push_back({pids[i], members[i].start_time_ns});
-    }
-    if (error != 0) return out;
-    is_first = false;
-  }
+  for_each_entry<std::uint32_t, cicd_member>(programs.map_fd("members"),
+                                             [&](std::uint32_t pid, const cicd_member& member) {
+                                               if (member.slot == slot)
+                                                 out.push_back({pid, member.start_time_ns});
+                                             });
+  return out;
+}
+
+std::vector<TrackedCgroup> cgroups_of(const ProgramSet& programs, int cgroup_root_fd,
+                                      std::uint32_t slot) {
+  std::vector<TrackedCgroup> out;
+  for_each_entry<std::uint64_t, std::uint32_t>(
+      programs.map_fd("tracked_cgroups"), [&](std::uint64_t id, std::uint32_t owner) {
+        if (owner != slot) return;
+        const UniqueFd directory = open_cgroup(cgroup_root_fd, id);
+        if (!directory) return;  // removed; its id stays until the job's end
+        const std::string link = "/proc/self/fd/" + std::to_string(directory.get());
+        std::string dir(PATH_MAX, '\0');
+        const ssize_t size = ::readlink(link.c_str(), dir.data(), dir.size());
+        if (size <= 0) return;
+        dir.resize(static_cast<std::size_t>(size));
+        out.push_back({id, std::move(dir)});
+      });
+  return out;
 }
 
 std::uint32_t slot_of_process(const ProgramSet& programs, std::uint32_t pid) {

@@ -20,12 +20,19 @@ namespace cicd {
 Result<> put_cgroup(const ProgramSet& programs, int cgroup_root_fd, std::uint64_t cgroup_id,
                     std::uint32_t slot);
 
+// What is made below the cgroup from now on is nobody's; what is there stays whose it is.
+void remove_cgroup(const ProgramSet& programs, std::uint64_t cgroup_id);
+
 // A cgroup that gets this name will belong to `slot`.
 Result<> put_staged(const ProgramSet& programs, cicd_shared* shared, const std::string& basename,
                     std::uint32_t slot);
 
 // The processes of a slot now. Any thread.
 std::vector<TrackedProcess> members_of(const ProgramSet& programs, std::uint32_t slot);
+
+// The cgroups of a slot that are there now. Any thread.
+std::vector<TrackedCgroup> cgroups_of(const ProgramSet& programs, int cgroup_root_fd,
+                                      std::uint32_t slot);
 
 // The slot a process belongs to; 0: none. Any thread.
 std::uint32_t slot_of_process(const ProgramSet& programs, std::uint32_t pid);

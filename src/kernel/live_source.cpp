@@ -176,13 +176,18 @@ class KernelSource final : public LiveSource {
   std::vector<Coverage> coverage() const override { return hooks_->coverage(); }
   ClockInfo clock() const override { return clock_; }
 
+  Result<void> claim_slot(std::uint32_t slot) override;
   Result<void> track_cgroup(std::uint64_t cgroup_id, std::uint32_t slot) override;
+  void untrack_cgroup(std::uint64_t cgroup_id) override { remove_cgroup(programs_, cgroup_id); }
   void untrack_slot(std::uint32_t slot) override;
   Result<void> stage_cgroup(const std::string& basename, std::uint32_t slot) override {
     return put_staged(programs_, shared_.get(), basename, slot);
   }
   std::vector<TrackedProcess> processes(std::uint32_t slot) const override {
     return members_of(programs_, slot);
+  }
+  std::vector<TrackedCgroup> cgroups(std::uint32_t slot) const override {
+    return cgroups_of(programs_, hooks_->cgroup_root(), slot);
   }
   Result<void> report_opens_anew() override {
     return shared_.get()->open_secret == 0 ? Result<void>{} : remember_opens();
@@ -345,7 +350,7 @@ Result<std::size_t> KernelSource::poll(milliseconds max_wait, SampleSink out) {
   return count;
 }
 
-Result<void> KernelSource::track_cgroup(std::uint64_t cgroup_id, std::uint32_t slot) {
+Result<void> KernelSource::claim_slot(std::uint32_t slot) {
   if (slot == 0 || slot >= slots_) {
     return fail(ErrorCode::kInternal, "job slot " + std::to_string(slot) + " does not exist");
   }
@@ -354,6 +359,11 @@ Result<void> KernelSource::track_cgroup(std::uint64_t cgroup_id, std::uint32_t s
     prober_.forget(slot);
   }
   used_slots_.set(slot);
+  return {};
+}
+
+Result<void> KernelSource::track_cgroup(std::uint64_t cgroup_id, std::uint32_t slot) {
+  CICD_TRY(claim_slot(slot));
   return put_cgroup(programs_, hooks_->cgroup_root(), cgroup_id, slot);
 }
 

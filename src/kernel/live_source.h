@@ -66,9 +66,14 @@ class LiveSource : public EventSource {
   // hint. A hook that cannot attach is no error; coverage() tells.
   static Result<std::unique_ptr<LiveSource>> open(const LiveOptions& options);
 
-  // Puts a cgroup (v2 id) and all that is made below it from now on under observation for `slot`
-  // (1 .. LiveOptions::slots - 1).
+  // A slot (1 .. LiveOptions::slots - 1) is a job's from now on: what was counted for the one
+  // before is forgotten.
+  virtual Result<void> claim_slot(std::uint32_t slot) = 0;
+  // Claims the slot and puts a cgroup (v2 id) and all that is made below it from now on under
+  // observation for it.
   virtual Result<void> track_cgroup(std::uint64_t cgroup_id, std::uint32_t slot) = 0;
+  // What is made below this cgroup from now on is nobody's; what is there stays whose it is.
+  virtual void untrack_cgroup(std::uint64_t cgroup_id) = 0;
   virtual void untrack_slot(std::uint32_t slot) = 0;
   // A cgroup that gets this name, wherever it is made, belongs to `slot` from its first moment on;
   // the first one only. For the container that a job is about to start. kInvalidInput: no name of a
@@ -77,6 +82,9 @@ class LiveSource : public EventSource {
   // The processes of a slot that live now, inside its cgroups and outside, as the kernel has them;
   // one that could not be noted (loss members_full) is missing. Any thread.
   virtual std::vector<TrackedProcess> processes(std::uint32_t slot) const = 0;
+  // The cgroups of a slot that are there now: the one that was put under observation, those that
+  // were staged, and what was made below. Any thread.
+  virtual std::vector<TrackedCgroup> cgroups(std::uint32_t slot) const = 0;
 
   // The next open of each file is reported, also when it repeats one before: somebody new listens.
   virtual Result<void> report_opens_anew() = 0;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// A process of a job as the kernel side has it. Pure data.
+// A process and a cgroup of a job as the kernel side has them. Pure data.
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 namespace cicd {
 
@@ -11,6 +12,11 @@ struct TrackedProcess {
   std::uint64_t start_time_ns = 0;  // CLOCK_BOOTTIME; 0: it was there before the job was watched
 
   bool operator==(const TrackedProcess&) const = default;
+};
+
+struct TrackedCgroup {
+  std::uint64_t id = 0;
+  std::string dir;  // where it is in the file system
 };
 
 }  // namespace cicd

@@ -12,8 +12,11 @@
 #include <cstdint>
 #include <expected>
 #include <functional>
+#include <optional>
 #include <string>
+#include <vector>
 
+#include "job/build_watch.h"
 #include "job/identity.h"
 #include "job/job_registry.h"
 #include "listener/http_server.h"
@@ -44,12 +47,19 @@ struct ProjectStartCall {
   LoadedRules rules;  // without mistakes
 };
 
-// A container that a process of a job is about to start: its cgroup will have this name.
+// A container of a job is about to be started: its cgroup will have this name.
 struct StagingCall {
   std::string basename;
-  pid_t client_pid = 0;  // who asked for the container
+  pid_t client_pid = 0;                    // who asked for the container; 0: not known
+  std::optional<JobDescription> job = {};  // that its labels name
 };
 enum class StagingAnswer : std::uint8_t { kStaged, kIgnored };
+
+// The builds that a Docker proxy has open: all of them, each time.
+struct BuildsCall {
+  std::vector<Build> builds;
+  HttpPeer peer;
+};
 
 struct JobHealth {
   bool has_host_scope = false;
@@ -65,6 +75,8 @@ class AgentApi {
 
   // Begins to watch the job that the peer belongs to.
   virtual void host_start(JobCall call, Answer<NoContent> answer) = 0;
+  // Begins to watch a job that containers will be staged for. Only the agent's own user gets here.
+  virtual void host_register(JobCall call, Answer<NoContent> answer) = 0;
   virtual void host_end(JobCall call, Answer<NoContent> answer) = 0;
   // Gives the job that the peer belongs to a project scope.
   virtual void project_start(ProjectStartCall call, Answer<NoContent> answer) = 0;
@@ -73,6 +85,8 @@ class AgentApi {
   virtual void job_health(JobCall call, Answer<JobHealth> answer) = 0;
   // Only the agent's own user gets this far.
   virtual void stage_container(StagingCall call, Answer<StagingAnswer> answer) = 0;
+  // Only the agent's own user gets this far.
+  virtual void put_builds(BuildsCall call, Answer<NoContent> answer) = 0;
   // What `cicd-sensor status` shows: one JSON object.
   virtual void status(Answer<std::string> answer) = 0;
 };

@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <functional>
 #include <utility>
 
 #include "base/json_writer.h"
@@ -75,6 +76,88 @@ HttpHandler job_handler(const std::string& provider, Read read, Handle handle) {
   };
 }
 
+// What a Docker proxy asks, with a body that `read` reads.
+template <typename Read, typename Handle>
+HttpHandler proxy_handler(Read read, Handle handle) {
+  return [=](const HttpRequest& request, const HttpResponder& respond) {
+    if (request.peer.uid != ::geteuid()) {
+      return respond(http_error(403, "only the agent's own user may tell of containers"));
+    }
+    auto call = read(request.body);
+    if (!call) return respond(http_error(400, call.error().text));
+    handle(std::move(*call), request.peer, respond);
+  };
+}
+
+HttpRoute staging_route(const std::string& provider, AgentApi& api) {
+  const auto read = [provider](const std::string& body) {
+    return read_staging_request(body, provider);
+  };
+  const auto handle = [&api](StagingCall call, const HttpPeer&, const HttpResponder& respond) {
+    api.stage_container(std::move(call), [=](const auto& result) {
+      if (!result) return respond(api_error(result.error()));
+      const bool is_staged = *result == StagingAnswer::kStaged;
+      respond({200, is_staged ? R"({"status":"staged"})" : R"({"status":"ignored"})"});
+    });
+  };
+  return {job_route(provider, "staging/put"), proxy_handler(read, handle)};
+}
+
+HttpRoute builds_route(const std::string& provider, AgentApi& api) {
+  const auto handle = [&api](std::vector<Build> builds, const HttpPeer& peer,
+                             const HttpResponder& respond) {
+    api.put_builds({std::move(builds), peer}, [=](const auto& result) {
+      respond(result ? HttpResponse{200, R"({"status":"ok"})"} : api_error(result.error()));
+    });
+  };
+  return {job_route(provider, "builds/put"), proxy_handler(read_builds_request, handle)};
+}
+
+using Add = std::function<void(std::string_view what, MetadataUse metadata,
+                               const std::function<void(JobCall, const HttpResponder&)>& handle)>;
+
+Answer<NoContent> done_of(const JobIdentity& identity, const HttpResponder& respond) {
+  return [=](const std::expected<NoContent, ApiError>& result) {
+    respond(result ? done(identity) : api_error(result.error()));
+  };
+}
+
+// What a process of a job asks for.
+void add_job_routes(const Add& add, AgentApi& api) {
+  add("host/start", MetadataUse::kTaken, [&api](JobCall call, const HttpResponder& respond) {
+    auto answer = done_of(call.identity, respond);
+    api.host_start(std::move(call), std::move(answer));
+  });
+  add("host/end", MetadataUse::kRefused, [&api](JobCall call, const HttpResponder& respond) {
+    auto answer = done_of(call.identity, respond);
+    api.host_end(std::move(call), std::move(answer));
+  });
+  add("job/health", MetadataUse::kRefused, [&api](JobCall call, const HttpResponder& respond) {
+    const JobIdentity identity = call.identity;
+    api.job_health(std::move(call), [=](const std::expected<JobHealth, ApiError>& result) {
+      respond(result ? health(identity, *result) : api_error(result.error()));
+    });
+  });
+}
+
+HttpRoute project_route(const std::string& provider, AgentApi& api) {
+  const auto start = [&api](ProjectStartCall call, const HttpResponder& respond) {
+    auto answer = done_of(call.identity, respond);
+    api.project_start(std::move(call), std::move(answer));
+  };
+  return {job_route(provider, "project/start"), job_handler(provider, read_project_request, start)};
+}
+
+HttpRoute status_route(AgentApi& api) {
+  return {std::string(kStatusRoute), [&api](const HttpRequest&, const HttpResponder& respond) {
+            api.status([=](const std::expected<std::string, ApiError>& result) {
+              HttpResponse response;
+              if (result) response.body = *result;
+              respond(result ? response : api_error(result.error()));
+            });
+          }};
+}
+
 }  // namespace
 
 std::string job_route(std::string_view provider, std::string_view what) {
@@ -110,60 +193,25 @@ void add_results(std::vector<HttpRoute>& routes, const std::string& provider, Ag
 std::vector<HttpRoute> agent_routes(std::string_view provider, AgentApi& api) {
   const std::string name(provider);
   std::vector<HttpRoute> routes;
-  const auto add = [&](std::string_view what, MetadataUse metadata, auto handle) {
+  const Add add = [&](std::string_view what, MetadataUse metadata, const auto& handle) {
     const auto read = [=](const std::string& body) { return read_job_request(body, metadata); };
     routes.push_back({job_route(provider, what), job_handler(name, read, handle)});
   };
-  const auto done_of = [](const JobIdentity& identity, const HttpResponder& respond) {
-    return [=](const std::expected<NoContent, ApiError>& result) {
-      respond(result ? done(identity) : api_error(result.error()));
-    };
-  };
-  add("host/start", MetadataUse::kTaken,
-      [&api, done_of](JobCall call, const HttpResponder& respond) {
-        auto answer = done_of(call.identity, respond);
-        api.host_start(std::move(call), std::move(answer));
-      });
-  add("host/end", MetadataUse::kRefused,
-      [&api, done_of](JobCall call, const HttpResponder& respond) {
-        auto answer = done_of(call.identity, respond);
-        api.host_end(std::move(call), std::move(answer));
-      });
-  const auto start_project = [&api, done_of](ProjectStartCall call, const HttpResponder& respond) {
-    auto answer = done_of(call.identity, respond);
-    api.project_start(std::move(call), std::move(answer));
-  };
-  routes.push_back({job_route(provider, "project/start"),
-                    job_handler(name, read_project_request, start_project)});
-  add_results(routes, name, api);
-  add("job/health", MetadataUse::kRefused, [&api](JobCall call, const HttpResponder& respond) {
-    const JobIdentity identity = call.identity;
-    api.job_health(std::move(call), [=](const std::expected<JobHealth, ApiError>& result) {
-      respond(result ? health(identity, *result) : api_error(result.error()));
+  if (provider == "gitlab") {
+    // Its runner asks from outside of its jobs, which are known by their containers. No process of
+    // such a job could ask for more.
+    add("host/start", MetadataUse::kTaken, [&api](JobCall call, const HttpResponder& respond) {
+      auto answer = done_of(call.identity, respond);
+      api.host_register(std::move(call), std::move(answer));
     });
-  });
-  routes.push_back(
-      {job_route(provider, "staging/put"),
-       [&api](const HttpRequest& request, const HttpResponder& respond) {
-         if (request.peer.uid != ::geteuid()) {
-           return respond(http_error(403, "only the agent's own user may stage containers"));
-         }
-         auto call = read_staging_request(request.body);
-         if (!call) return respond(http_error(400, call.error().text));
-         api.stage_container(std::move(*call), [=](const auto& result) {
-           if (!result) return respond(api_error(result.error()));
-           const bool is_staged = *result == StagingAnswer::kStaged;
-           respond({200, is_staged ? R"({"status":"staged"})" : R"({"status":"ignored"})"});
-         });
-       }});
-  routes.push_back(
-      {std::string(kStatusRoute), [&api](const HttpRequest&, const HttpResponder& respond) {
-         api.status([=](const std::expected<std::string, ApiError>& result) {
-           HttpResponse response;
-           if (result) response.body = *result;
-           respond(result ? response : api_error(result.error()));
-         });
-       }});
+  } else {
+    add_job_routes(add, api);
+    routes.push_back(project_route(name, api));
+    add_results(routes, name, api);
+  }
+  routes.push_back(staging_route(name, api));
+  routes.push_back(builds_route(name, api));
+  routes.push_back(status_route(api));
   return routes;
 }
 

@@ -20,6 +20,7 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::UnorderedElementsAre;
 
 // Behind the seam: keeps what it was asked, answers as a test says.
 class KeepingApi final : public AgentApi {
@@ -27,6 +28,10 @@ class KeepingApi final : public AgentApi {
   void host_start(JobCall call, Answer<NoContent> answer) override {
     calls.push_back("host_start " + call.identity.project_path + " " + call.metadata.ref_name);
     answer(refusal ? std::unexpected(*refusal) : std::expected<NoContent, ApiError>());
+  }
+  void host_register(JobCall call, Answer<NoContent> answer) override {
+    calls.push_back("host_register " + call.identity.gitlab_job_id + " " + call.metadata.ref_name);
+    answer({});
   }
   void host_end(JobCall call, Answer<NoContent> answer) override {
     calls.push_back("host_end " + call.identity.project_path);
@@ -48,8 +53,19 @@ class KeepingApi final : public AgentApi {
     answer({});
   }
   void stage_container(StagingCall call, Answer<StagingAnswer> answer) override {
-    calls.push_back("stage " + call.basename + " " + std::to_string(call.client_pid));
+    calls.push_back(
+        "stage " + call.basename + " " + std::to_string(call.client_pid) +
+        (call.job ? " " + call.job->identity.gitlab_job_id + " " + call.job->metadata.commit_sha
+                  : ""));
     answer(call.client_pid == 7 ? StagingAnswer::kStaged : StagingAnswer::kIgnored);
+  }
+  void put_builds(BuildsCall call, Answer<NoContent> answer) override {
+    std::string text = "builds";
+    for (const Build& build : call.builds) {
+      text += " " + build.id + "=" + std::to_string(build.client_pid);
+    }
+    calls.push_back(text + (call.peer.pid == ::getpid() ? "" : " of a stranger"));
+    answer({});
   }
   void status(Answer<std::string> answer) override { answer("{\"jobs\":[]}"); }
 
@@ -66,12 +82,16 @@ std::vector<std::string> paths(std::string_view provider) {
 
 TEST(AgentRoutes, EachProviderHasItsOwn) {
   EXPECT_THAT(paths("github"),
-              ElementsAre("/v1/github/host/start", "/v1/github/host/end",
-                          "/v1/github/project/start", "/v1/github/project/result",
-                          "/v1/github/job/health", "/v1/github/staging/put", "/v1/status"));
-  EXPECT_THAT(paths("generic"), ElementsAre("/v1/job/start", "/v1/job/end", "/v1/job/project/start",
-                                            "/v1/job/project/result", "/v1/job/result",
-                                            "/v1/job/health", "/v1/job/staging/put", "/v1/status"));
+              UnorderedElementsAre("/v1/github/host/start", "/v1/github/host/end",
+                                   "/v1/github/project/start", "/v1/github/project/result",
+                                   "/v1/github/job/health", "/v1/github/staging/put",
+                                   "/v1/github/builds/put", "/v1/status"));
+  EXPECT_THAT(paths("gitlab"), ElementsAre("/v1/gitlab/host/start", "/v1/gitlab/staging/put",
+                                           "/v1/gitlab/builds/put", "/v1/status"));
+  EXPECT_THAT(paths("generic"),
+              UnorderedElementsAre("/v1/job/start", "/v1/job/end", "/v1/job/project/start",
+                                   "/v1/job/project/result", "/v1/job/result", "/v1/job/health",
+                                   "/v1/job/staging/put", "/v1/job/builds/put", "/v1/status"));
 }
 
 class ServedRoutes : public testing::Test {
@@ -169,9 +189,71 @@ TEST_F(ServedRoutes, ContainersAreStaged) {
   EXPECT_THAT(api_.calls, ElementsAre("stage docker-1.scope 7", "stage x 8"));
   EXPECT_EQ(post(route, R"({"peer_pid":8})"), R"(400 {"error":"basename is required"})");
   for (const char* body : {R"({"basename":1})", R"({"basename":"x","peer_pid":-1})", "[]", "",
+                           R"({"basename":"x","job_identity":{}})",
                            R"({"basename":"x","peer_pid":4294967296})", R"({"basename":"x","y":1})",
                            R"({"basename":"x","basename":"y"})", R"({"basename":"x"} x)"}) {
     EXPECT_THAT(post(route, body), HasSubstr("400 {\"error\":")) << body;
+  }
+  EXPECT_EQ(api_.calls.size(), 2u);
+}
+
+constexpr std::string_view kGitlabJob =
+    R"({"provider":"gitlab","provider_host":"h","project_path":"o/r","gitlab_job_id":"77"})";
+
+TEST_F(ServedRoutes, JobsOfGitlabAreKnownByTheirContainers) {
+  serve("gitlab");
+  const std::string job(kGitlabJob);
+  const std::string open = job.substr(0, job.size() - 1);
+  EXPECT_EQ(post("/v1/gitlab/host/start", open + R"(,"metadata":{"ref_name":"main"}})"),
+            R"(200 {"job_identity":)" + job + R"(,"status":"ok"})");
+  const std::string route = "/v1/gitlab/staging/put";
+  const std::string staged = R"(200 {"status":"staged"})";
+  EXPECT_EQ(post(route, R"({"basename":"c","peer_pid":7,"job_identity":)" + job +
+                            R"(,"metadata":{"commit_sha":"abc"}})"),
+            staged);
+  EXPECT_EQ(post(route, R"({"basename":"c","job_identity":)" + job + "}"),
+            R"(200 {"status":"ignored"})");
+  EXPECT_EQ(post(route, R"({"basename":"c","peer_pid":7})"), staged);
+  EXPECT_THAT(api_.calls, ElementsAre("host_register 77 main", "stage c 7 77 abc", "stage c 0 77 ",
+                                      "stage c 7"));
+  const std::string deep = std::string(20'000, '[') + std::string(20'000, ']');
+  for (const std::string& body :
+       {R"({"basename":"c","job_identity":1})" + std::string(),
+        R"({"basename":"c","job_identity":)" + deep + "}",
+        R"({"basename":"c","job_identity":{"provider":)" + deep + "}}",
+        R"({"basename":"c","metadata":{}})" + std::string(),
+        R"({"basename":"c","job_identity":)" + job + R"(,"metadata":[]})",
+        R"({"basename":"c","job_identity":)" + job + R"(,"metadata":{"x":"y"}})",
+        R"({"basename":"c","job_identity":)" + open + R"(,"metadata":{}}})",
+        R"({"basename":"c","job_identity":)" + open + R"(,"job_key":"k"}})",
+        R"({"basename":"c","job_identity":)" + open + R"(,"gitlab_job_id":"78"}})",
+        R"({"basename":"c","job_identity":{"provider":"generic","provider_host":"h",)"
+        R"("project_path":"p","job_key":"k"}})" +
+            std::string(),
+        R"({"basename":"c","peer_pid":7,"job":{}})" + std::string(),
+        R"({"basename":")" + std::string(70'000, 'x') + "\"}"}) {
+    EXPECT_THAT(post(route, body), HasSubstr("400 {\"error\":")) << body.substr(0, 100);
+  }
+  EXPECT_EQ(api_.calls.size(), 4u);
+}
+
+TEST_F(ServedRoutes, BuildsAreTold) {
+  serve("github");
+  const std::string route = "/v1/github/builds/put";
+  EXPECT_EQ(post(route, R"({"builds":[{"id":"1","peer_pid":7},{"peer_pid":8,"id":"2"}]})"),
+            R"(200 {"status":"ok"})");
+  EXPECT_EQ(post(route, R"({"builds":[]})"), R"(200 {"status":"ok"})");
+  EXPECT_THAT(api_.calls, ElementsAre("builds 1=7 2=8", "builds"));
+  for (const std::string& body :
+       {std::string("[]"), std::string(), std::string("{}"), std::string(R"({"builds":{}})"),
+        std::string(R"({"builds":[],"x":1})"), std::string(R"({"builds":[1]})"),
+        std::string(R"({"builds":[{"id":"1"}]})"),
+        std::string(R"({"builds":[{"id":1,"peer_pid":7}]})"),
+        std::string(R"({"builds":[{"id":"","peer_pid":7}]})"),
+        std::string(R"({"builds":[{"id":"1","peer_pid":-7}]})"),
+        std::string(R"({"builds":[{"id":"1","peer_pid":7,"x":1}]})"),
+        R"({"builds":)" + std::string(90'000, '[') + std::string(90'000, ']') + "}"}) {
+    EXPECT_THAT(post(route, body), HasSubstr("400 {\"error\":")) << body.substr(0, 100);
   }
   EXPECT_EQ(api_.calls.size(), 2u);
 }

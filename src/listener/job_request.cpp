@@ -113,27 +113,66 @@ Result<JobCall> read_job_request(std::string_view body, MetadataUse metadata) {
   return call;
 }
 
-Result<StagingCall> read_staging_request(std::string_view body) {
-  // No deeper than it can be, and no larger: a body of staging has some 150 bytes.
-  constexpr std::size_t kMostBytes = 4096;
-  const auto refuse = [](std::string why) {
-    return fail(ErrorCode::kInvalidInput, std::move(why));
-  };
-  if (body.size() > kMostBytes) return refuse("the body has more than 4096 bytes");
+namespace {
+
+// A small body as a document, in which no name occurs twice. What lies deeper than a document of
+// ours is left out while it is read: whoever walks a document does so with its own stack.
+Result<json> read_small_body(std::string_view body, std::size_t most_bytes) {
+  constexpr int kDeepest = 2;
+  if (body.size() > most_bytes) {
+    return fail(ErrorCode::kInvalidInput,
+                "the body has more than " + std::to_string(most_bytes) + " bytes");
+  }
   std::set<std::string> seen;
   bool is_repeated = false;
-  const json document = json::parse(
+  bool is_too_deep = false;
+  json document = json::parse(
       body.begin(), body.end(),
-      [&](int, json::parse_event_t event, json& value) {
+      [&](int depth, json::parse_event_t event, json& value) {
         if (event == json::parse_event_t::key) {
           is_repeated = is_repeated || !seen.insert(value.get<std::string>()).second;
         }
-        return true;
+        is_too_deep = is_too_deep || depth > kDeepest;
+        return !is_too_deep;
       },
       false);
-  if (!document.is_object()) return refuse("the body must be one JSON object");
-  if (is_repeated) return refuse("a member is there twice");
+  if (is_too_deep) return fail(ErrorCode::kInvalidInput, "the body is too deep");
+  if (!document.is_object()) {
+    return fail(ErrorCode::kInvalidInput, "the body must be one JSON object");
+  }
+  if (is_repeated) return fail(ErrorCode::kInvalidInput, "a member is there twice");
+  return document;
+}
+
+std::string text_of(const json& value) {
+  return value.dump(-1, ' ', true, json::error_handler_t::replace);
+}
+
+// As on the routes of jobs, where the metadata lies inside.
+Result<JobDescription> read_named_job(json identity, const json* metadata) {
+  if (!identity.is_object()) {
+    return fail(ErrorCode::kInvalidInput, "job_identity must be an object");
+  }
+  if (identity.contains("metadata")) {
+    return fail(ErrorCode::kInvalidInput, "unknown member \"metadata\" of job_identity");
+  }
+  if (metadata != nullptr) identity["metadata"] = *metadata;
+  CICD_ASSIGN(JobCall call, read_job_request(text_of(identity), MetadataUse::kTaken));
+  return JobDescription{std::move(call.identity), std::move(call.metadata)};
+}
+
+}  // namespace
+
+Result<StagingCall> read_staging_request(std::string_view body, std::string_view provider) {
+  // Some 150 bytes; metadata may be longer.
+  constexpr std::size_t kMostBytes = 4096;
+  constexpr std::size_t kMostBytesWithJob = std::size_t{64} << 10;
+  const bool may_name_job = provider == "gitlab";
+  CICD_ASSIGN(const json document,
+              read_small_body(body, may_name_job ? kMostBytesWithJob : kMostBytes));
   StagingCall call;
+  const json* identity = nullptr;
+  const json* metadata = nullptr;
   for (const auto& [name, value] : document.items()) {
     if (name == "basename" && value.is_string()) {
       call.basename = value.get<std::string>();
@@ -141,14 +180,60 @@ Result<StagingCall> read_staging_request(std::string_view body) {
                value.get<std::uint64_t>() <= INT32_MAX) {
       call.client_pid = value.get<pid_t>();
     } else if (name == "basename" || name == "peer_pid") {
-      return refuse(name + " has the wrong type");
+      return fail(ErrorCode::kInvalidInput, name + " has the wrong type");
+    } else if (may_name_job && name == "job_identity") {
+      identity = &value;
+    } else if (may_name_job && name == "metadata") {
+      metadata = &value;
     } else {
-      return refuse("unknown member " +
-                    json(name.substr(0, 64)).dump(-1, ' ', true, json::error_handler_t::replace));
+      return fail(ErrorCode::kInvalidInput, "unknown member " + text_of(name.substr(0, 64)));
     }
   }
-  if (call.basename.empty()) return refuse("basename is required");
+  if (call.basename.empty()) return fail(ErrorCode::kInvalidInput, "basename is required");
+  if (identity == nullptr && metadata != nullptr) {
+    return fail(ErrorCode::kInvalidInput, "metadata needs a job_identity");
+  }
+  if (identity != nullptr) {
+    CICD_ASSIGN(call.job, read_named_job(*identity, metadata));
+    if (call.job->identity.provider != provider) {
+      return fail(ErrorCode::kInvalidInput, "provider must be one that this agent was started for");
+    }
+  }
   return call;
+}
+
+Result<std::vector<Build>> read_builds_request(std::string_view body) {
+  constexpr std::size_t kMostBytes = std::size_t{256} << 10;
+  constexpr std::size_t kMostIdBytes = 64;
+  const auto bad = [](const char* why) { return fail(ErrorCode::kInvalidInput, why); };
+  if (body.size() > kMostBytes) return bad("the body has more than 262144 bytes");
+  bool is_too_deep = false;
+  const json document = json::parse(
+      body.begin(), body.end(),
+      [&](int depth, json::parse_event_t, json&) {
+        is_too_deep = is_too_deep || depth > 3;
+        return !is_too_deep;
+      },
+      false);
+  if (is_too_deep) return bad("the body is too deep");
+  const auto list = document.is_object() ? document.find("builds") : document.end();
+  if (!document.is_object() || document.size() != 1 || list == document.end() ||
+      !list->is_array()) {
+    return bad("the body must be an object with a list, builds");
+  }
+  std::vector<Build> builds;
+  for (const json& item : *list) {
+    const bool has_both = item.is_object() && item.size() == 2 && item.contains("id") &&
+                          item.contains("peer_pid") && item["id"].is_string() &&
+                          item["peer_pid"].is_number_unsigned();
+    if (!has_both || item["peer_pid"].get<std::uint64_t>() > INT32_MAX) {
+      return bad("a build has a text, id, and a number, peer_pid");
+    }
+    Build build{item["id"].get<std::string>(), item["peer_pid"].get<pid_t>()};
+    if (build.id.empty() || build.id.size() > kMostIdBytes) return bad("an id has 1 to 64 bytes");
+    builds.push_back(std::move(build));
+  }
+  return builds;
 }
 
 std::string write_job_request(const JobIdentity& identity, const JobMetadata* metadata) {

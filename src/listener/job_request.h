@@ -7,6 +7,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "listener/agent_api.h"
@@ -21,10 +22,14 @@ enum class MetadataUse : std::uint8_t { kTaken, kRefused };
 // kInvalidInput, one line that names the member. The identity is valid (job/identity.h).
 Result<JobCall> read_job_request(std::string_view body, MetadataUse metadata);
 
-// {"basename": TEXT, "peer_pid": NUMBER}: exactly these two.
-Result<StagingCall> read_staging_request(std::string_view body);
+// {"basename": TEXT, "peer_pid": NUMBER}; for GitLab, whose containers may name their job, also
+// {"job_identity": {...}, "metadata": {...}}. Nothing else.
+Result<StagingCall> read_staging_request(std::string_view body, std::string_view provider);
 
-// The body of such a request. `metadata` null: without.
+// {"builds": [{"id": TEXT, "peer_pid": NUMBER}, ...]}: the builds that a Docker proxy has open.
+Result<std::vector<Build>> read_builds_request(std::string_view body);
+
+// The body of a request about a job. `metadata` null: without.
 std::string write_job_request(const JobIdentity& identity, const JobMetadata* metadata);
 
 }  // namespace cicd

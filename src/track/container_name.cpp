@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::size_t kIdDigits = 64;
 constexpr std::size_t kMinBuildIdLetters = 20;
+constexpr std::string_view kSystemdBuild = ".slice:docker:";
 constexpr std::size_t kMaxNameBytes = 255;
 
 bool is_hex(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); }
@@ -28,6 +29,10 @@ bool is_free_name(std::string_view text) {
   return std::ranges::all_of(text, [](char c) {
     return is_letter_or_digit(c) || (c >= 'A' && c <= 'Z') || c == '-' || c == '_' || c == '.';
   });
+}
+
+bool is_build_id(std::string_view text) {
+  return text.size() >= kMinBuildIdLetters && std::ranges::all_of(text, is_letter_or_digit);
 }
 
 bool remove_prefix(std::string_view& text, std::string_view prefix) {
@@ -63,9 +68,11 @@ ContainerName container_of_component(std::string_view name, std::string_view abo
     if (remove_prefix(id, prefix.text) && is_id(id)) return {id, prefix.runtime};
   }
   if (remove_prefix(rest, "lxc.payload.") && is_free_name(rest)) return {rest, "lxc"};
-  if (above == "buildkit" && name.size() >= kMinBuildIdLetters &&
-      std::ranges::all_of(name, is_letter_or_digit)) {
-    return {name, "buildkit"};
+  if (above == "buildkit" && is_build_id(name)) return {name, "buildkit"};
+  // BuildKit asks systemd's way and means a folder: ":" and all.
+  if (const std::size_t mark = name.find(kSystemdBuild); mark != std::string_view::npos) {
+    const std::string_view id = name.substr(mark + kSystemdBuild.size());
+    if (is_build_id(id)) return {id, "buildkit"};
   }
   if (is_second && above == "default" && is_free_name(name)) return {name, "containerd"};
   return {};

@@ -4,7 +4,7 @@
 // name: what comes of it is a description, nothing to decide by.
 //
 //   docker-<id>.scope, <id> in docker/          Docker, with systemd and without
-//   <id> in buildkit/                           a build step of BuildKit
+//   <id> in buildkit/, <slice>:docker:<id>      a build step of BuildKit, without systemd and with
 //   cri-containerd-<id>.scope                   containerd behind Kubernetes
 //   nerdctl-<id>.scope                          containerd
 //   /<namespace>/<id>                           containerd; only its usual namespaces

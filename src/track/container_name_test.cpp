@@ -22,6 +22,8 @@ TEST(ContainerName, AsTheEnginesNameThem) {
   EXPECT_EQ(shown("/docker/" + kId), "docker:" + kId);
   EXPECT_EQ(shown("/docker/buildkit/k3xq9n7ah5q0j2l4m6r8t1v3z"),
             "buildkit:k3xq9n7ah5q0j2l4m6r8t1v3z");
+  EXPECT_EQ(shown("/system.slice/docker.service/system.slice:docker:ea0191qh27w34vf4l85xpk1e5"),
+            "buildkit:ea0191qh27w34vf4l85xpk1e5");
   EXPECT_EQ(shown("/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod1.slice/"
                   "cri-containerd-" +
                   kId + ".scope"),
@@ -64,6 +66,8 @@ TEST(ContainerName, WhatIsNone) {
                                "/default/x.service",
                                "/default/a b",
                                "/docker/buildkit/short",
+                               "/system.slice:docker:short",
+                               "/docker:ea0191qh27w34vf4l85xpk1e5",
                                "/lxc.payload.",
                                "/cicd-sensor-run-1-2"};
   for (const std::string& path : paths) EXPECT_EQ(shown(path), ":") << path;

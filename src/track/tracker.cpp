@@ -20,6 +20,10 @@ void Tracker::register_job(std::uint32_t slot, std::uint64_t root_cgroup_id,
   impl_->register_job(slot, root_cgroup_id, root_path);
 }
 
+void Tracker::add_cgroup(std::uint32_t slot, std::uint64_t cgroup_id, const std::string& path) {
+  impl_->add_cgroup(slot, cgroup_id, path);
+}
+
 void Tracker::remove_job(std::uint32_t slot) { impl_->remove_job(slot); }
 
 void Tracker::handle(SampleBytes bytes, BatchOf batch_of) { impl_->handle(bytes, batch_of); }
@@ -36,7 +40,12 @@ void Tracker::Impl::register_job(std::uint32_t slot, std::uint64_t root_cgroup_i
   if (slot == 0 || slot >= jobs_.size()) return;
   remove_job(slot);
   jobs_[slot] = std::make_unique<JobState>();
-  cgroups_.add(root_cgroup_id, slot, root_path);
+  if (root_cgroup_id != 0) cgroups_.add(root_cgroup_id, slot, root_path);
+}
+
+void Tracker::Impl::add_cgroup(std::uint32_t slot, std::uint64_t cgroup_id, std::string_view path) {
+  JobState* job = job_of(slot);
+  if (job != nullptr && !cgroups_.add(cgroup_id, slot, path)) ++job->cgroups_dropped;
 }
 
 void Tracker::Impl::remove_job(std::uint32_t slot) {

@@ -51,7 +51,10 @@ class Tracker {
   Tracker& operator=(const Tracker&) = delete;
 
   // `slot`: 1 .. CICD_SLOTS_MAX - 1; others are ignored. `root_path` is below the v2 root ("/a/b").
+  // Cgroup 0: the job has no root; its cgroups show up by their mkdir samples.
   void register_job(std::uint32_t slot, std::uint64_t root_cgroup_id, const std::string& root_path);
+  // One that no mkdir sample tells of.
+  void add_cgroup(std::uint32_t slot, std::uint64_t cgroup_id, const std::string& path);
   void remove_job(std::uint32_t slot);
 
   // Bytes of one sample. Malformed bytes are counted (loss reason "malformed"), never fatal.

@@ -37,6 +37,21 @@ TEST(TrackerCgroup, EscapeNamesBothSides) {
   EXPECT_EQ(bench.tracker().activity(1).escaped, 1u);
 }
 
+TEST(TrackerCgroup, OneThatWasMadeBeforeItWasTheJobs) {
+  const std::string id = "ea0191qh27w34vf4l85xpk1e5";
+  TrackerBench bench;
+  bench.tracker().register_job(2, 0, "");  // without a root
+  bench.tracker().add_cgroup(2, 60, "/system.slice/system.slice:docker:" + id);
+  bench.tracker().add_cgroup(3, 61, "/of/no/job");
+  Actor step = in_cgroup(kShell, 60);
+  step.slot = 2;
+  bench.send(open_sample(step, some_open()));
+  ASSERT_EQ(bench.records().size(), 1u);
+  ASSERT_TRUE(bench.records()[0].container);
+  EXPECT_EQ(bench.records()[0].container->id, id);
+  EXPECT_EQ(bench.records()[0].container->runtime, "buildkit");
+}
+
 TEST(TrackerCgroup, UnknownPathsAreShownById) {
   TrackerBench bench;
   bench.start_shell();

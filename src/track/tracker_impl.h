@@ -31,6 +31,7 @@ struct Tracker::Impl {
         image_budget_{options.limits.max_image_bytes},
         processes_(options.limits) {}
 
+  void add_cgroup(std::uint32_t slot, std::uint64_t cgroup_id, std::string_view path);
   void register_job(std::uint32_t slot, std::uint64_t root_cgroup_id, std::string_view root_path);
   void remove_job(std::uint32_t slot);
   void handle(SampleBytes bytes, BatchOf batch_of);

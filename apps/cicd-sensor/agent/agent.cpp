@@ -18,6 +18,7 @@
 #include <mutex>
 #include <set>
 
+#include "agent/build_steps.h"
 #include "agent/job_keeper.h"
 #include "agent/pipeline.h"
 #include "base/json_writer.h"
@@ -87,7 +88,9 @@ class Agent final : public AgentApi {
         keeper_(keeper),
         registry_(keeper, {.slots = options.max_jobs + 1,
                            .job_ttl = options.job_ttl,
-                           .is_hosted = options.runner_type == "hosted"}) {
+                           .is_hosted = options.runner_type == "hosted"}),
+        build_steps_(registry_, keeper, pipeline, options.build_cgroup, log,
+                     [this](const std::string& name) { post_step(name); }) {
     worker_.start("cicd-registry", [this] {
       while (auto call = calls_.pop()) {
         (*call)();
@@ -100,15 +103,16 @@ class Agent final : public AgentApi {
   void host_start(JobCall call, Answer<NoContent> answer) override {
     post(answer, [this, call = std::move(call), answer] {
       if (is_stopping_) return answer(std::unexpected(kStopping));
-      const auto started =
-          registry_.start(call.identity, call.metadata, {living_peer(call.peer), call.peer.uid});
-      if (!started) {
-        log_.warn("job_refused", {{"job", identity_key(call.identity)},
-                                  {"reason", started.error().message},
-                                  {"peer_pid", std::to_string(call.peer.pid)}});
-        return answer(api_error(started.error()));
-      }
-      answer(NoContent{});
+      answer_start(
+          call,
+          registry_.start({call.identity, call.metadata}, {living_peer(call.peer), call.peer.uid}),
+          answer);
+    });
+  }
+  void host_register(JobCall call, Answer<NoContent> answer) override {
+    post(answer, [this, call = std::move(call), answer] {
+      if (is_stopping_) return answer(std::unexpected(kStopping));
+      answer_start(call, registry_.register_job({call.identity, call.metadata}), answer);
     });
   }
   void host_end(JobCall call, Answer<NoContent> answer) override {
@@ -121,7 +125,7 @@ class Agent final : public AgentApi {
   void project_start(ProjectStartCall call, Answer<NoContent> answer) override {
     post(answer, [this, call = std::make_shared<ProjectStartCall>(std::move(call)), answer] {
       if (is_stopping_) return answer(std::unexpected(kStopping));
-      const auto started = registry_.start_project(call->identity, call->metadata,
+      const auto started = registry_.start_project({call->identity, call->metadata},
                                                    {living_peer(call->peer), call->peer.uid},
                                                    call->settings, call->rules);
       if (!started) {
@@ -154,9 +158,23 @@ class Agent final : public AgentApi {
   }
   void stage_container(StagingCall call, Answer<StagingAnswer> answer) override {
     post(answer, [this, call = std::move(call), answer] {
-      const auto staged = registry_.stage(call.basename, call.client_pid);
-      if (!staged) return answer(api_error(staged.error()));
+      if (is_stopping_) return answer(std::unexpected(kStopping));
+      const auto staged = registry_.stage(call.basename, call.client_pid, call.job);
+      if (!staged) {
+        log_.warn("container_refused",
+                  {{"basename", call.basename}, {"reason", staged.error().message}});
+        return answer(api_error(staged.error()));
+      }
       answer(*staged ? StagingAnswer::kStaged : StagingAnswer::kIgnored);
+    });
+  }
+  void put_builds(BuildsCall call, Answer<NoContent> answer) override {
+    post(answer, [this, call = std::move(call), answer] {
+      if (is_stopping_) return answer(std::unexpected(kStopping));
+      builds_.put(call.builds, [peer = call.peer] {
+        return living_peer(peer) != 0 && ::kill(peer.pid, 0) == 0;
+      });
+      answer(NoContent{});
     });
   }
   void status(Answer<std::string> answer) override {
@@ -167,7 +185,12 @@ class Agent final : public AgentApi {
   void restore(std::vector<std::pair<JobStore, StoredJob>> jobs);
 
   void look_after() {
-    calls_.push([this] { registry_.look_after(); }, 1);
+    calls_.push(
+        [this] {
+          registry_.look_after();
+          builds_.look_after();
+        },
+        1);
   }
   // Ends all jobs; false when that took longer than `limit`.
   bool shut_down(milliseconds limit);
@@ -177,6 +200,18 @@ class Agent final : public AgentApi {
   void post(const Answer<T>& answer, std::function<void()> task) {
     if (calls_.push(std::move(task), 1)) return;
     answer(std::unexpected(ApiError{503, "the agent has too much to do"}));
+  }
+  void answer_start(const JobCall& call, const std::expected<void, Refusal>& started,
+                    const Answer<NoContent>& answer) {
+    if (started) return answer(NoContent{});
+    log_.warn("job_refused", {{"job", identity_key(call.identity)},
+                              {"reason", started.error().message},
+                              {"peer_pid", std::to_string(call.peer.pid)}});
+    answer(api_error(started.error()));
+  }
+  void post_step(const std::string& name) {
+    calls_.push(
+        [this, name] { build_steps_.take_step(name, registry_.slot_of_job(builds_.owner())); }, 1);
   }
   std::string status_text();
 
@@ -189,6 +224,8 @@ class Agent final : public AgentApi {
   bool is_stopping_ = false;
 
   BoundedQueue<std::function<void()>> calls_{kMostWaitingCalls};
+  BuildSteps build_steps_;  // the worker's; has a thread that puts calls
+  BuildWatch builds_{build_steps_};
   Worker worker_;  // last: it uses all of the above
 };
 
@@ -199,13 +236,15 @@ void Agent::restore(std::vector<std::pair<JobStore, StoredJob>> jobs) {
         for (auto& [store, stored] : jobs) {
           const std::uint32_t slot = stored.slot;
           const JobIdentity identity = stored.identity;
+          const bool has_processes = !stored.cgroup_dir.empty();
           const std::chrono::nanoseconds age(realtime_now_ns() - stored.start_time_ns);
           if (const auto restored = keeper_.restore(store, std::move(stored)); !restored) {
             log_.error("job_not_restored",
                        {{"job", identity_key(identity)}, {"reason", restored.error().text}});
             continue;
           }
-          registry_.restore(slot, identity, std::chrono::duration_cast<milliseconds>(age));
+          registry_.restore(slot, identity, has_processes,
+                            std::chrono::duration_cast<milliseconds>(age));
         }
         done.set_value();
       },

@@ -36,6 +36,16 @@ Result<AgentOptions> read_agent_options(const CommandLine& line) {
   options.runner_type = line.value("runner");
   options.socket_path = line.value("socket");
   options.state_dir = line.value("state-dir");
+  options.build_cgroup = line.value("build-cgroup");
+  const std::string with_end = options.build_cgroup + "/";
+  const bool is_path = options.build_cgroup.size() > 1 && with_end.front() == '/' &&
+                       with_end.find("//") == std::string::npos &&
+                       with_end.find("/./") == std::string::npos &&
+                       with_end.find("/../") == std::string::npos;
+  if (!is_path) {
+    return fail(ErrorCode::kUsage, "--build-cgroup: '" + options.build_cgroup + "' is not accepted",
+                "the path of a cgroup below the v2 root, such as /docker/buildkit");
+  }
   if (const auto paths = line.values.find("rules-file"); paths != line.values.end()) {
     options.rule_paths = paths->second;
   }

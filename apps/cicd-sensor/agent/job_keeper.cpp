@@ -30,6 +30,7 @@ constexpr std::chrono::milliseconds kRemoveLimit{1'000};
 constexpr std::chrono::milliseconds kWriteLimit{5'000};
 // Of one job at a time: whoever asks without end must not keep the closer from the others.
 constexpr int kMostResults = 4;
+constexpr int kMostParts = 1000;
 
 std::string joined(const std::vector<Diagnostic>& diagnostics) {
   for (const Diagnostic& diagnostic : diagnostics) {
@@ -68,10 +69,10 @@ std::uint32_t JobKeeper::slot_of(pid_t pid) const {
   return pid <= 0 ? 0 : source_.slot_of(static_cast<std::uint32_t>(pid));
 }
 
-Result<void> JobKeeper::begin(std::uint32_t slot, const JobIdentity& identity,
-                              const JobMetadata& metadata, const JobPeer& peer) {
-  return observe(slot, identity, metadata, peer,
-                 [this](Watched& watched, JobOptions& job) { return add_host(watched, job); });
+Result<void> JobKeeper::begin(std::uint32_t slot, const JobDescription& job,
+                              const std::optional<JobPeer>& peer) {
+  return observe(slot, job, peer,
+                 [this](Watched& watched, JobOptions& own) { return add_host(watched, own); });
 }
 
 Result<void> JobKeeper::add_host(Watched& watched, JobOptions& job) {
@@ -83,21 +84,19 @@ Result<void> JobKeeper::add_host(Watched& watched, JobOptions& job) {
   return {};
 }
 
-Result<void> JobKeeper::begin_project(std::uint32_t slot, const JobIdentity& identity,
-                                      const JobMetadata& metadata, const JobPeer& peer,
-                                      const ProjectSettings& settings, const LoadedRules& rules) {
-  return observe(slot, identity, metadata, peer,
-                 [&](Watched& watched, JobOptions& job) -> Result<void> {
-                   CICD_ASSIGN(job.project, make_project(watched, settings, rules));
-                   return store_of(watched).write_request(settings.request);
-                 });
+Result<void> JobKeeper::begin_project(std::uint32_t slot, const JobDescription& job,
+                                      const JobPeer& peer, const ProjectSettings& settings,
+                                      const LoadedRules& rules) {
+  return observe(slot, job, peer, [&](Watched& watched, JobOptions& own) -> Result<void> {
+    CICD_ASSIGN(own.project, make_project(watched, settings, rules));
+    return store_of(watched).write_request(settings.request);
+  });
 }
 
-Result<void> JobKeeper::observe(std::uint32_t slot, const JobIdentity& identity,
-                                const JobMetadata& metadata, const JobPeer& peer,
-                                const AddScope& add_scope) {
+// Returns the process that the job hangs below.
+Result<pid_t> JobKeeper::make_cgroup(Watched& watched, const JobPeer& peer) const {
   const ProcessTree above = ProcessTree::read_above({peer.pid, ::getpid()});
-  CICD_ASSIGN(const pid_t root, above.root_of_job(peer.pid, identity.provider, ::getpid()));
+  CICD_ASSIGN(const pid_t root, above.root_of_job(peer.pid, watched.identity.provider, ::getpid()));
   // Everybody may ask; for what others run only root may.
   if (peer.uid != 0 && above.uid_of(root) != peer.uid) {
     return fail(
@@ -105,17 +104,30 @@ Result<void> JobKeeper::observe(std::uint32_t slot, const JobIdentity& identity,
         "process " + std::to_string(root) + " belongs to another user than the one who asks",
         "ask from a process of the job, as the user who runs it");
   }
-  wait_until_written(identity_key(identity));
+  CICD_ASSIGN(watched.parent, find_cgroup_of(root));
+  CICD_ASSIGN(watched.cgroup, JobCgroup::create(watched.parent, new_cgroup_name()));
+  return root;
+}
+
+Result<void> JobKeeper::observe(std::uint32_t slot, const JobDescription& job,
+                                const std::optional<JobPeer>& peer, const AddScope& add_scope) {
   auto watched = std::make_unique<Watched>();
-  watched->identity = identity;
-  watched->metadata = metadata;
+  watched->identity = job.identity;
+  watched->metadata = job.metadata;
   watched->start_time_ns = realtime_now_ns();
+  pid_t root = 0;
+  if (peer) {
+    CICD_ASSIGN(root, make_cgroup(*watched, *peer));
+  } else {
+    CICD_ASSIGN(watched->parent, find_own_cgroup());
+  }
+  const std::string key = identity_key(job.identity);
+  wait_until_written(key);
   store_of(*watched).remove();
-  CICD_ASSIGN(watched->parent, find_cgroup_of(root));
-  CICD_ASSIGN(watched->cgroup, JobCgroup::create(watched->parent, new_cgroup_name()));
+  if (!peer) keep_earlier_part(key);
   Result<void> begun = prepare(*watched, slot, add_scope);
   if (begun) begun = begin_watching(*watched, slot);
-  if (begun) {
+  if (begun && peer) {
     begun = move_tree(*watched, slot, root);
     if (!begun) pipeline_.remove(slot);
   }
@@ -123,11 +135,25 @@ Result<void> JobKeeper::observe(std::uint32_t slot, const JobIdentity& identity,
     undo(*watched);
     return begun;
   }
-  log_.info("job_started", {{"job", identity_key(identity)},
+  log_.info("job_started", {{"job", key},
                             {"root_pid", std::to_string(root)},
-                            {"cgroup", watched->cgroup->dir()}});
+                            {"cgroup", watched->cgroup ? watched->cgroup->dir() : ""}});
   watched_[slot] = std::move(watched);
   return {};
+}
+
+// A job that is known by its containers comes back when there was none of them for too long: what
+// was seen before stays, in KEY.1, KEY.2, ...
+void JobKeeper::keep_earlier_part(const std::string& key) const {
+  const std::string folder = options_.jobs_dir + "/" + key;
+  std::error_code error;
+  if (!fs::exists(folder + "/host/summary.json", error)) return;
+  for (int part = 1; part < kMostParts; ++part) {
+    const std::string name = folder + "." + std::to_string(part);
+    if (fs::exists(name, error)) continue;
+    fs::rename(folder, name, error);
+    return;
+  }
 }
 
 Result<ScopeOptions> JobKeeper::make_scope(Watched& watched, const char* name,
@@ -161,16 +187,37 @@ Result<ScopeOptions> JobKeeper::make_scope(Watched& watched, const char* name,
           compiled.diagnostics, Diagnostic::Severity::kWarning, &Diagnostic::severity))};
 }
 
-Result<void> JobKeeper::prepare(Watched& watched, std::uint32_t slot, const AddScope& add_scope) {
-  CICD_ASSIGN(JobCgroup own, JobCgroup::open(watched.cgroup->dir()));
-  TerminationTarget target(std::move(own));
-  target.cgroup_path = watched.cgroup->dir().substr(watched.parent.mount_point.size());
+Result<TerminationTarget> JobKeeper::termination_target(const Watched& watched,
+                                                        std::uint32_t slot) const {
+  TerminationTarget target;
+  std::string own_dir;
+  if (watched.cgroup) {
+    own_dir = watched.cgroup->dir();
+    CICD_ASSIGN(target.cgroup, JobCgroup::open(own_dir));
+    target.cgroup_path = own_dir.substr(watched.parent.mount_point.size());
+  }
   target.refuge_dir = watched.parent.dir;
   target.own = {::getpid()};
   // Once the job is over its slot may be another one's.
   target.tracked = [this, slot, is_over = watched.is_over] {
     return is_over->load() ? std::vector<TrackedProcess>{} : source_.processes(slot);
   };
+  target.containers = [this, slot, own_dir, is_over = watched.is_over] {
+    std::vector<JobCgroup> out;
+    if (is_over->load()) return out;
+    for (const TrackedCgroup& cgroup : source_.cgroups(slot)) {
+      if (cgroup.id == shared_cgroup_.load()) continue;
+      if (!own_dir.empty() && (cgroup.dir + "/").starts_with(own_dir + "/")) continue;
+      auto group = JobCgroup::open(cgroup.dir);
+      if (group && group->id() == cgroup.id) out.push_back(std::move(*group));
+    }
+    return out;
+  };
+  return target;
+}
+
+Result<void> JobKeeper::prepare(Watched& watched, std::uint32_t slot, const AddScope& add_scope) {
+  CICD_ASSIGN(TerminationTarget target, termination_target(watched, slot));
   watched.termination = std::make_unique<JobTermination>(
       std::move(target),
       [this, key = identity_key(watched.identity)](const TerminationCause& cause) {
@@ -320,6 +367,7 @@ void JobKeeper::undo(Watched& watched) const {
 }
 
 void JobKeeper::give_processes_back(const Watched& watched) const {
+  if (!watched.cgroup) return;
   const auto moved = watched.cgroup->move_processes_to(watched.parent.dir);
   if (moved) return;
   log_.warn("processes_not_given_back",
@@ -328,6 +376,7 @@ void JobKeeper::give_processes_back(const Watched& watched) const {
 
 // A process that ends right now keeps its cgroup for a moment.
 void JobKeeper::remove_cgroup(const Watched& watched) const {
+  if (!watched.cgroup) return;
   const auto end = std::chrono::steady_clock::now() + kRemoveLimit;
   for (;;) {
     const auto removed = watched.cgroup->remove();
@@ -344,8 +393,13 @@ void JobKeeper::remove_cgroup(const Watched& watched) const {
 bool JobKeeper::is_alive(std::uint32_t slot) {
   const auto found = watched_.find(slot);
   if (found == watched_.end()) return false;
-  if (found->second->cgroup->is_populated().value_or(false)) return true;
-  return !source_.processes(slot).empty();  // outside of its cgroup
+  Watched& watched = *found->second;
+  if (watched.cgroup && watched.cgroup->is_populated().value_or(false)) return true;
+  if (slot_of(watched.known_pid) == slot) return true;
+  // Outside of its cgroup.
+  const std::vector<TrackedProcess> processes = source_.processes(slot);
+  watched.known_pid = processes.empty() ? 0 : static_cast<pid_t>(processes.front().pid);
+  return !processes.empty();
 }
 
 bool JobKeeper::is_terminated(std::uint32_t slot) {
@@ -357,6 +411,11 @@ bool JobKeeper::is_terminated(std::uint32_t slot) {
 JobProgress JobKeeper::progress(std::uint32_t slot) const {
   const auto found = watched_.find(slot);
   return found == watched_.end() ? JobProgress{} : found->second->job->progress();
+}
+
+void JobKeeper::add_problem(std::uint32_t slot, const std::string& problem) {
+  const auto found = watched_.find(slot);
+  if (found != watched_.end()) found->second->problems.push_back(problem);
 }
 
 void JobKeeper::end(std::uint32_t slot, const std::string& reason, std::function<void()> done) {

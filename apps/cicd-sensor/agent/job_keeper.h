@@ -4,7 +4,8 @@
 //
 // Which processes: those below the root of the job (process_tree.h), in a new cgroup below the one
 // they are in; so a cgroup that others share, or that the agent is in, is never taken for a job's.
-// Order: the cgroup is watched before the first process is moved into it.
+// Order: the cgroup is watched before the first process is moved into it. A job without a peer has
+// no cgroup of its own: all it has are the cgroups of containers that are staged for it.
 //
 // What an agent that is killed leaves is in the job's folder (job_store.h); restore() goes on with
 // it.
@@ -52,12 +53,11 @@ class JobKeeper final : public JobKeeping {
   ~JobKeeper() override;
 
   std::uint32_t slot_of(pid_t pid) const override;
-  Result<void> begin(std::uint32_t slot, const JobIdentity& identity, const JobMetadata& metadata,
-                     const JobPeer& peer) override;
+  Result<void> begin(std::uint32_t slot, const JobDescription& job,
+                     const std::optional<JobPeer>& peer) override;
   // Goes on with a job of an agent that was killed. An error leaves nothing of it.
   Result<void> restore(const JobStore& store, StoredJob stored);
-  Result<void> begin_project(std::uint32_t slot, const JobIdentity& identity,
-                             const JobMetadata& metadata, const JobPeer& peer,
+  Result<void> begin_project(std::uint32_t slot, const JobDescription& job, const JobPeer& peer,
                              const ProjectSettings& settings, const LoadedRules& rules) override;
   Result<void> attach_project(std::uint32_t slot, const ProjectSettings& settings,
                               const LoadedRules& rules) override;
@@ -70,19 +70,25 @@ class JobKeeper final : public JobKeeping {
   bool is_terminated(std::uint32_t slot) override;
   void end(std::uint32_t slot, const std::string& reason, std::function<void()> done) override;
 
+  // A cgroup that is a job's only for what is made below it; it is no container. 0: none.
+  void share_cgroup(std::uint64_t id) { shared_cgroup_.store(id); }
+  // One sentence for the job's summary.
+  void add_problem(std::uint32_t slot, const std::string& problem);
+
   JobProgress progress(std::uint32_t slot) const;
 
  private:
   struct Watched {
     JobIdentity identity;
     JobMetadata metadata;
-    CgroupPlace parent;
-    std::optional<JobCgroup> cgroup;
+    CgroupPlace parent;               // of the job's cgroup; the agent's own when it has none
+    std::optional<JobCgroup> cgroup;  // of its own
+    pid_t known_pid = 0;              // was a process of it when we looked last
     std::map<std::string, FileSinkOptions> files;  // by scope
     bool made_folder = false;
+    std::vector<std::string> problems;
     std::uint64_t start_time_ns = 0;
     StoredJob stored;  // what the next agent needs
-    std::vector<std::string> problems;
     std::shared_ptr<std::atomic<bool>> is_over = std::make_shared<std::atomic<bool>>(false);
     // Result documents that are being made.
     std::shared_ptr<std::atomic<int>> results = std::make_shared<std::atomic<int>>(0);
@@ -96,6 +102,7 @@ class JobKeeper final : public JobKeeping {
   Result<void> begin_watching(Watched& watched, std::uint32_t slot);
   JobLane lane_of(const Watched& watched) const;
   static std::string new_cgroup_name();
+  static Result<void> find_cgroup(Watched& watched);
   Result<void> add_host(Watched& watched, JobOptions& job);
   Result<ScopeOptions> project_of(Watched& watched, const JobStore& store);
   Result<std::vector<JournalStep>> steps_of(Watched& watched, const JobStore& store);
@@ -103,11 +110,14 @@ class JobKeeper final : public JobKeeping {
   void note_gap(Watched& watched, const JobStore& store, const Pipeline::Restored& restored);
   // Makes the scopes that a job begins with.
   using AddScope = std::function<Result<void>(Watched& watched, JobOptions& job)>;
-  Result<void> observe(std::uint32_t slot, const JobIdentity& identity, const JobMetadata& metadata,
-                       const JobPeer& peer, const AddScope& add_scope);
+  Result<void> observe(std::uint32_t slot, const JobDescription& job,
+                       const std::optional<JobPeer>& peer, const AddScope& add_scope);
   Result<void> prepare(Watched& watched, std::uint32_t slot, const AddScope& add_scope);
   Result<ScopeOptions> make_project(Watched& watched, const ProjectSettings& settings,
                                     const LoadedRules& rules);
+  Result<pid_t> make_cgroup(Watched& watched, const JobPeer& peer) const;
+  Result<TerminationTarget> termination_target(const Watched& watched, std::uint32_t slot) const;
+  void keep_earlier_part(const std::string& key) const;
   Result<ScopeOptions> make_scope(Watched& watched, const char* name,
                                   const std::vector<RuleSet>& rule_sets,
                                   const CompileOptions& options);
@@ -126,6 +136,7 @@ class JobKeeper final : public JobKeeping {
   const KeeperOptions options_;
   const Log& log_;
   ProgramCache programs_;
+  std::atomic<std::uint64_t> shared_cgroup_ = 0;
   std::map<std::uint32_t, std::unique_ptr<Watched>> watched_;  // by slot
   std::mutex closing_mutex_;
   std::set<std::string> closing_;  // keys of jobs that are over and not written yet

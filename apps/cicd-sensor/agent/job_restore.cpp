@@ -19,6 +19,7 @@ std::vector<std::uint64_t> cgroups_below(const std::string& dir) {
   const auto add = [&](const std::string& path) {
     if (const auto cgroup = JobCgroup::open(path)) ids.push_back(cgroup->id());
   };
+  if (dir.empty()) return ids;
   add(dir);
   std::error_code error;
   for (auto at = fs::recursive_directory_iterator(dir, error); !error && at != fs::end(at);
@@ -51,10 +52,13 @@ Result<void> JobKeeper::begin_watching(Watched& watched, std::uint32_t slot) {
   stored.metadata = watched.metadata;
   stored.slot = slot;
   stored.parent = watched.parent;
-  stored.cgroup_dir = watched.cgroup->dir();
-  stored.cgroup_id = watched.cgroup->id();
-  stored.cgroup_path = (watched.parent.path == "/" ? "" : watched.parent.path) +
-                       watched.cgroup->dir().substr(watched.cgroup->dir().rfind('/'));
+  if (watched.cgroup) {
+    const std::string& dir = watched.cgroup->dir();
+    stored.cgroup_dir = dir;
+    stored.cgroup_id = watched.cgroup->id();
+    stored.cgroup_path =
+        (watched.parent.path == "/" ? "" : watched.parent.path) + dir.substr(dir.rfind('/'));
+  }
   stored.start_time_ns = watched.start_time_ns;
   stored.made_folder = watched.made_folder;
   stored.has_host = watched.files.contains("host");
@@ -96,6 +100,19 @@ Result<std::vector<JournalStep>> JobKeeper::steps_of(Watched& watched, const Job
   return steps;
 }
 
+// Of a job that is over the cgroup may be gone: an empty one stands for it until that is noticed.
+Result<void> JobKeeper::find_cgroup(Watched& watched) {
+  if (watched.stored.cgroup_dir.empty()) return {};  // it never had one
+  auto cgroup = JobCgroup::open(watched.stored.cgroup_dir);
+  if (!cgroup) {
+    CICD_ASSIGN(watched.parent, find_own_cgroup());
+    cgroup = JobCgroup::create(watched.parent, new_cgroup_name());
+    if (!cgroup) return std::unexpected(std::move(cgroup).error());
+  }
+  watched.cgroup = std::move(*cgroup);
+  return {};
+}
+
 Result<void> JobKeeper::restore(const JobStore& store, StoredJob stored) {
   auto watched = std::make_unique<Watched>();
   watched->identity = stored.identity;
@@ -105,14 +122,7 @@ Result<void> JobKeeper::restore(const JobStore& store, StoredJob stored) {
   watched->parent = stored.parent;
   const std::uint32_t slot = stored.slot;
   watched->stored = std::move(stored);
-  auto cgroup = JobCgroup::open(watched->stored.cgroup_dir);
-  if (!cgroup) {
-    // The job is over and its cgroup gone: an empty one stands for it until that is noticed.
-    CICD_ASSIGN(watched->parent, find_own_cgroup());
-    cgroup = JobCgroup::create(watched->parent, new_cgroup_name());
-    if (!cgroup) return std::unexpected(std::move(cgroup).error());
-  }
-  watched->cgroup = std::move(*cgroup);
+  CICD_TRY(find_cgroup(*watched));
   Result<void> restored =
       prepare(*watched, slot, [&](Watched& own, JobOptions& job) -> Result<void> {
         if (own.stored.has_host) return add_host(own, job);

@@ -223,7 +223,10 @@ Result<void> Pipeline::add(JobLane& lane) {
   run_between([&] {
     const std::uint32_t slot = lane.slot;
     if (jobs_ == 0) result = source_.start_job_hooks();
-    if (result) result = source_.track_cgroup(lane.cgroup_id, slot);
+    if (result) {
+      result = lane.cgroup_id == 0 ? source_.claim_slot(slot)
+                                   : source_.track_cgroup(lane.cgroup_id, slot);
+    }
     if (!result) {
       source_.untrack_slot(slot);
       if (jobs_ == 0) source_.stop_job_hooks();
@@ -388,6 +391,25 @@ Pipeline::Left Pipeline::remove(std::uint32_t slot) {
 Result<void> Pipeline::stage(std::uint32_t slot, const std::string& basename) {
   Result<void> result;
   run_between([&] { result = source_.stage_cgroup(basename, slot); });
+  return result;
+}
+
+Result<void> Pipeline::add_cgroup(std::uint32_t slot, std::uint64_t cgroup_id,
+                                  const std::string& path) {
+  Result<void> result;
+  run_between([&] {
+    result = source_.track_cgroup(cgroup_id, slot);
+    if (result) tracker_.add_cgroup(slot, cgroup_id, path);
+  });
+  return result;
+}
+
+Result<void> Pipeline::give_cgroup(std::uint64_t cgroup_id, std::uint32_t slot) {
+  Result<void> result;
+  run_between([&] {
+    if (slot == 0) return source_.untrack_cgroup(cgroup_id);
+    result = source_.track_cgroup(cgroup_id, slot);
+  });
   return result;
 }
 

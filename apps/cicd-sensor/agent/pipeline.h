@@ -59,8 +59,9 @@ class Pipeline {
                                                  std::function<void(const Error&)> on_failure);
   ~Pipeline();
 
-  // From now on what happens in this cgroup and below goes to the job. The first job attaches the
-  // hooks that are attached only while there is one. `lane` is left as it was when that fails.
+  // From now on what happens in this cgroup and below goes to the job, and in those that will be
+  // staged; cgroup 0: in these only. The first job attaches the hooks that are attached only while
+  // there is one. `lane` is left as it was when that fails.
   Result<void> add(JobLane& lane);
 
   // Goes on with a job of an agent before this one: what its journal has, and then what comes. The
@@ -99,6 +100,10 @@ class Pipeline {
   Result<void> report_opens_anew();
   // LiveSource::stage_cgroup
   Result<void> stage(std::uint32_t slot, const std::string& basename);
+  // Another cgroup of the job, that was made before it could be staged.
+  Result<void> add_cgroup(std::uint32_t slot, std::uint64_t cgroup_id, const std::string& path);
+  // What is made below this cgroup from now on is the slot's; 0: nobody's.
+  Result<void> give_cgroup(std::uint64_t cgroup_id, std::uint32_t slot);
 
   std::vector<Coverage> coverage();
 

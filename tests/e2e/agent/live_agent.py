@@ -111,8 +111,11 @@ class Agent:
         return job.wait() if wait else job
 
     def folder_of(self, run_id, scope="host"):
-        """Where a scope of a job is kept."""
-        found = list((self.folder / "state/jobs").glob(f"github-github.com-octo-app-{run_id}_*/{scope}"))
+        """Where a scope of a job is kept: by GitHub's run or GitLab's job."""
+        hash_part = "?" * 16
+        name = {"github": f"github-github.com-octo-app-{run_id}_*",
+                "gitlab": f"gitlab-gitlab.example.com-group-app-{run_id}-{hash_part}"}[self.provider]
+        found = list((self.folder / "state/jobs").glob(f"{name}/{scope}"))
         assert len(found) == 1, f"{run_id}: {found}; {self.log()}"
         return found[0]
 

@@ -121,4 +121,5 @@ def test_a_job_lives_as_long_as_its_containers():
                    for event in rows), "it was over too early"
 
 
-run_tests(globals())
+if __name__ == "__main__":
+    run_tests(globals())

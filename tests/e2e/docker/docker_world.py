@@ -27,9 +27,17 @@ PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 DAEMON = """
 while umount -l /sys/fs/cgroup 2>/dev/null; do :; done
 mount -t cgroup2 none /sys/fs/cgroup
+if [ "$3" = systemd ]; then
+  # Enough for dockerd to start; only BuildKit's steps run then, as it does not ask systemd for them.
+  mount -t tmpfs none /run
+  mkdir -p /run/systemd/system
+  mkdir "/sys/fs/cgroup$2/daemon"
+  echo 0 >"/sys/fs/cgroup$2/daemon/cgroup.procs"
+  set -- "$1" system.slice systemd
+fi
 exec dockerd --data-root "$1/data" --exec-root "$1/exec" --pidfile "$1/pid" --host "unix://$1/up.sock" \
   --bridge=none --iptables=false --ip-forward=false --ip-masq=false --userland-proxy=false \
-  --cgroup-parent "$2"
+  --exec-opt "native.cgroupdriver=$3" --cgroup-parent "$2"
 """
 
 
@@ -134,7 +142,8 @@ class Proxy:
 
 
 class World:
-    def __init__(self):
+    def __init__(self, driver="cgroupfs"):
+        self.driver = driver
         path = f"{PATH}:{os.environ['PATH']}"
         missing = [name for name in PROGRAMS if not shutil.which(name, path=path)]
         if os.geteuid() != 0 or missing:
@@ -160,7 +169,7 @@ class World:
         with open(self.folder / "log", "wb") as log:
             self.daemon = subprocess.Popen(
                 ["unshare", "--mount", "--net", "--propagation", "private", "/bin/sh", "-ec", DAEMON,
-                 "dockerd", str(self.folder), self.cgroup], env=self.env, stdin=subprocess.DEVNULL,
+                 "dockerd", str(self.folder), self.cgroup, self.driver], env=self.env, stdin=subprocess.DEVNULL,
                 stdout=log, stderr=log, start_new_session=True)
         wait_for(self.is_up, 60, "dockerd")
         rootfs = self.folder / "rootfs"
