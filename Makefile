@@ -50,6 +50,7 @@ install: ## Install what `make build` built, to /opt/cicd-sensor, with systemd u
 
 package: ## Make the .deb and the archive of a release in build/packages (PRESET=arm64)
 	@$(MAKE) build TARGETS=static_programs
+	@rm -rf $(build_dir)/packages
 	@cd $(build_dir) && SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/dev/null || date +%s)} \
 	  cpack -B packages >packages.log || { cat packages.log >&2; exit 1; }
 	@ls $(build_dir)/packages/*.deb $(build_dir)/packages/*.tar.gz
