@@ -31,7 +31,7 @@ class Writer {
   void write_job();
   void write_results();
   void write_trace(std::uint32_t index);
-  void write_processes(std::vector<const ProcessUse*> uses);
+  void write_processes(const std::vector<const ProcessUse*>& uses);
   void write_connections();
   void write_domains();
   void write_hits();
@@ -97,7 +97,7 @@ void Writer::write_trace(std::uint32_t index) {
 }
 
 // Of things that are one in the document.
-void Writer::write_processes(std::vector<const ProcessUse*> uses) {
+void Writer::write_processes(const std::vector<const ProcessUse*>& uses) {
   std::uint64_t unlisted = 0;
   std::vector<std::uint32_t> listed;
   for (const ProcessUse* use : uses) {
@@ -136,7 +136,7 @@ void Writer::write_connections() {
       processes.push_back(&use->processes);
       if (!use->domain.empty()) names.push_back(use->domain);
     }
-    write_processes(std::move(processes));
+    write_processes(processes);
     std::ranges::sort(names);
     append_argv(json_, "domains", names, false, SIZE_MAX);
     json_.end_object();

@@ -25,7 +25,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 using support::FunctionEvaluator;
 using support::FunctionProgram;
-using testing::ElementsAre;
 using testing::HasSubstr;
 
 std::string page_of(const JobSummary& summary) {

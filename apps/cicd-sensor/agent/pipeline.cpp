@@ -361,7 +361,9 @@ LossReport Pipeline::catch_up(std::uint32_t slot) {
   LossReport report;
   run_between([&] {
     // One look: what happens from here on may go on without end.
-    if (!has_failed_ && is_reading_) static_cast<void>(look(milliseconds(0)));
+    if (!has_failed_ && is_reading_) {
+      [[maybe_unused]] const auto looked = look(milliseconds(0));
+    }
     report = losses_of(slot);
   });
   return report;
