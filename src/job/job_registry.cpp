@@ -196,6 +196,7 @@ std::expected<bool, Refusal> JobRegistry::stage(const std::string& basename, pid
   }
   if (!entry.has_processes) {
     entry.awaits_container = true;
+    entry.acts_before = keeping_.acts(entry.slot);
     entry.last_alive = now_();
   }
   return true;
@@ -217,7 +218,8 @@ void JobRegistry::look_after() {
       finish(current, "terminate", [] {});
       continue;
     }
-    if (keeping_.is_alive(entry.slot)) {
+    const bool has_acted = entry.awaits_container && keeping_.acts(entry.slot) != entry.acts_before;
+    if (has_acted || keeping_.is_alive(entry.slot)) {
       entry.last_alive = now;
       entry.awaits_container = false;
     }

@@ -84,6 +84,8 @@ class JobKeeping {
   // Whether processes of the job live; false also when it has been ended by a rule.
   virtual bool is_alive(std::uint32_t slot) = 0;
   virtual bool is_terminated(std::uint32_t slot) = 0;
+  // Grows with what its processes do: what lives too short to be seen alive shows here.
+  virtual std::uint64_t acts(std::uint32_t slot) const = 0;
   // Lets it go and writes what was found; `done` once that is written, maybe on another thread and
   // after this has returned. The slot is free when this returns.
   virtual void end(std::uint32_t slot, const std::string& reason, std::function<void()> done) = 0;
@@ -163,6 +165,7 @@ class JobRegistry {
     Clock::time_point last_alive;
     bool has_processes = true;  // of its own; else only containers
     bool awaits_container = false;
+    std::uint64_t acts_before = 0;  // that container
   };
   using Entries = std::map<std::string, Entry>;  // by identity_key
 

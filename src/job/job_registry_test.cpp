@@ -62,6 +62,10 @@ class Keeping final : public JobKeeping {
   }
   bool is_alive(std::uint32_t slot) override { return alive[slot]; }
   bool is_terminated(std::uint32_t slot) override { return terminated.contains(slot); }
+  std::uint64_t acts(std::uint32_t slot) const override {
+    const auto found = acts_of.find(slot);
+    return found == acts_of.end() ? 0 : found->second;
+  }
   void end(std::uint32_t slot, const std::string& reason, std::function<void()> done) override {
     calls.push_back("end " + std::to_string(slot) + " " + reason);
     std::erase_if(slots, [slot](const auto& entry) { return entry.second == slot; });
@@ -71,6 +75,7 @@ class Keeping final : public JobKeeping {
 
   std::map<pid_t, std::uint32_t> slots;
   std::map<std::uint32_t, bool> alive;
+  std::map<std::uint32_t, std::uint64_t> acts_of;
   std::map<std::uint32_t, bool> terminated;
   std::map<std::uint32_t, bool> hosts, projects;
   std::vector<std::string> calls;
@@ -304,6 +309,18 @@ TEST_F(ContainerJobsTest, WaitForTheirFirstContainerAndThenLiveByThem) {
   EXPECT_THAT(registry_.jobs(), IsEmpty());
   EXPECT_EQ(keeping_.calls.back(), "end 1 cgroup_rmdir");
   EXPECT_EQ(stage("c3", "a"), "") << "and comes back";
+}
+
+TEST_F(ContainerJobsTest, AContainerCanBeTooShortToBeSeenAlive) {
+  keeping_.acts_of[1] = 7;  // of the one before it
+  stage("c1", "a");
+  pass(60s);
+  EXPECT_EQ(registry_.jobs().size(), 1u) << "it has not come";
+  keeping_.acts_of[1] = 8;
+  pass(10s);
+  EXPECT_EQ(registry_.jobs().size(), 1u);
+  pass(1s);
+  EXPECT_EQ(keeping_.calls.back(), "end 1 cgroup_rmdir");
 }
 
 TEST_F(ContainerJobsTest, ThatNobodyComesForAreOver) {

@@ -78,7 +78,7 @@ HttpHandler job_handler(const std::string& provider, Read read, Handle handle) {
 
 // What a Docker proxy asks, with a body that `read` reads.
 template <typename Read, typename Handle>
-HttpHandler proxy_handler(Read read, Handle handle) {
+HttpHandler proxy_handler(const Read& read, const Handle& handle) {
   return [=](const HttpRequest& request, const HttpResponder& respond) {
     if (request.peer.uid != ::geteuid()) {
       return respond(http_error(403, "only the agent's own user may tell of containers"));

@@ -68,6 +68,10 @@ class JobKeeper final : public JobKeeping {
   }
   bool is_alive(std::uint32_t slot) override;
   bool is_terminated(std::uint32_t slot) override;
+  std::uint64_t acts(std::uint32_t slot) const override {
+    const JobProgress so_far = progress(slot);
+    return so_far.events + so_far.dropped;
+  }
   void end(std::uint32_t slot, const std::string& reason, std::function<void()> done) override;
 
   // A cgroup that is a job's only for what is made below it; it is no container. 0: none.
