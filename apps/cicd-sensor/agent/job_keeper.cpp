@@ -12,7 +12,6 @@
 #include <random>
 #include <set>
 #include <thread>
-#include <utility>
 
 #include "base/time_format.h"
 #include "evidence/result_document.h"
@@ -395,9 +394,6 @@ bool JobKeeper::is_alive(std::uint32_t slot) {
   const auto found = watched_.find(slot);
   if (found == watched_.end()) return false;
   Watched& watched = *found->second;
-  // A container can come and go between two looks.
-  const std::uint64_t events = watched.job->progress().events;
-  if (std::exchange(watched.known_events, events) != events) return true;
   if (watched.cgroup && watched.cgroup->is_populated().value_or(false)) return true;
   if (slot_of(watched.known_pid) == slot) return true;
   // Outside of its cgroup.

@@ -87,7 +87,6 @@ class JobKeeper final : public JobKeeping {
     JobMetadata metadata;
     CgroupPlace parent;               // of the job's cgroup; the agent's own when it has none
     std::optional<JobCgroup> cgroup;  // of its own
-    std::uint64_t known_events = 0;   // of the job when we looked last
     pid_t known_pid = 0;              // was a process of it when we looked last
     std::map<std::string, FileSinkOptions> files;  // by scope
     bool made_folder = false;
