@@ -4,10 +4,12 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
+#include "event/step.h"
 #include "kernel/program_set.h"
 #include "kernel/tracked_process.h"
 #include "wire/shared.h"
@@ -22,6 +24,10 @@ Result<> put_cgroup(const ProgramSet& programs, int cgroup_root_fd, std::uint64_
 // A cgroup that gets this name will belong to `slot`.
 Result<> put_staged(const ProgramSet& programs, cicd_shared* shared, const std::string& basename,
                     std::uint32_t slot);
+
+// From now on exec samples carry these variables of the environment; once, before any job.
+Result<> put_wanted(const ProgramSet& programs, cicd_shared* shared,
+                    std::span<const StepVariable> variables);
 
 // The processes of a slot now. Any thread.
 std::vector<TrackedProcess> members_of(const ProgramSet& programs, std::uint32_t slot);

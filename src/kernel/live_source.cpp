@@ -107,6 +107,7 @@ class KernelSource final : public LiveSource {
   Result<> watch_rings();
   void set_wake_thresholds(std::size_t control_bytes, std::size_t bulk_bytes);
   Result<> remember_opens();
+  cicd_shared* shared() const { return shared_.get(); }
 
   Result<void> wake_also(int fd) override;
   Result<std::size_t> poll(milliseconds max_wait, SampleSink sink) override;
@@ -334,6 +335,9 @@ Result<std::unique_ptr<LiveSource>> LiveSource::open(const LiveOptions& options)
   source->set_wake_thresholds(control_bytes, bulk_bytes);
   if (Result<> remembered = options.dedup ? source->remember_opens() : Result<>(); !remembered) {
     return std::unexpected(std::move(remembered).error());
+  }
+  if (Result<> put = put_wanted(programs, source->shared(), options.variables); !put) {
+    return std::unexpected(std::move(put).error());
   }
   if (Result<> watched = source->watch_rings(); !watched) {
     return std::unexpected(std::move(watched).error());

@@ -15,9 +15,11 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "event/step.h"
 #include "kernel/event_source.h"
 #include "kernel/recording.h"
 #include "kernel/tracked_process.h"
@@ -37,6 +39,8 @@ struct LiveOptions {
   // "syscall" or "trampoline": that kind for every event type that has one. Empty or "best": the
   // best one that attaches.
   std::string backend_kind = {};
+  // Variables of the environment that exec samples carry; names of at most CICD_VARIABLE_MAX - 1.
+  std::span<const StepVariable> variables = {};
   bool tls_capture = false;  // look at what is given to TLS libraries to send
   // A busy consumer looks at the rings this often; in between only one that fills up wakes it.
   std::chrono::milliseconds pace{3};

@@ -97,7 +97,8 @@ TEST(Decode, HeaderOfEveryType) {
 TEST(Decode, StringsInTheOrderOfTheMembers) {
   const SampleBuffer bytes = exec_sample(
       {}, {},
-      {walked("/usr/bin/sh", CICD_STRING_DELETED), raw("f"), raw(""), arguments({"a", ""})});
+      {walked("/usr/bin/sh", CICD_STRING_DELETED), raw("f"), raw(""), arguments({"a", ""}),
+       arguments({"N=v"}, CICD_STRING_TRUNCATED)});
   const auto decoded = decode_exact(bytes);
   ASSERT_TRUE(decoded);
   const auto& exec = std::get<ExecSample>(*decoded);
@@ -107,6 +108,8 @@ TEST(Decode, StringsInTheOrderOfTheMembers) {
   EXPECT_EQ(exec.filename.bytes, "f");
   EXPECT_EQ(exec.cwd.bytes, "");
   EXPECT_EQ(exec.argv.bytes, "a\0\0"sv);
+  EXPECT_EQ(exec.environment.bytes, "N=v\0"sv);
+  EXPECT_TRUE(exec.environment.has(CICD_STRING_TRUNCATED));
 }
 
 TEST(Decode, BytesNeedNoAlignment) {

@@ -11,6 +11,7 @@
 #include <thread>
 #include <utility>
 
+#include "job/ci_platform.h"
 #include "wire/loss.h"
 
 namespace cicd {
@@ -48,7 +49,9 @@ void leave_out(LossReport& report, const LossReport& before) {
 
 Pipeline::Pipeline(LiveSource& source)
     : source_(source),
-      tracker_(source.clock(), {.proc_reader = make_proc_reader(), .limits = {}}),
+      tracker_(source.clock(), {.proc_reader = make_proc_reader("/proc", step_variables()),
+                .limits = {},
+                .step_of = step_of_start}),
       lanes_(CICD_SLOTS_MAX) {}
 
 Result<std::unique_ptr<Pipeline>> Pipeline::start(LiveSource& source,
