@@ -45,8 +45,8 @@ struct cicd_variable {
 CICD_STATIC_ASSERT(sizeof(struct cicd_variable) == CICD_VARIABLE_MAX, "wire: variable");
 
 /* The bit of cicd_shared.wanted that a name sets; most names that are not wanted have another. */
-static inline __attribute__((always_inline)) __u64 cicd_variable_bit(
-    const struct cicd_variable *name) {
+static inline __attribute__((always_inline)) __u64
+cicd_variable_bit(const struct cicd_variable *name) {
   __u64 mixed = name->words[0] ^ name->words[1] ^ name->words[2] ^ name->words[3];
   return 1ULL << (mixed * 0x9E3779B97F4A7C15ULL >> 58);
 }

@@ -173,8 +173,9 @@ constexpr FlagSpec kProviderFlag = {
     "Without it: the CI platform whose variables are set (docs/reference/ci-platforms.md), else "
     "`generic`.",
     "github|gitlab|jenkins|circleci|azure|bitbucket|tekton|buildkite|drone|generic"};
-constexpr FlagSpec kProviderHost = {"provider-host", "HOST", "",
-                                    "Default: what the platform's variables tell, as with the flags below."};
+constexpr FlagSpec kProviderHost = {
+    "provider-host", "HOST", "",
+    "Default: what the platform's variables tell, as with the flags below."};
 constexpr FlagSpec kProjectPath = {"project-path", "PATH", "", "Default: `GITHUB_REPOSITORY`."};
 constexpr FlagSpec kJobKey = {
     "job-key", "TEXT", "",

@@ -41,7 +41,7 @@ struct Process {
   std::uint32_t exec_id = 0;        // which of its images this is
   int depth = 0;                    // length of the chain behind it
   std::uint64_t id = 0;             // dense, unique in a tracker, in order of appearance
-  StepRef step;                            // null: none is known
+  StepRef step;                     // null: none is known
   std::shared_ptr<const ExecImage> image;  // never null
   std::shared_ptr<const Process> parent;   // picture of the parent at fork; null at the top
 

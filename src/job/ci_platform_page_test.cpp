@@ -24,7 +24,7 @@ std::string step_table() {
   for (const CiPlatform& platform : ci_platforms()) {
     const CiMark& mark = platform.mark;
     std::string found = mark.value == "*" ? "set" : code(mark.value);
-    found = mark.variable.empty() ? "nothing" : code(mark.variable) + ": " + found;
+    found = mark.variable.empty() ? "its arguments" : code(mark.variable) + ": " + found;
     out.append("| ").append(platform.title).append(" | ").append(code(platform.provider));
     out.append(" | ").append(found).append(" | ").append(list_of(platform.step_id));
     out.append(" | ").append(list_of(platform.step_name)).append(" |\n");
@@ -51,7 +51,7 @@ TEST(CiPlatformPage, InTheRepositoryHasTheTables) {
   std::ifstream file(CICD_SOURCE_DIR "/docs/reference/ci-platforms.md");
   ASSERT_TRUE(file) << "docs/reference/ci-platforms.md is missing";
   std::stringstream text;
-  text << file.rdbuf();
+  text << file.rdbuf() << "\n";
   for (const std::string& table : {step_table(), job_table()}) {
     EXPECT_NE(text.str().find("\n\n" + table + "\n"), std::string::npos)
         << "put this table there in place of the old one:\n"

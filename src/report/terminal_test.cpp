@@ -194,8 +194,7 @@ TEST(TerminalReport, HostileTextEverywhereKeepsTheWidth) {
     summary.identity.project_path = text();
     summary.finalize_reason = text();
     summary.command = {text(), text()};
-    const auto process =
-        in_step(make_process(2, text(), {}, make_process(1, text(), {})), text());
+    const auto process = in_step(make_process(2, text(), {}, make_process(1, text(), {})), text());
     for (DetectionSummary& detection : summary.detections) {
       detection.count = random();
       detection.rule.rule.rule_id = text();

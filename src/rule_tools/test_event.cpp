@@ -185,9 +185,10 @@ std::optional<TestEvent> TestEventReader::read_event(const YamlNode& node,
       out.record.type = *type;
       is_good = read_payload(*entry.value, out.record) && is_good;
     } else {
-      walk_.error(*entry.key, "unknown event type or key \"" + shown(key) +
-                                  "\"; known in an event: process, step, time, times, and the types " +
-                                  event_type_names());
+      walk_.error(*entry.key,
+                  "unknown event type or key \"" + shown(key) +
+                      "\"; known in an event: process, step, time, times, and the types " +
+                      event_type_names());
       is_good = false;
     }
   }

@@ -34,8 +34,8 @@ class ProcReader {
   virtual std::optional<ProcFacts> read(std::uint32_t pid, std::uint64_t start_time_ns) = 0;
 };
 
-// Reads below `proc_root` ("/proc"). Of environments `variables` alone, whose names must outlive it;
-// none: environments are not opened.
+// Reads below `proc_root` ("/proc"). Of environments `variables` alone, whose names must outlive
+// it; none: environments are not opened.
 std::unique_ptr<ProcReader> make_proc_reader(const std::string& proc_root = "/proc",
                                              std::span<const StepVariable> variables = {});
 

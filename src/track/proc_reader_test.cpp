@@ -102,8 +102,8 @@ TEST(ProcReader, LongArgumentsAreCutAndMarked) {
 }
 
 TEST(ProcReader, OfTheEnvironmentWantedVariablesAlone) {
-  const Sleeper child("x", {"TOKEN=secret", "STEP=build", "STEPS=secret", "", "NAME", "SHORT=123456",
-                            "STEP=again"});
+  const Sleeper child("x", {"TOKEN=secret", "STEP=build", "STEPS=secret", "", "NAME",
+                            "SHORT=123456", "STEP=again"});
   constexpr StepVariable kWanted[] = {{"STEP", 100}, {"SHORT", 3}, {"NAME", 100}};
   const auto pid = static_cast<std::uint32_t>(child.pid());
   const std::uint64_t start = start_time_ns(child.pid());

@@ -126,7 +126,8 @@ TEST_F(TrackerSteps, ProcTellsThoseThatWereThereBefore) {
 
 TEST_F(TrackerSteps, AProcessCannotMakeUpStepsWithoutEnd) {
   for (std::uint32_t i = 0; i < 2'000; ++i) {
-    bench_->send(exec_sample(kShell.image(2 + i), {.environment = {"S=" + std::to_string(i) + "/"}}));
+    bench_->send(
+        exec_sample(kShell.image(2 + i), {.environment = {"S=" + std::to_string(i) + "/"}}));
   }
   EXPECT_EQ(bench_->lost("step", "table_full"), 2'000u - 1'024u);
   EXPECT_EQ(bench_->records().back().step->id, "1023");
@@ -143,9 +144,9 @@ TEST_F(TrackerSteps, AProcessCannotMakeUpStepsWithoutEnd) {
 
 TEST_F(TrackerSteps, WhatCouldNotBeReadIsCounted) {
   const auto exec = [&](std::uint32_t image, const std::string& bytes, std::uint32_t flags) {
-    bench_->send(exec_sample(kShell.image(image), {},
-                             {walked("/bin/x"), raw("x"), walked("/"), arguments({"x"}),
-                              raw(bytes, flags)}));
+    bench_->send(exec_sample(
+        kShell.image(image), {},
+        {walked("/bin/x"), raw("x"), walked("/"), arguments({"x"}), raw(bytes, flags)}));
   };
   exec(2, "S=1/build", CICD_STRING_TRUNCATED);
   EXPECT_EQ(bench_->lost("step", "environment_cut"), 0u);

@@ -95,10 +95,10 @@ TEST(Decode, HeaderOfEveryType) {
 }
 
 TEST(Decode, StringsInTheOrderOfTheMembers) {
-  const SampleBuffer bytes = exec_sample(
-      {}, {},
-      {walked("/usr/bin/sh", CICD_STRING_DELETED), raw("f"), raw(""), arguments({"a", ""}),
-       arguments({"N=v"}, CICD_STRING_TRUNCATED)});
+  const SampleBuffer bytes =
+      exec_sample({}, {},
+                  {walked("/usr/bin/sh", CICD_STRING_DELETED), raw("f"), raw(""),
+                   arguments({"a", ""}), arguments({"N=v"}, CICD_STRING_TRUNCATED)});
   const auto decoded = decode_exact(bytes);
   ASSERT_TRUE(decoded);
   const auto& exec = std::get<ExecSample>(*decoded);

@@ -61,7 +61,7 @@ struct ExecParts {
   std::string cwd = "/";                // walked
   std::vector<std::string> argv = {"true"};
   std::vector<std::string> environment = {};  // "NAME=value"
-  std::uint16_t flags = 0;  // enum cicd_exec_flags
+  std::uint16_t flags = 0;                    // enum cicd_exec_flags
   std::uint32_t uid = 0;
 };
 struct ExecStrings {

@@ -14,10 +14,8 @@ namespace {
 using std::string_literals::operator""s;
 
 // The longest name there can be, names that begin alike, one whose value may be four bytes.
-constexpr StepVariable kWanted[] = {{"STEP_NAME", 255},
-                                    {"STEP_ID", 255},
-                                    {"SHORT", 4},
-                                    {"A_NAME_OF_THIRTY-ONE_BYTES_ABCD", 255}};
+constexpr StepVariable kWanted[] = {
+    {"STEP_NAME", 255}, {"STEP_ID", 255}, {"SHORT", 4}, {"A_NAME_OF_THIRTY-ONE_BYTES_ABCD", 255}};
 
 class EnvironmentHooks : public HookTest {
  protected:
@@ -73,7 +71,8 @@ TEST_F(EnvironmentHooks, EmptyAndOddStringsAreNoHindrance) {
 
 // Around the lengths in which the kernel side reads.
 TEST_F(EnvironmentHooks, LongStringsBeforeAreSteppedOver) {
-  for (const std::size_t size : {505u, 509u, 510u, 511u, 512u, 1021u, 1022u, 1023u, 5000u, 100000u}) {
+  for (const std::size_t size :
+       {505u, 509u, 510u, 511u, 512u, 1021u, 1022u, 1023u, 5000u, 100000u}) {
     SCOPED_TRACE(size);
     // Each piece of it would look like a wanted variable.
     std::string filler = "T=";

@@ -69,8 +69,7 @@ std::vector<SeenExec> Samples::execs(pid_t pid) const {
   for (const Seen& seen : of(CICD_SAMPLE_EXEC, pid)) {
     auto strings =
         seen.strings<T>({&T::exec_path, &T::filename, &T::cwd, &T::argv, &T::environment});
-    out.push_back(
-        {seen.fixed<T>(), strings[0], strings[1], strings[2], strings[3], strings[4]});
+    out.push_back({seen.fixed<T>(), strings[0], strings[1], strings[2], strings[3], strings[4]});
   }
   return out;
 }

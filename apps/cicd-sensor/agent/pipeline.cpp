@@ -50,8 +50,8 @@ void leave_out(LossReport& report, const LossReport& before) {
 Pipeline::Pipeline(LiveSource& source)
     : source_(source),
       tracker_(source.clock(), {.proc_reader = make_proc_reader("/proc", step_variables()),
-                .limits = {},
-                .step_of = step_of_start}),
+                                .limits = {},
+                                .step_of = step_of_start}),
       lanes_(CICD_SLOTS_MAX) {}
 
 Result<std::unique_ptr<Pipeline>> Pipeline::start(LiveSource& source,

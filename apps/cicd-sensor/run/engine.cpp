@@ -43,7 +43,9 @@ ProcessRef own_process() {
 Engine::Engine(EventSource& source, EngineSettings settings)
     : source_(source),
       settings_(std::move(settings)),
-      tracker_(source.clock(), {.proc_reader = std::move(settings_.proc_reader), .limits = {}, .step_of = step_of_start}),
+      tracker_(source.clock(), {.proc_reader = std::move(settings_.proc_reader),
+                                .limits = {},
+                                .step_of = step_of_start}),
       job_(std::move(settings_.job)),
       batch_(job_.take_batch()) {
   tracker_.register_job(settings_.slot, settings_.root_cgroup_id, settings_.root_path);
