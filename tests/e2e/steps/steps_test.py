@@ -21,7 +21,8 @@ step() { (export GITHUB_ACTIONS=true GITHUB_ACTION="$1" GITHUB_ACTION_REPOSITORY
 touch job-file
 step __run '' 'touch first-file; (while [ ! -e go ]; do sleep 0.05; done; touch daemon-file) &'
 step __actions_checkout actions/checkout \
-  'touch second-file; env -i /bin/sh -c "/usr/bin/touch cleared-file"; for i in 1 2 3 4 5; do /bin/true; done'
+  'touch second-file; env -i /bin/sh -c "/usr/bin/touch cleared-file"
+   for i in 1 2 3 4 5; do /bin/true; done'
 step deploy '' 'touch third-file; touch go; for i in 1 2 3 4 5; do /bin/true & done; wait
                 while [ ! -e daemon-file ]; do sleep 0.05; done'
 touch end-file
@@ -54,8 +55,8 @@ PLATFORMS = {
                "SYSTEM_TASKDISPLAYNAME": "Run it"}, "e80b", "Run it"),
     "bitbucket": ({"BITBUCKET_BUILD_NUMBER": "5", "BITBUCKET_STEP_UUID": "{19fb}"}, "{19fb}",
                   "{19fb}"),
-    "buildkite": ({"BUILDKITE": "true", "BUILDKITE_STEP_ID": "0187", "BUILDKITE_LABEL": ":go: Test"},
-                  "0187", ":go: Test"),
+    "buildkite": ({"BUILDKITE": "true", "BUILDKITE_STEP_ID": "0187",
+                   "BUILDKITE_LABEL": ":go: Test"}, "0187", ":go: Test"),
     "drone": ({"CI": "true", "DRONE": "true", "DRONE_STEP_NUMBER": "3", "DRONE_STEP_NAME": "pub"},
               "3", "pub"),
     "woodpecker": ({"CI": "woodpecker", "DRONE": "true", "CI_STEP_NUMBER": "2",
@@ -78,12 +79,11 @@ def expect_steps(events):
     seen = steps_by_file(events)
     assert seen == {name: [step] for name, step in WANTED.items()}, seen
     # Programs that are over before anybody could ask for their environment.
-    short = [event.get("step", {}).get("name") for event in events if event["type"] == "process_exec"
-             and event["process"].get("exec_path", "").endswith("/true")]
-    assert sorted(short) == ["actions/checkout"] * 5 + ["deploy"] * 5, short
-    for event in events:
-        if event["type"] == "process_exit" and event["process"].get("exec_path", "").endswith("/true"):
-            assert event.get("step"), event
+    short = [event for event in events
+             if event["process"].get("exec_path", "").endswith("/true")]
+    names = [event.get("step", {}).get("name") for event in short if event["type"] == "process_exec"]
+    assert sorted(names) == ["actions/checkout"] * 5 + ["deploy"] * 5, names
+    assert all("step" in event for event in short), short
 
 
 def expect_no_secret(*folders):
