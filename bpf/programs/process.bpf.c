@@ -16,6 +16,7 @@
 #define CICD_SCRATCH_USERS 2
 
 #include "emit.h"
+#include "environment.h"
 #include "path.h"
 #include "track.h"
 
@@ -201,6 +202,7 @@ static __always_inline void program_started(struct task_struct *task, pid_t old_
   append_kernel_string(scratch, filename, CICD_PATH_MAX, &sample->filename);
   append_path(scratch, BPF_CORE_READ(fs, pwd.mnt), BPF_CORE_READ(fs, pwd.dentry), fs, &sample->cwd);
   append_argv(scratch, mm, &sample->argv);
+  append_environment(scratch, mm, &sample->environment);
 
   __u32 size = scratch->position;
   if (size > CICD_SCRATCH_BYTES) {

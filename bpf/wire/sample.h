@@ -14,7 +14,7 @@
 
 #include <linux/types.h>
 
-#define CICD_WIRE_VERSION 2
+#define CICD_WIRE_VERSION 3
 
 #ifdef __cplusplus
 #define CICD_STATIC_ASSERT static_assert
@@ -25,6 +25,7 @@
 /* Longest of each string, in bytes. Longer ones are cut and marked CICD_STRING_TRUNCATED. */
 #define CICD_PATH_MAX 4096
 #define CICD_ARGV_MAX 8192
+#define CICD_ENVIRONMENT_MAX 2048
 #define CICD_CGROUP_PATH_MAX 1024
 #define CICD_DNS_PAYLOAD_MAX 4096
 #define CICD_NAME_MAX 256 /* host names, methods, names of modules */
@@ -130,8 +131,13 @@ struct cicd_sample_exec {
   struct cicd_string filename;  /* as the caller named it (bprm->filename), raw */
   struct cicd_string cwd;       /* walked */
   struct cicd_string argv;      /* arguments, each ended by a NUL, raw */
+  /*
+   * Variables of map `wanted_vars` alone, "NAME=value", each ended by a NUL, in their order. Flags:
+   * TRUNCATED when there was more to look at or no room, FAULT as always.
+   */
+  struct cicd_string environment;
 };
-CICD_STATIC_ASSERT(sizeof(struct cicd_sample_exec) == 104, "wire: exec");
+CICD_STATIC_ASSERT(sizeof(struct cicd_sample_exec) == 112, "wire: exec");
 
 /* The last thread of the process has gone. */
 struct cicd_sample_exit {

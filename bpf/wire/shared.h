@@ -23,10 +23,11 @@ struct cicd_shared {
   /* user, before attaching: secret of the signatures of opens (repeated_open.h); 0: report all */
   __u64 open_secret;
   __u64 staged;   /* both: entries of map `staged_names`; it is not looked up at zero */
+  __u64 wanted;   /* user, before attaching: bits of the names in `wanted_vars`; 0: it is empty */
   __u32 consumer; /* both: enum cicd_consumer_state */
   __u32 pad0;
 };
-CICD_STATIC_ASSERT(sizeof(struct cicd_shared) == 56, "wire: shared");
+CICD_STATIC_ASSERT(sizeof(struct cicd_shared) == 64, "wire: shared");
 
 /* Key of map `staged_names`: last component of a cgroup's path, filled up with zeros. */
 #define CICD_BASENAME_MAX 128
@@ -34,6 +35,21 @@ struct cicd_basename {
   char text[CICD_BASENAME_MAX];
 };
 CICD_STATIC_ASSERT(sizeof(struct cicd_basename) == 128, "wire: basename");
+
+/* Key of map `wanted_vars`: the name of a variable of the environment, filled up with zeros. */
+#define CICD_VARIABLE_WORDS 4
+#define CICD_VARIABLE_MAX (8 * CICD_VARIABLE_WORDS)
+struct cicd_variable {
+  __u64 words[CICD_VARIABLE_WORDS];
+};
+CICD_STATIC_ASSERT(sizeof(struct cicd_variable) == CICD_VARIABLE_MAX, "wire: variable");
+
+/* The bit of cicd_shared.wanted that a name sets; most names that are not wanted have another. */
+static inline __attribute__((always_inline)) __u64
+cicd_variable_bit(const struct cicd_variable *name) {
+  __u64 mixed = name->words[0] ^ name->words[1] ^ name->words[2] ^ name->words[3];
+  return 1ULL << (mixed * 0x9E3779B97F4A7C15ULL >> 58);
+}
 
 /* Value of map `members`. */
 struct cicd_member {

@@ -174,10 +174,13 @@ constexpr FlagSpec kAgentFlags[] = {
     {"debug", "", "", "Log more."},
 };
 constexpr FlagSpec kProviderFlag = {
-    "provider", "NAME", "", "Without it: `github` where `GITHUB_RUN_ID` is set, else `generic`.",
+    "provider", "NAME", "",
+    "Without it: the CI platform whose variables are set (docs/reference/ci-platforms.md), else "
+    "`generic`.",
     "github|gitlab|jenkins|circleci|azure|bitbucket|tekton|buildkite|drone|generic"};
-constexpr FlagSpec kProviderHost = {"provider-host", "HOST", "",
-                                    "Default: the host of `GITHUB_SERVER_URL`, or `local`."};
+constexpr FlagSpec kProviderHost = {
+    "provider-host", "HOST", "",
+    "Default: what the platform's variables tell, as with the flags below."};
 constexpr FlagSpec kProjectPath = {"project-path", "PATH", "", "Default: `GITHUB_REPOSITORY`."};
 constexpr FlagSpec kJobKey = {
     "job-key", "TEXT", "",

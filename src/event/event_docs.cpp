@@ -14,8 +14,9 @@ Made from the table the program itself uses (src/event/event_type.cpp), by
 Every event has the process behind it: rules see `process.exec_path`, `process.argv` and
 `process.ancestors` ([rules](../rules.md)), log rows say more ([log format](log-format.md)).
 A field with "no" under Rules is in the logs only; one with "extended" rules can name in rule sets
-with `language: extended`. These also have `process.uid`, `process.cwd`, `step.id` and `step.name`. A log row leaves out fields that are empty, false
-or 0; the field `domain` is called `name` there.
+with `language: extended`. These also have `process.uid`, `process.cwd`, and `step.id` and `step.name`
+of the CI job ([CI platforms](ci-platforms.md)). A log row leaves out fields that are empty, false or
+0; the field `domain` is called `name` there.
 
 Which of these a machine can see depends on its kernel. `cicd-sensor run` says at its start what is
 watched and by what, and `summary.json` lists it under `coverage`. What is not seen at all, or only

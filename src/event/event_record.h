@@ -52,7 +52,7 @@ struct EventRecord {
   std::uint64_t cgroup_id = 0;
   ProcessRef process;      // never null
   ContainerRef container;  // null: none
-  StepRef step;            // null: not known, or outside of all steps
+  StepRef step;            // that of the process; null: not known, or outside of all steps
   std::array<FieldValue, kMaxEventFields> fields;
 
   std::string_view text(std::uint8_t field) const { return fields[field].text; }

@@ -14,6 +14,8 @@
 #include <string_view>
 #include <vector>
 
+#include "event/step.h"
+
 namespace cicd {
 
 // Longest chain of parents kept behind a process; farther ones are let go.
@@ -39,6 +41,7 @@ struct Process {
   std::uint32_t exec_id = 0;        // which of its images this is
   int depth = 0;                    // length of the chain behind it
   std::uint64_t id = 0;             // dense, unique in a tracker, in order of appearance
+  StepRef step;                     // null: none is known
   std::shared_ptr<const ExecImage> image;  // never null
   std::shared_ptr<const Process> parent;   // picture of the parent at fork; null at the top
 

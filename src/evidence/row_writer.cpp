@@ -90,6 +90,14 @@ void append_container(JsonWriter& json, const Container& container) {
   json.end_object();
 }
 
+void append_step(JsonWriter& json, const Step& step) {
+  json.key("step");
+  json.begin_object();
+  json.member_if("id", step.id);
+  json.member("name", step.name);
+  json.end_object();
+}
+
 void append_rule(JsonWriter& json, const CompiledRule& rule, bool is_last_alert,
                  std::string& scratch) {
   json.member("ruleset_id", rule.ruleset_id);
@@ -184,6 +192,7 @@ void RowWriter::append_event_object(std::string& out, const EventRecord& record,
   append_process(out, record, has_whole_argv);
   append_payload(json, record);
   if (record.container) append_container(json, *record.container);
+  if (record.step) append_step(json, *record.step);
   json.end_object();
 }
 

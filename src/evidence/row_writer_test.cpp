@@ -84,6 +84,11 @@ TEST(RowWriter, ContainerStandsBehindThePayload) {
   EXPECT_FALSE(event_row(open)["event"].contains("container"));
   open.container = std::make_shared<const Container>(Container{"web\"1", "docker"});
   EXPECT_EQ(event_row(open)["event"]["container"], json({{"id", "web\"1"}, {"runtime", "docker"}}));
+  EXPECT_FALSE(event_row(open)["event"].contains("step"));
+  open.step = std::make_shared<const Step>(Step{"__run", "say \"hi\""});
+  EXPECT_EQ(event_row(open)["event"]["step"], json({{"id", "__run"}, {"name", "say \"hi\""}}));
+  open.step = std::make_shared<const Step>(Step{"", "build"});
+  EXPECT_EQ(event_row(open)["event"]["step"], json({{"name", "build"}}));
   open.container = std::make_shared<const Container>(Container{"0123", ""});
   EXPECT_EQ(event_row(open)["event"]["container"], json({{"id", "0123"}}));
 }

@@ -114,6 +114,28 @@ Result<> put_staged(const ProgramSet& programs, cicd_shared* shared, const std::
   return fail(ErrorCode::kResource, "too many containers are waited for");
 }
 
+Result<> put_wanted(const ProgramSet& programs, cicd_shared* shared,
+                    std::span<const StepVariable> variables) {
+  // Without the exec program nobody looks at them.
+  const int fd = programs.map_fd("wanted_vars");
+  if (fd < 0) return {};
+  for (const StepVariable& variable : variables) {
+    cicd_variable name{};
+    if (variable.name.empty() || variable.name.size() >= sizeof(name)) {
+      return fail(ErrorCode::kInternal,
+                  "the name of variable " + std::string(variable.name) + " is too long");
+    }
+    std::memcpy(&name, variable.name.data(), variable.name.size());
+    const auto most =
+        static_cast<std::uint32_t>(variable.name.size() + 1 + variable.most_value_bytes);
+    if (::bpf_map_update_elem(fd, &name, &most, BPF_ANY) != 0) {
+      return fail_errno(errno, "put the variable " + std::string(variable.name) + " into a map");
+    }
+    shared->wanted |= cicd_variable_bit(&name);
+  }
+  return {};
+}
+
 std::vector<TrackedProcess> members_of(const ProgramSet& programs, std::uint32_t slot) {
   std::vector<TrackedProcess> out;
   for_each_entry<std::uint32_t, cicd_member>(programs.map_fd("members"),

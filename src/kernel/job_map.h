@@ -5,10 +5,12 @@
 
 #include <cstdint>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
+#include "event/step.h"
 #include "kernel/program_set.h"
 #include "kernel/tracked_process.h"
 #include "wire/shared.h"
@@ -26,6 +28,10 @@ void remove_cgroup(const ProgramSet& programs, std::uint64_t cgroup_id);
 // A cgroup that gets this name will belong to `slot`.
 Result<> put_staged(const ProgramSet& programs, cicd_shared* shared, const std::string& basename,
                     std::uint32_t slot);
+
+// From now on exec samples carry these variables of the environment; once, before any job.
+Result<> put_wanted(const ProgramSet& programs, cicd_shared* shared,
+                    std::span<const StepVariable> variables);
 
 // The processes of a slot now. Any thread.
 std::vector<TrackedProcess> members_of(const ProgramSet& programs, std::uint32_t slot);

@@ -114,6 +114,7 @@ std::string identity_of(const LiveOptions& options) {
     text += " " + std::to_string(number);
   }
   text += " " + options.backend_kind;
+  for (const auto& variable : options.variables) text += " " + std::string(variable.name);
   for (const auto& [type, backend] : options.backends) text += " " + type + "=" + backend;
   return text;
 }
@@ -167,6 +168,7 @@ class KernelSource final : public LiveSource {
   Result<> watch_rings();
   void set_wake_thresholds(std::size_t control_bytes, std::size_t bulk_bytes);
   Result<> remember_opens();
+  cicd_shared* shared() const { return shared_.get(); }
 
   Result<void> wake_also(int fd) override;
   Result<std::size_t> poll(milliseconds max_wait, SampleSink sink) override;
@@ -417,6 +419,7 @@ Result<std::unique_ptr<LiveSource>> make_source(const LiveOptions& options,
                                                std::move(shared), options);
   source->set_wake_thresholds(control_bytes, bulk_bytes);
   if (options.dedup && !is_adopted) CICD_TRY(source->remember_opens());
+  if (!is_adopted) CICD_TRY(put_wanted(programs, source->shared(), options.variables));
   CICD_TRY(source->watch_rings());
   return source;
 }

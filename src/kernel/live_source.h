@@ -22,6 +22,7 @@
 #include <string>
 #include <vector>
 
+#include "event/step.h"
 #include "kernel/event_source.h"
 #include "kernel/recording.h"
 #include "kernel/tracked_process.h"
@@ -45,6 +46,8 @@ struct LiveOptions {
   // "syscall" or "trampoline": that kind for every event type that has one. Empty or "best": the
   // best one that attaches.
   std::string backend_kind = {};
+  // Variables of the environment that exec samples carry; names of at most CICD_VARIABLE_MAX - 1.
+  std::span<const StepVariable> variables = {};
   bool tls_capture = false;  // look at what is given to TLS libraries to send
   // A busy consumer looks at the rings this often; in between only one that fills up wakes it.
   std::chrono::milliseconds pace{3};

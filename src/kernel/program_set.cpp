@@ -44,9 +44,9 @@ void name_cgroup_hook(bpf_program* program) {
 }
 
 // Maps that user space has business with; the others live as long as the programs that use them.
-constexpr std::string_view kOurMaps[] = {"control_ring",    "bulk_ring", "escaped",
-                                         "known_libraries", "loss",      "members",
-                                         "staged_names",    "shared",    "tracked_cgroups"};
+constexpr std::string_view kOurMaps[] = {
+    "control_ring", "bulk_ring",    "escaped", "known_libraries", "loss",
+    "members",      "staged_names", "shared",  "tracked_cgroups", "wanted_vars"};
 
 // Which of the two objects this kernel gets (bpf/include/path.h).
 bool has_bpf_loop() {

@@ -16,6 +16,7 @@
 namespace cicd {
 namespace {
 
+using support::in_step;
 using support::kNoonNs;
 using support::make_connect;
 using support::make_exec;
@@ -50,7 +51,7 @@ struct HostileJob {
   HostileJob() {
     const std::string text(kHostile);
     const auto parent = make_process(1, "/bin/" + text, {text});
-    const auto process = make_process(2, "/bin/" + text, {text, text}, parent);
+    const auto process = in_step(make_process(2, "/bin/" + text, {text, text}, parent), text);
     CompiledRule rule;
     rule.ruleset_id = text;
     rule.rule.rule_id = text;
@@ -87,6 +88,11 @@ TEST(HtmlReport, DataAreJsonOfTheWholeJob) {
   EXPECT_EQ(data["result"], "detected");
   EXPECT_EQ(data["events"]["type"], "ADC");
   EXPECT_EQ(data["processes"]["parent"], nlohmann::json({0, 0, 1}));
+  const auto steps = data["processes"]["step"].get<std::vector<std::size_t>>();
+  ASSERT_EQ(steps.size(), 3u);
+  EXPECT_EQ(steps[0], 0u);
+  EXPECT_EQ(steps[1], 0u);
+  EXPECT_NE(data["strings"]["text"].at(steps[2]), "");
   EXPECT_EQ(data["alerts"], nlohmann::json::array({{1, 0}}));
   EXPECT_EQ(data["values"]["1"]["is_read"], true);
   EXPECT_EQ(data["strings"]["text"].size(), data["strings"]["folder"].size());

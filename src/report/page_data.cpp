@@ -60,6 +60,7 @@ void write_processes(PageWriter& out, const ReportModel& model) {
   column("parent", [](const ReportProcess& p) { return p.parent; });
   column("image", [](const ReportProcess& p) { return p.image; });
   column("past", [](const ReportProcess& p) { return p.past_image; });
+  column("step", [](const ReportProcess& p) { return p.step; });
   column("start", [](const ReportProcess& p) { return p.start_us; });
   column("end", [](const ReportProcess& p) {
     return p.has_ended ? static_cast<std::int64_t>(p.end_us) : -1;

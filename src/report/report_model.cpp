@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::size_t kCacheEntries = 1'024;
 // What each takes on the page at most, or nearly so.
-constexpr std::size_t kProcessBytes = 72;
+constexpr std::size_t kProcessBytes = 76;
 constexpr std::size_t kImageBytes = 26;
 constexpr std::size_t kAlertBytes = 12;
 constexpr std::size_t kMaxArgvBytes = 600;
@@ -94,6 +94,7 @@ void ReportModel::add_event(const EventRecord& record) {
   const CachedProcess by = process_of(*record.process, record.time_ns - record.boot_time_ns);
   ReportProcess& process = processes_[by.process];
   ++process.events;
+  if (record.step) process.step = strings_.intern(record.step->name);
   if (record.type == EventType::kProcessExit) {
     namespace f = field::process_exit;
     process.exit_code = static_cast<std::int16_t>(record.number(f::kExitCode));

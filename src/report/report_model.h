@@ -67,6 +67,7 @@ struct ReportProcess {
   std::uint32_t parent = 0;  // 0: none that is known
   std::uint32_t image = 0;
   std::uint32_t past_image = 0;
+  std::uint32_t step = 0;    // a text: name of the step of its last program
   std::uint32_t events = 0;  // all of them, those left out too
   std::int16_t exit_code = 0;
   std::uint8_t signal = 0;

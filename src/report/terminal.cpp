@@ -213,6 +213,7 @@ void write_alert(Page& page, const AlertSummary& alert) {
   page.text(std::string(static_cast<std::size_t>(indent), ' '));
   page.text("by ", Style::kDim).text(process_chain(*alert.process, page.width() - indent - 3));
   page.end_line();
+  if (alert.process->step) page.line(indent, "in step " + alert.process->step->name, Style::kDim);
 }
 
 // The first alerts that differ in what happened or in who did it.

@@ -18,6 +18,7 @@
 namespace cicd {
 namespace {
 
+using support::in_step;
 using support::kNoonNs;
 using support::make_process;
 
@@ -160,6 +161,16 @@ TEST(TerminalReport, SaysWhatIsNotKnownAndWhatIsLeft) {
   EXPECT_NE(report.find("5  beyond the lists"), std::string::npos);
 }
 
+TEST(TerminalReport, SaysTheStepOfADetection) {
+  JobSummary summary = demo();
+  EXPECT_EQ(render_terminal_report(summary, {}).find("in step"), std::string::npos);
+  ProcessRef& process = summary.detections[0].alerts[0].process;
+  process = in_step(process, "Install packages");
+  const std::string report = render_terminal_report(summary, {});
+  EXPECT_NE(report.find("curl\n              in step Install packages\n"), std::string::npos)
+      << report;
+}
+
 TEST(TerminalReport, SecretsOfTheCommandLineAreNotShown) {
   JobSummary summary = demo();
   summary.command = {"deploy", "--password", "hunter2"};
@@ -183,7 +194,7 @@ TEST(TerminalReport, HostileTextEverywhereKeepsTheWidth) {
     summary.identity.project_path = text();
     summary.finalize_reason = text();
     summary.command = {text(), text()};
-    const auto process = make_process(2, text(), {}, make_process(1, text(), {}));
+    const auto process = in_step(make_process(2, text(), {}, make_process(1, text(), {})), text());
     for (DetectionSummary& detection : summary.detections) {
       detection.count = random();
       detection.rule.rule.rule_id = text();

@@ -154,6 +154,9 @@ ordered_json field(const FieldInfo& info) {
 ordered_json event() {
   ordered_json out =
       object({{"process", reference("chain")},
+              {"step", object({{"id", text("As the CI platform writes it.")},
+                               {"name", text("What people see.")}})},
+              {"time", text("How long after the start of the job: \"1m30s\".")},
               {"times", {{"type", "integer"}, {"minimum", 1}, {"maximum", 10'000}}}});
   for (const EventTypeInfo& info : event_types()) {
     ordered_json payload = {

@@ -217,6 +217,9 @@ class RowReader::Parser {
       if (tag.starts_with("truncated:argv")) row_.has_shortened_arguments = true;
     }
     if (const json* process = object(event, "process", true)) read_process(*process);
+    if (const json* step = object(event, "step", false)) {
+      row_.record.step = std::make_shared<Step>(text(*step, "id"), text(*step, "name"));
+    }
     const EventTypeInfo& info = info_of(*type);
     const json* payload = object(event, info.name, false);
     for (std::size_t i = 0; payload != nullptr && i < info.fields.size(); ++i) {

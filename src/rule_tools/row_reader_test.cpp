@@ -37,6 +37,11 @@ void expect_same(const EventRecord& read, const EventRecord& written) {
   EXPECT_EQ(read.time_ns, written.time_ns);
   EXPECT_EQ(read.marks, written.marks);
   const auto count = static_cast<std::uint8_t>(info_of(written.type).fields.size());
+  ASSERT_EQ(read.step != nullptr, written.step != nullptr);
+  if (read.step) {
+    EXPECT_EQ(read.step->id, written.step->id);
+    EXPECT_EQ(read.step->name, written.step->name);
+  }
   for (std::uint8_t i = 0; i < count; ++i) {
     EXPECT_EQ(read.text(i), written.text(i));
     EXPECT_EQ(read.number(i), written.number(i));
@@ -65,6 +70,7 @@ Event full_event(EventType type) {
       event.number(i, info.fields[i].type == FieldType::kBool ? 1 : 70000 + i);
     }
   }
+  event.step(std::make_shared<const Step>(Step{"__run\xff", "build \"it\""}));
   const_cast<EventRecord&>(event.record()).time_ns = 1'764'000'000'123'456'789;
   const_cast<EventRecord&>(event.record()).marks = kMarkSendmsg | kMarkTruncatedPath;
   return event;

@@ -3,6 +3,8 @@
 
 #include <limits>
 
+#include "rule/duration.h"
+
 namespace cicd {
 
 namespace {
@@ -164,6 +166,16 @@ std::optional<TestEvent> TestEventReader::read_event(const YamlNode& node,
       const auto times = walk_.integer(*entry.value, key, 1, kMostTimes);
       is_good = is_good && times;
       out.times = static_cast<std::uint32_t>(times.value_or(1));
+    } else if (key == "step") {
+      out.record.step = read_step(*entry.value);
+      is_good = is_good && out.record.step;
+    } else if (key == "time") {
+      const auto time = parse_duration(walk_.text(*entry.value, key).value_or("0"));
+      if (!time || *time < 0) {
+        walk_.error(*entry.value, "time must be how long after the start of the job, as \"1m30s\"");
+        is_good = false;
+      }
+      out.record.time_ns = static_cast<std::uint64_t>(time.value_or(0));
     } else if (const auto type = event_type_by_name(key)) {
       if (payload != nullptr) {
         walk_.error(*entry.key, "an event has one type; this is the second");
@@ -173,9 +185,10 @@ std::optional<TestEvent> TestEventReader::read_event(const YamlNode& node,
       out.record.type = *type;
       is_good = read_payload(*entry.value, out.record) && is_good;
     } else {
-      walk_.error(*entry.key, "unknown event type or key \"" + shown(key) +
-                                  "\"; known in an event: process, times, and the types " +
-                                  event_type_names());
+      walk_.error(*entry.key,
+                  "unknown event type or key \"" + shown(key) +
+                      "\"; known in an event: process, step, time, times, and the types " +
+                      event_type_names());
       is_good = false;
     }
   }
@@ -189,6 +202,23 @@ std::optional<TestEvent> TestEventReader::read_event(const YamlNode& node,
     return std::nullopt;
   }
   return out;
+}
+
+StepRef TestEventReader::read_step(const YamlNode& node) {
+  auto step = std::make_shared<Step>();
+  bool is_good = node.kind == Kind::kMap;
+  for (const YamlWalk::Entry& entry : walk_.entries(node, "step")) {
+    const std::string& key = entry.key->text;
+    if (key == "id" || key == "name") {
+      auto text = walk_.text(*entry.value, key);
+      is_good = is_good && text;
+      if (text) (key == "id" ? step->id : step->name) = std::move(*text);
+    } else {
+      walk_.unknown_key(*entry.key, "a step", {"id", "name"});
+      is_good = false;
+    }
+  }
+  return is_good ? step : nullptr;
 }
 
 bool TestEventReader::read_payload(const YamlNode& node, EventRecord& record) {

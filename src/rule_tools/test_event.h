@@ -51,6 +51,7 @@ class TestEventReader {
   bool add_named(const YamlNode& name, Chain& out);
   bool is_free(const YamlNode& key);
   ProcessRef process_of(const Chain& chain);
+  StepRef read_step(const YamlNode& node);
   bool read_payload(const YamlNode& node, EventRecord& record);
   bool read_field(const YamlNode& value, const FieldInfo& field, std::string_view type,
                   FieldValue& out);

@@ -3,6 +3,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <utility>
@@ -219,6 +220,10 @@ class Reader {
                               " events, `times` counted; split it");
       }
       return;
+    }
+    if (!one.events.empty()) {
+      const std::uint64_t before_ns = one.events.back().record.time_ns;
+      event->record.time_ns = std::max(event->record.time_ns, before_ns);
     }
     one.events.push_back(std::move(*event));
   }

@@ -60,6 +60,8 @@ TEST(TestFile, ReadsCasesOfARule) {
       "  - job:\n"
       "    - {process_exec: , process: [cat, {exec_path: /x, argv: [x]}]}\n"
       "    - {network_connect: {remote_ip: 10.0.0.1, remote_port: 443}, times: 3}\n"
+      "    - {process_exec: , time: 1m30s, step: {id: __run, name: build}}\n"
+      "    - {process_exec: }\n"
       "  quiet: [{file_open: {path: \"true\"}, process: step}]\n");
   ASSERT_THAT(file->tests, SizeIs(1));
   const RuleTest& test = file->tests[0];
@@ -79,9 +81,16 @@ TEST(TestFile, ReadsCasesOfARule) {
   EXPECT_THAT(open.record.process->image->argv, ElementsAre("cat", "1"));
   EXPECT_EQ(open.record.process->depth, 2);
   const auto& job = test.cases[1].events;
-  ASSERT_THAT(job, SizeIs(2));
+  ASSERT_THAT(job, SizeIs(4));
   EXPECT_THAT(chain_of(job[0]), ElementsAre("/usr/bin/cat", "/x"));
   EXPECT_EQ(job[1].times, 3u);
+  EXPECT_EQ(job[1].record.step, nullptr);
+  EXPECT_EQ(job[1].record.time_ns, 0u);
+  ASSERT_TRUE(job[2].record.step);
+  EXPECT_EQ(job[2].record.step->id, "__run");
+  EXPECT_EQ(job[2].record.step->name, "build");
+  EXPECT_EQ(job[2].record.time_ns, 90'000'000'000u);
+  EXPECT_EQ(job[3].record.time_ns, 90'000'000'000u);
   EXPECT_EQ(test.cases[2].wants, TestCase::Wants::kQuiet);
   EXPECT_EQ(test.cases[2].events[0].record.text(field::file_open::kPath), "true");
   // Chains with one end are processes with one parent.
@@ -159,6 +168,12 @@ TEST(TestFile, EachMistakeHasItsPlace) {
             "7:43: error: the chain has no process"},
            {"tests: [{event: {process_exec: , process: cat, times: 10001}, expect: []}]",
             "7:55: error: times must be 1 to 10000; here is 10001"},
+           {"tests: [{event: {process_exec: , process: cat, time: soon}, expect: []}]",
+            "7:54: error: time must be how long after the start of the job"},
+           {"tests: [{event: {process_exec: , process: cat, step: {title: x}}, expect: []}]",
+            "7:55: error: unknown key \"title\"; known in a step: id, name"},
+           {"tests: [{event: {process_exec: , process: cat, step: build}, expect: []}]",
+            "7:54: error: step must be a map"},
            {"tests: [{event: {process_exec: , process: cat}}]", "7:9: error: a test needs `rule`"},
            {"tests: [{rule: r}]", "7:9: error: the test has no event in `fires` or `quiet`"},
            {"tests: [{rule: r, fires: [], expect: []}]", "7:9: error: a test has `rule` with"},

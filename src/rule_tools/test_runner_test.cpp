@@ -33,6 +33,13 @@ rule_sets:
   - {rule_id: shared, event_type: file_open, condition: path == "/s", action: collect}
   - {rule_id: local, event_type: file_open, condition: is_write, action: collect,
      target: {include: [{path: team/}]}}
+- ruleset_id: more
+  language: extended
+  rules:
+  - {rule_id: writes, event_type: file_open, condition: is_write && step.name != "Deploy",
+     action: collect}
+  - {rule_id: burst, type: correlation, action: detect,
+     condition: 'within("1m", rule.writes.total_count >= 2)'}
 )");
   }
   void TearDown() override { std::filesystem::remove_all(folder_); }
@@ -104,6 +111,22 @@ TEST_F(TestRunner, AJobCountsForCorrelationsAndEachJobAnew) {
   EXPECT_TRUE(report.is_good());
   EXPECT_THAT(report.failures, IsEmpty());
   EXPECT_EQ(report.cases, 5u);
+}
+
+TEST_F(TestRunner, EventsHaveStepsAndTimes) {
+  const TestReport report =
+      run("tests:\n"
+          "- rule: writes\n"
+          "  fires: [{file_open: {is_write: true}, step: {id: \"1\", name: build}}]\n"
+          "  quiet: [{file_open: {is_write: true}, step: {name: deploy}}]\n"
+          "- rule: burst\n"
+          "  fires:\n"
+          "  - job: [{file_open: {is_write: true}}, {file_open: {is_write: true}, time: 59s}]\n"
+          "  quiet:\n"
+          "  - job: [{file_open: {is_write: true}}, {file_open: {is_write: true}, time: 61s}]\n");
+  EXPECT_TRUE(report.is_good());
+  EXPECT_THAT(report.failures, IsEmpty());
+  EXPECT_EQ(report.cases, 4u);
 }
 
 TEST_F(TestRunner, NamesMustBeClear) {

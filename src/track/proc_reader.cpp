@@ -4,8 +4,10 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
+#include <cstring>
 #include <string_view>
 
 #include "base/unique_fd.h"
@@ -16,6 +18,7 @@ namespace cicd {
 namespace {
 
 constexpr std::uint64_t kNsPerSecond = 1'000'000'000;
+constexpr std::size_t kMaxEnvironmentBytes = 128 * 1024;
 
 // At most `limit` bytes of a file below /proc/<pid>; nullopt when it cannot be read.
 std::optional<std::string> read_file(int directory, const char* name, std::size_t limit) {
@@ -97,10 +100,31 @@ void read_argv(int directory, ProcFacts& facts) {
   }
 }
 
+// Of the variables of a process those that are wanted; the rest is wiped from our memory.
+std::string read_environment(int directory, std::span<const StepVariable> wanted) {
+  std::string out;
+  if (wanted.empty()) return out;
+  std::string text = read_file(directory, "environ", kMaxEnvironmentBytes).value_or("");
+  std::string_view rest = text;
+  while (!rest.empty()) {
+    const std::string_view entry = rest.substr(0, rest.find('\0'));
+    rest.remove_prefix(std::min(rest.size(), entry.size() + 1));
+    const std::string_view name = entry.substr(0, entry.find('='));
+    const auto found = std::ranges::find(wanted, name, &StepVariable::name);
+    if (found == wanted.end() || name.size() == entry.size()) continue;
+    const std::string_view kept = entry.substr(0, name.size() + 1 + found->most_value_bytes);
+    if (out.size() + kept.size() >= CICD_ENVIRONMENT_MAX) break;
+    out.append(kept).push_back('\0');
+  }
+  ::explicit_bzero(text.data(), text.size());
+  return out;
+}
+
 class LiveProcReader : public ProcReader {
  public:
-  explicit LiveProcReader(const std::string& proc_root)
-      : root_(::open(proc_root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)),
+  LiveProcReader(const std::string& proc_root, std::span<const StepVariable> variables)
+      : variables_(variables.begin(), variables.end()),
+        root_(::open(proc_root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)),
         ticks_per_second_(static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK))) {}
 
   std::optional<ProcFacts> read(std::uint32_t pid, std::uint64_t start_time_ns) override {
@@ -120,18 +144,21 @@ class LiveProcReader : public ProcReader {
     facts.exec_path = read_link(directory.get(), "exe");
     facts.cwd = read_link(directory.get(), "cwd");
     read_argv(directory.get(), facts);
+    facts.environment = read_environment(directory.get(), variables_);
     return facts;
   }
 
  private:
+  std::vector<StepVariable> variables_;
   UniqueFd root_;
   std::uint64_t ticks_per_second_;
 };
 
 }  // namespace
 
-std::unique_ptr<ProcReader> make_proc_reader(const std::string& proc_root) {
-  return std::make_unique<LiveProcReader>(proc_root);
+std::unique_ptr<ProcReader> make_proc_reader(const std::string& proc_root,
+                                             std::span<const StepVariable> variables) {
+  return std::make_unique<LiveProcReader>(proc_root, variables);
 }
 
 }  // namespace cicd

@@ -9,8 +9,11 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
+
+#include "event/step.h"
 
 namespace cicd {
 
@@ -21,6 +24,7 @@ struct ProcFacts {
   std::string cwd;
   std::vector<std::string> argv;
   bool argv_truncated = false;
+  std::string environment;  // as StepOf takes it
 };
 
 class ProcReader {
@@ -30,7 +34,9 @@ class ProcReader {
   virtual std::optional<ProcFacts> read(std::uint32_t pid, std::uint64_t start_time_ns) = 0;
 };
 
-// Reads below `proc_root` ("/proc").
-std::unique_ptr<ProcReader> make_proc_reader(const std::string& proc_root = "/proc");
+// Reads below `proc_root` ("/proc"). Of environments `variables` alone, whose names must outlive
+// it; none: environments are not opened.
+std::unique_ptr<ProcReader> make_proc_reader(const std::string& proc_root = "/proc",
+                                             std::span<const StepVariable> variables = {});
 
 }  // namespace cicd

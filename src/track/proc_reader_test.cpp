@@ -46,7 +46,8 @@ TEST(ProcReader, AnotherStartTimeIsAnotherProcess) {
 // A child that runs `sleep` with `argument` until it is told to go.
 class Sleeper {
  public:
-  explicit Sleeper(const std::string& argument) {
+  // `variables`: the environment, when there are some.
+  explicit Sleeper(const std::string& argument, std::vector<std::string> variables = {}) {
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) != 0) return;
     const UniqueFd read_end(ends[0]);
@@ -54,7 +55,11 @@ class Sleeper {
     pid_ = ::fork();
     if (pid_ == 0) {
       ::setpgid(0, 0);  // the shell's own child goes with it
-      ::execl("/bin/sh", "sh", "-c", "sleep 60; :", argument.c_str(), "", "last", nullptr);
+      std::vector<char*> envp;
+      for (std::string& each : variables) envp.push_back(each.data());
+      envp.push_back(nullptr);
+      ::execle("/bin/sh", "sh", "-c", "sleep 60; :", argument.c_str(), "", "last", nullptr,
+               variables.empty() ? ::environ : envp.data());
       ::_exit(127);
     }
     write_end.reset();
@@ -94,6 +99,19 @@ TEST(ProcReader, LongArgumentsAreCutAndMarked) {
   EXPECT_TRUE(facts->argv_truncated);
   ASSERT_EQ(facts->argv.size(), 4u);
   EXPECT_LT(facts->argv.back().size(), 8'192u);
+}
+
+TEST(ProcReader, OfTheEnvironmentWantedVariablesAlone) {
+  const Sleeper child("x", {"TOKEN=secret", "STEP=build", "STEPS=secret", "", "NAME",
+                            "SHORT=123456", "STEP=again"});
+  constexpr StepVariable kWanted[] = {{"STEP", 100}, {"SHORT", 3}, {"NAME", 100}};
+  const auto pid = static_cast<std::uint32_t>(child.pid());
+  const std::uint64_t start = start_time_ns(child.pid());
+  const auto facts = make_proc_reader("/proc", kWanted)->read(pid, start);
+  ASSERT_TRUE(facts);
+  using std::string_literals::operator""s;
+  EXPECT_EQ(facts->environment, "STEP=build\0SHORT=123\0STEP=again\0"s);
+  EXPECT_EQ(make_proc_reader()->read(pid, start)->environment, "");
 }
 
 TEST(ProcReader, GoneProcesses) {

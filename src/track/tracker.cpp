@@ -102,6 +102,7 @@ EventRecord* Tracker::Impl::add_record(EventType type, const Context& context,
   record.time_ns = context.header.time_ns + static_cast<std::uint64_t>(clock_.realtime_offset_ns);
   record.cgroup_id = context.header.cgroup_id;
   record.process = picture;
+  record.step = picture->step;
   record.container = cgroups_.container_of(context.header.cgroup_id);
   if (!picture->image->is_known) record.marks |= kMarkUnknownProcess;
   if (is_outside(context, entry)) record.marks |= kMarkEscaped;
@@ -133,6 +134,8 @@ LossReport Tracker::Impl::losses(std::uint32_t slot) const {
     add("process_exec", "not_seen", job->unknown_images);
     add("process", "table_full", job->evicted);
     add("cgroup", "table_full", job->cgroups_dropped);
+    add("step", "table_full", job->steps_dropped);
+    add("step", "environment_cut", job->steps_cut);
     add_name_losses(job->names, report);
   }
   return report;

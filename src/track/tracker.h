@@ -31,6 +31,7 @@ struct TrackerOptions {
   // Asked about processes whose start was not seen; null (replay): they stay unknown.
   std::unique_ptr<ProcReader> proc_reader;
   ProcessLimits limits;
+  StepOf step_of = nullptr;  // null: no record has a step
 };
 
 struct JobActivity {

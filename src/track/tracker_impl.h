@@ -3,12 +3,15 @@
 // (who a sample belongs to; fork, exec, exit) and tracker_events.cpp (connect, open,
 // cgroups), tracker_files.cpp (names of files), tracker_dns.cpp (DNS, names of addresses),
 // tracker_names.cpp (other names of hosts), tracker_targets.cpp and tracker_acts.cpp (what
-// attackers do).
+// attackers do), tracker_steps.cpp (the step of the CI job that a program belongs to).
 #pragma once
 
 #include <array>
 #include <memory>
+#include <span>
+#include <string>
 #include <string_view>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "names/dns_message.h"
@@ -29,7 +32,8 @@ struct Tracker::Impl {
       : clock_(clock),
         proc_reader_(std::move(options.proc_reader)),
         image_budget_{options.limits.max_image_bytes},
-        processes_(options.limits) {}
+        processes_(options.limits),
+        read_step_(options.step_of) {}
 
   void add_cgroup(std::uint32_t slot, std::uint64_t cgroup_id, std::string_view path);
   void register_job(std::uint32_t slot, std::uint64_t root_cgroup_id, std::string_view root_path);
@@ -62,6 +66,9 @@ struct Tracker::Impl {
     std::uint64_t evicted = 0;
     std::uint64_t cgroups_dropped = 0;
     JobNames names;
+    std::unordered_map<std::string, StepRef> steps;  // by id and name, a NUL between them
+    std::uint64_t steps_dropped = 0;
+    std::uint64_t steps_cut = 0;
   };
   // What every handler of a sample needs.
   struct Context {
@@ -104,6 +111,9 @@ struct Tracker::Impl {
   ProcessRef parent_of(const ForkSample& sample, const Context& context);
   // `picture` of `entry` as the parent of another one: cut when its chain is at its longest.
   ProcessRef as_parent(ProcessEntry& entry, const ProcessRef& picture);
+
+  // tracker_steps.cpp; null: none, that of the parent or of the program before is kept
+  StepRef step_of(std::string_view environment, std::span<const std::string> argv, JobState& job);
 
   // tracker_events.cpp
   void on(const ConnectSample& sample, const Context& context);
@@ -152,6 +162,7 @@ struct Tracker::Impl {
   std::unique_ptr<ProcReader> proc_reader_;
   ImageBudget image_budget_;
   ProcessTable processes_;
+  const StepOf read_step_;
   CgroupTable cgroups_;
   std::array<std::unique_ptr<JobState>, CICD_SLOTS_MAX> jobs_;
   DecodeLosses stray_losses_;

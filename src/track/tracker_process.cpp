@@ -102,6 +102,10 @@ ProcessEntry& Tracker::Impl::adopt(std::uint32_t pid, std::uint64_t start_time_n
       if (parent != nullptr && parent->slot == context.header.slot && parent->pid != pid) {
         picture->parent = as_parent(*parent, parent->current);
         picture->depth = picture->parent->depth + 1;
+        picture->step = picture->parent->step;
+      }
+      if (StepRef step = step_of(facts->environment, facts->argv, context.job)) {
+        picture->step = std::move(step);
       }
     } else {
       is_gone = true;
@@ -132,6 +136,9 @@ const ProcessRef& Tracker::Impl::picture_of(ProcessEntry& entry, std::uint32_t e
     if (const auto facts = proc_reader_->read(entry.pid, entry.start_time_ns)) {
       picture->uid = facts->uid;
       picture->image = make_image(*facts, image_budget_);
+      if (StepRef step = step_of(facts->environment, facts->argv, job)) {
+        picture->step = std::move(step);
+      }
     }
   }
   processes_.replace(entry, std::move(picture));
@@ -177,6 +184,7 @@ void Tracker::Impl::on(const ForkSample& sample, const Context& context) {
   picture->parent = parent_of(sample, context);
   picture->depth = picture->parent ? picture->parent->depth + 1 : 0;
   picture->image = picture->parent ? picture->parent->image : unknown_image_;
+  if (picture->parent) picture->step = picture->parent->step;
   // A made-up sample may name the child as its own parent: look again.
   entry = processes_.find(header.pid, header.start_time_ns);
   if (entry == nullptr) {
@@ -199,6 +207,7 @@ void Tracker::Impl::on(const ExecSample& sample, const Context& context) {
   picture->exec_id = header.exec_id;
   picture->uid = sample.fixed.uid;
   picture->image = std::move(made.image);
+  picture->step = step_of(sample.environment.bytes, picture->image->argv, context.job);
   ProcessEntry* entry = processes_.find(header.pid, header.start_time_ns);
   if (entry == nullptr) {
     // The exec tells what runs; only where the process comes from is not known.
@@ -208,6 +217,11 @@ void Tracker::Impl::on(const ExecSample& sample, const Context& context) {
     picture->id = next_id_++;
     picture->parent = entry->current->parent;
     picture->depth = entry->current->depth;
+    if (!picture->step) {
+      picture->step = entry->current->step;
+      const bool is_cut = sample.environment.has(CICD_STRING_TRUNCATED | CICD_STRING_FAULT);
+      if (is_cut) ++context.job.steps_cut;
+    }
     processes_.replace(*entry, std::move(picture));
   }
   const ProcessRef& current = entry->current;

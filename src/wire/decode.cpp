@@ -87,7 +87,8 @@ Decoded decode_exec(Bytes bytes) {
   return decode_strings<S>(bytes, {{&F::exec_path, &S::exec_path, CICD_PATH_MAX},
                                    {&F::filename, &S::filename, CICD_PATH_MAX},
                                    {&F::cwd, &S::cwd, CICD_PATH_MAX},
-                                   {&F::argv, &S::argv, CICD_ARGV_MAX}});
+                                   {&F::argv, &S::argv, CICD_ARGV_MAX},
+                                   {&F::environment, &S::environment, CICD_ENVIRONMENT_MAX}});
 }
 
 Decoded decode_cgroup(Bytes bytes) {

@@ -36,6 +36,7 @@ struct ExecSample {
   WireString filename;
   WireString cwd;
   WireString argv;
+  WireString environment;
 };
 struct ExitSample {
   cicd_sample_exit fixed;

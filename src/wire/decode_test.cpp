@@ -7,6 +7,7 @@
 #include <cstring>
 #include <memory>
 
+#include "wire/loss.h"
 #include "wire/sample_builder.h"
 
 namespace cicd {
@@ -95,9 +96,10 @@ TEST(Decode, HeaderOfEveryType) {
 }
 
 TEST(Decode, StringsInTheOrderOfTheMembers) {
-  const SampleBuffer bytes = exec_sample(
-      {}, {},
-      {walked("/usr/bin/sh", CICD_STRING_DELETED), raw("f"), raw(""), arguments({"a", ""})});
+  const SampleBuffer bytes =
+      exec_sample({}, {},
+                  {walked("/usr/bin/sh", CICD_STRING_DELETED), raw("f"), raw(""),
+                   arguments({"a", ""}), arguments({"N=v"}, CICD_STRING_TRUNCATED)});
   const auto decoded = decode_exact(bytes);
   ASSERT_TRUE(decoded);
   const auto& exec = std::get<ExecSample>(*decoded);
@@ -107,6 +109,8 @@ TEST(Decode, StringsInTheOrderOfTheMembers) {
   EXPECT_EQ(exec.filename.bytes, "f");
   EXPECT_EQ(exec.cwd.bytes, "");
   EXPECT_EQ(exec.argv.bytes, "a\0\0"sv);
+  EXPECT_EQ(exec.environment.bytes, "N=v\0"sv);
+  EXPECT_TRUE(exec.environment.has(CICD_STRING_TRUNCATED));
 }
 
 TEST(Decode, BytesNeedNoAlignment) {
@@ -187,7 +191,7 @@ TEST(Decode, UnknownTypesSaySo) {
 }
 
 TEST(Decode, SlotsAndFamiliesOutOfRange) {
-  for (const std::uint32_t slot : {0u, 256u, 0xffffffffu}) {
+  for (const std::uint32_t slot : {0u, std::uint32_t{CICD_SLOTS_MAX}, 0xffffffffu}) {
     SampleBuffer bytes = exit_sample({});
     patch(bytes, offsetof(cicd_sample_header, slot), slot);
     const auto decoded = decode_exact(bytes);

@@ -99,7 +99,7 @@ SampleBuffer exec_sample(const Actor& actor, const ExecParts& parts) {
   return exec_sample(
       actor, parts,
       {walked(parts.exec_path), raw(parts.filename.empty() ? parts.exec_path : parts.filename),
-       walked(parts.cwd), arguments(parts.argv)});
+       walked(parts.cwd), arguments(parts.argv), arguments(parts.environment)});
 }
 
 SampleBuffer exec_sample(const Actor& actor, const ExecParts& parts, const ExecStrings& strings) {
@@ -113,7 +113,9 @@ SampleBuffer exec_sample(const Actor& actor, const ExecParts& parts, const ExecS
   fixed.filename = describe(strings.filename);
   fixed.cwd = describe(strings.cwd);
   fixed.argv = describe(strings.argv);
-  return assemble(fixed, {&strings.exec_path, &strings.filename, &strings.cwd, &strings.argv});
+  fixed.environment = describe(strings.environment);
+  return assemble(fixed, {&strings.exec_path, &strings.filename, &strings.cwd, &strings.argv,
+                          &strings.environment});
 }
 
 SampleBuffer exit_sample(const Actor& actor, std::uint32_t status) {

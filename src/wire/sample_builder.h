@@ -60,11 +60,13 @@ struct ExecParts {
   std::string filename = {};            // empty: the same as exec_path
   std::string cwd = "/";                // walked
   std::vector<std::string> argv = {"true"};
-  std::uint16_t flags = 0;  // enum cicd_exec_flags
+  std::vector<std::string> environment = {};  // "NAME=value"
+  std::uint16_t flags = 0;                    // enum cicd_exec_flags
   std::uint32_t uid = 0;
 };
 struct ExecStrings {
   StringPart exec_path, filename, cwd, argv;
+  StringPart environment = {};
 };
 
 struct ConnectParts {

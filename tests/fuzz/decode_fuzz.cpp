@@ -24,6 +24,7 @@ void check(const cicd::ExecSample& sample) {
   must_lie_inside(sample.filename);
   must_lie_inside(sample.cwd);
   must_lie_inside(sample.argv);
+  must_lie_inside(sample.environment);
 }
 void check(const cicd::CgroupSample& sample) { must_lie_inside(sample.path); }
 void check(const cicd::OpenSample& sample) {

@@ -24,7 +24,7 @@ class SampleInput {
       case 0:
         return fork_sample(actor, make_actor(), byte());
       case 1:
-        return exec_sample(actor, {.flags = byte()}, {part(), part(), part(), part()});
+        return exec_sample(actor, {.flags = byte()}, {part(), part(), part(), part(), part()});
       case 2:
         return exit_sample(actor, static_cast<std::uint32_t>(byte() << 8 | byte()));
       case 3:

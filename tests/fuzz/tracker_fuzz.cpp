@@ -29,6 +29,8 @@ std::uint64_t check(const EventRecord& record, std::uint64_t sum) {
   for (const FieldValue& value : record.fields) {
     sum = digest(sum * 31 + static_cast<std::uint64_t>(value.number), value.text);
   }
+  must(record.step == record.process->step);
+  if (record.step) sum = digest(sum * 31, record.step->id);
   return digest(sum * 31 + record.marks + record.process->id, record.process->exec_path());
 }
 
@@ -36,6 +38,9 @@ std::uint64_t run(const std::uint8_t* data, std::size_t size) {
   TrackerOptions options;
   options.limits = {
       .max_live = 12, .max_ended = 6, .max_ended_bytes = 8'000, .max_image_bytes = 4'000};
+  options.step_of = [](std::string_view environment, std::span<const std::string>) {
+    return environment.size() < 2 ? std::optional<Step>() : Step{std::string(environment), "s"};
+  };
   Tracker tracker({.realtime_offset_ns = -1}, std::move(options));
   tracker.register_job(1, 40, "/one");
   tracker.register_job(2, 44, "/two");

@@ -67,8 +67,9 @@ std::vector<SeenExec> Samples::execs(pid_t pid) const {
   std::vector<SeenExec> out;
   using T = cicd_sample_exec;
   for (const Seen& seen : of(CICD_SAMPLE_EXEC, pid)) {
-    auto strings = seen.strings<T>({&T::exec_path, &T::filename, &T::cwd, &T::argv});
-    out.push_back({seen.fixed<T>(), strings[0], strings[1], strings[2], strings[3]});
+    auto strings =
+        seen.strings<T>({&T::exec_path, &T::filename, &T::cwd, &T::argv, &T::environment});
+    out.push_back({seen.fixed<T>(), strings[0], strings[1], strings[2], strings[3], strings[4]});
   }
   return out;
 }
@@ -236,6 +237,7 @@ void HookTest::SetUp() {
   std::string kind = wanted.backend_kind + (wanted.strict ? " strict " : " ");
   for (const auto& [type, backend] : wanted.backends) kind += type + "=" + backend + " ";
   if (!wanted.dedup) kind += "all opens ";
+  for (const StepVariable& variable : wanted.variables) kind.append(variable.name) += " ";
   std::unique_ptr<LiveSource>& shared = sources_[kind];
   if (!shared) {
     Result<std::unique_ptr<LiveSource>> opened = LiveSource::open(wanted);

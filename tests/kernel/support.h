@@ -74,7 +74,7 @@ class Seen {
 
 struct SeenExec {
   cicd_sample_exec fixed;
-  SeenString exec_path, filename, cwd, argv;
+  SeenString exec_path, filename, cwd, argv, environment;
 };
 struct SeenOpen {
   cicd_sample_open fixed;

@@ -45,11 +45,19 @@ inline ProcessRef make_chain(int length, std::uint64_t first_id = 1) {
   return process;
 }
 
+// The same process, in a step of the CI job.
+inline ProcessRef in_step(const ProcessRef& process, std::string name) {
+  auto changed = std::make_shared<Process>(*process);
+  changed->step = std::make_shared<const Step>(Step{"1", std::move(name)});
+  return changed;
+}
+
 inline EventRecord make_record(EventType type, ProcessRef process) {
   EventRecord record;
   record.type = type;
   record.time_ns = kNoonNs;
   record.boot_time_ns = 10'000'000'000;
+  record.step = process->step;
   record.process = std::move(process);
   return record;
 }

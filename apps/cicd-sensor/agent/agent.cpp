@@ -29,6 +29,7 @@
 #include "base/worker.h"
 #include "console.h"
 #include "exit_codes.h"
+#include "job/ci_platform.h"
 #include "job/job_registry.h"
 #include "kernel/live_source.h"
 #include "listener/agent_routes.h"
@@ -487,6 +488,7 @@ int run_agent(const AgentOptions& options) {
   live.pin_dir = pin_dir_of(options.state_dir);
   live.dedup = options.dedup;
   live.backend_kind = options.backend_kind;
+  live.variables = step_variables();
   auto source = LiveSource::open(live);
   if (!source) return failed(source.error(), log);
   const PinReport pins = (*source)->pins();

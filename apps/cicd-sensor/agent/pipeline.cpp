@@ -13,6 +13,7 @@
 #include <thread>
 #include <utility>
 
+#include "job/ci_platform.h"
 #include "wire/loss.h"
 #include "wire/sample.h"
 
@@ -54,12 +55,14 @@ void leave_out(LossReport& report, const LossReport& before) {
 }  // namespace
 
 Pipeline::Pipeline(LiveSource& source)
-    : Pipeline(source, std::make_unique<NotingProcReader>(make_proc_reader())) {}
+    : Pipeline(source,
+               std::make_unique<NotingProcReader>(make_proc_reader("/proc", step_variables()))) {}
 
 Pipeline::Pipeline(LiveSource& source, std::unique_ptr<NotingProcReader> proc_reader)
     : source_(source),
       proc_reader_(proc_reader.get()),
-      tracker_(source.clock(), {.proc_reader = std::move(proc_reader), .limits = {}}),
+      tracker_(source.clock(),
+               {.proc_reader = std::move(proc_reader), .limits = {}, .step_of = step_of_start}),
       lanes_(CICD_SLOTS_MAX) {}
 
 Result<std::unique_ptr<Pipeline>> Pipeline::start(LiveSource& source,

@@ -71,6 +71,7 @@ void ProcessNotes::read(const std::string& line) {
     facts.cwd = bytes_of(note.at("cwd"));
     for (const auto& argument : note.at("argv")) facts.argv.push_back(bytes_of(argument));
     facts.argv_truncated = note.at("argv_truncated");
+    facts.environment = bytes_of(note.at("environment"));
     earlier_[{note.at("pid").get<std::uint32_t>(), note.at("start").get<std::uint64_t>()}] =
         std::move(facts);
   } catch (const nlohmann::json::exception&) {
@@ -86,7 +87,8 @@ void ProcessNotes::note(std::uint32_t pid, std::uint64_t start_time_ns, const Pr
                          {"exec_path", text_of(facts.exec_path)},
                          {"cwd", text_of(facts.cwd)},
                          {"argv", nlohmann::json::array()},
-                         {"argv_truncated", facts.argv_truncated}};
+                         {"argv_truncated", facts.argv_truncated},
+                         {"environment", text_of(facts.environment)}};
   for (const std::string& argument : facts.argv) note["argv"].push_back(text_of(argument));
   const std::string line = note.dump() + "\n";
   [[maybe_unused]] const ssize_t written = ::write(fd_.get(), line.data(), line.size());

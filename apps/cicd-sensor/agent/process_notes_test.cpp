@@ -24,7 +24,8 @@ class OnceReader final : public ProcReader {
   std::optional<ProcFacts> read(std::uint32_t pid, std::uint64_t) override {
     ++asked;
     if (pid != 7) return std::nullopt;
-    return ProcFacts{1, 1000, "/bin/\xff", "/", {"a\nb", "\x80\"", ""}, true};
+    return ProcFacts{
+        1, 1000, "/bin/\xff", "/", {"a\nb", "\x80\"", ""}, true, std::string("A=b\0", 4)};
   }
   int asked = 0;
 };
@@ -53,6 +54,7 @@ TEST_F(ProcessNotesTest, AnswersAreThereForTheNextReader) {
   EXPECT_EQ(facts->exec_path, "/bin/\xff");
   EXPECT_EQ(facts->argv, (std::vector<std::string>{"a\nb", "\x80\"", ""}));
   EXPECT_TRUE(facts->argv_truncated);
+  EXPECT_EQ(facts->environment, std::string("A=b\0", 4));
   EXPECT_TRUE(reader.read(7, 72)) << "another process with that pid";
   EXPECT_EQ(asked.asked, 1);
 }

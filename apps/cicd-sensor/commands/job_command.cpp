@@ -21,51 +21,17 @@ namespace {
 
 using nlohmann::json;
 
-struct GithubVariable {
-  std::string_view member;
-  const char* name;
-};
-constexpr GithubVariable kGithubVariables[] = {
-    {"project_path", "GITHUB_REPOSITORY"},
-    {"github_run_id", "GITHUB_RUN_ID"},
-    {"github_job", "GITHUB_JOB"},
-    {"github_run_attempt", "GITHUB_RUN_ATTEMPT"},
-    {"github_runner_tracking_id", "RUNNER_TRACKING_ID"},
-    {"commit_sha", "GITHUB_SHA"},
-    {"ref_name", "GITHUB_REF_NAME"},
-    {"trigger", "GITHUB_EVENT_NAME"},
-    {"actor_id", "GITHUB_ACTOR_ID"},
-    {"actor_name", "GITHUB_ACTOR"},
-    {"github_workflow_ref", "GITHUB_WORKFLOW_REF"},
-    {"github_workflow_sha", "GITHUB_WORKFLOW_SHA"},
-    {"github_workflow", "GITHUB_WORKFLOW"},
-};
-
 std::string flag_of(std::string_view member) {
   std::string flag(member);
   std::ranges::replace(flag, '_', '-');
   return flag;
 }
 
-std::string value_of(const CommandLine& line, const Environment& environment, bool is_github,
-                     std::string_view member) {
+std::string value_of(const CommandLine& line, const Environment& environment,
+                     const CiPlatform* platform, std::string_view member) {
   const std::string flag = flag_of(member);
   if (line.has(flag)) return std::string(line.value(flag));
-  if (!is_github) return {};
-  for (const GithubVariable& variable : kGithubVariables) {
-    if (variable.member == member) return environment(variable.name);
-  }
-  return {};
-}
-
-// "https://GitHub.example:8443/x" -> "github.example"
-std::string host_of(std::string url) {
-  if (const std::size_t scheme = url.find("://"); scheme != std::string::npos) {
-    url.erase(0, scheme + 3);
-  }
-  url.resize(std::min(url.find_first_of(":/?#"), url.size()));
-  std::ranges::transform(url, url.begin(), [](unsigned char c) { return std::tolower(c); });
-  return url;
+  return platform == nullptr ? std::string() : platform_value(*platform, member, environment);
 }
 
 std::string own_environment(const char* name) {
@@ -103,24 +69,23 @@ bool is_job_command(std::string_view name) {
 Result<NamedJob> name_job(const CommandLine& line, const Environment& environment) {
   NamedJob job;
   JobIdentity& identity = job.identity;
+  const CiPlatform* platform = detect_platform(environment);
   identity.provider = line.value("provider");
   if (identity.provider.empty()) {
     const bool is_github = line.command->name.starts_with("host ") || line.has("github-run-id") ||
                            !environment("GITHUB_RUN_ID").empty();
-    identity.provider = is_github ? "github" : "generic";
+    identity.provider = is_github ? "github" : platform ? platform->provider : "generic";
   }
-  const bool is_github = identity.provider == "github";
+  if (platform == nullptr || platform->provider != identity.provider) {
+    platform = platform_of(identity.provider);
+  }
   for (const IdentityField& field : identity_fields()) {
-    if (field.name == "provider" || field.name == "provider_host") continue;
-    identity.*field.member = value_of(line, environment, is_github, field.name);
+    if (field.name == "provider") continue;
+    identity.*field.member = value_of(line, environment, platform, field.name);
   }
-  identity.provider_host = line.value("provider-host");
-  if (identity.provider_host.empty()) {
-    const std::string host = host_of(environment("GITHUB_SERVER_URL"));
-    identity.provider_host = !is_github ? "local" : host.empty() ? "github.com" : host;
-  }
+  if (identity.provider_host.empty()) identity.provider_host = "local";
   for (const MetadataField& field : metadata_fields()) {
-    job.metadata.*field.member = value_of(line, environment, is_github, field.name);
+    job.metadata.*field.member = value_of(line, environment, platform, field.name);
   }
   if (const Result<void> valid = validate(identity); !valid) {
     return fail(ErrorCode::kUsage, valid.error().text,

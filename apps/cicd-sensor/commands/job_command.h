@@ -4,12 +4,12 @@
 // did what was asked, 1 when it refused or is not there, 2 when the command line is wrong.
 #pragma once
 
-#include <functional>
 #include <string>
 #include <string_view>
 
 #include "base/result.h"
 #include "config/parse.h"
+#include "job/ci_platform.h"
 #include "job/identity.h"
 
 namespace cicd {
@@ -18,15 +18,12 @@ bool is_job_command(std::string_view name);
 int run_job_command(const CommandLine& line);
 int run_status(const CommandLine& line);
 
-// What a variable of the environment holds; "" when it is not set.
-using Environment = std::function<std::string(const char* name)>;
-
 struct NamedJob {
   JobIdentity identity;
   JobMetadata metadata;
 };
-// From flags, and for what they leave out the variables of GitHub's runner when the provider is
-// github. kUsage when the identity is not whole.
+// From flags, and for what they leave out the variables of the provider's CI platform. kUsage when
+// the identity is not whole.
 Result<NamedJob> name_job(const CommandLine& line, const Environment& environment);
 
 }  // namespace cicd

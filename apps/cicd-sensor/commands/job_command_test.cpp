@@ -80,6 +80,36 @@ TEST(NameJob, OtherProvidersAreNamedByFlagsAlone) {
             "generic");
 }
 
+TEST(NameJob, VariablesOfOtherPlatformsNameTheirJobs) {
+  const std::map<std::string, std::string> jenkins = {{"BUILD_TAG", "jenkins-app-7"},
+                                                      {"JOB_NAME", "app"},
+                                                      {"JENKINS_URL", "http://j.example:8080/"},
+                                                      {"GIT_COMMIT", "abc"},
+                                                      {"BUILD_URL", "http://j.example:8080/7"}};
+  auto job = name({"job", "start"}, jenkins);
+  ASSERT_TRUE(job) << job.error().text;
+  EXPECT_EQ(job->identity.provider, "jenkins");
+  EXPECT_EQ(job->identity.provider_host, "j.example");
+  EXPECT_EQ(job->identity.project_path, "app");
+  EXPECT_EQ(job->identity.job_key, "jenkins-app-7");
+  EXPECT_EQ(job->metadata.commit_sha, "abc");
+  EXPECT_EQ(job->metadata.job_link, "http://j.example:8080/7");
+  // A flag says another platform: the variables of this one are not read.
+  job = name({"job", "start", "--provider", "drone", "--project-path", "p", "--job-key", "1"},
+             jenkins);
+  ASSERT_TRUE(job) << job.error().text;
+  EXPECT_EQ(job->metadata.commit_sha, "");
+  EXPECT_EQ(job->identity.provider_host, "local");
+  // A system that is none of the providers, but sets enough.
+  job = name({"job", "start"}, {{"CI", "woodpecker"},
+                                {"CI_REPO", "o/r"},
+                                {"CI_PIPELINE_NUMBER", "4"},
+                                {"CI_WORKFLOW_NUMBER", "1"}});
+  ASSERT_TRUE(job) << job.error().text;
+  EXPECT_EQ(job->identity.provider, "generic");
+  EXPECT_EQ(job->identity.job_key, "4.1");
+}
+
 TEST(NameJob, WhatIsMissingIsNamed) {
   const auto none = name({"host", "end"}, {});
   ASSERT_FALSE(none);

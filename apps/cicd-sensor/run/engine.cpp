@@ -4,6 +4,8 @@
 #include <thread>
 #include <utility>
 
+#include "job/ci_platform.h"
+
 namespace cicd {
 
 namespace {
@@ -25,7 +27,9 @@ constexpr milliseconds kLongestWorkerWait{2000};
 Engine::Engine(EventSource& source, EngineSettings settings)
     : source_(source),
       settings_(std::move(settings)),
-      tracker_(source.clock(), {.proc_reader = std::move(settings_.proc_reader), .limits = {}}),
+      tracker_(source.clock(), {.proc_reader = std::move(settings_.proc_reader),
+                                .limits = {},
+                                .step_of = step_of_start}),
       job_(std::move(settings_.job)),
       batch_(job_.take_batch()) {
   tracker_.register_job(settings_.slot, settings_.root_cgroup_id, settings_.root_path);

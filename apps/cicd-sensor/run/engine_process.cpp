@@ -16,6 +16,7 @@
 #include "base/time_format.h"
 #include "console.h"
 #include "evidence/file_sink.h"
+#include "job/ci_platform.h"
 #include "job/job_cgroup.h"
 #include "job/spawn.h"
 #include "report/terminal.h"
@@ -220,7 +221,7 @@ Result<void> EngineProcess::open_outputs() {
   settings.slot = kRunSlot;
   settings.root_cgroup_id = cgroup_id_;
   settings.root_path = start_.names.cgroup_path;
-  settings.proc_reader = make_proc_reader();
+  settings.proc_reader = make_proc_reader("/proc", step_variables());
   settings.positions = [source = start_.source] { return source->positions(); };
   engine_ = std::make_unique<Engine>(*start_.source, std::move(settings));
   if (command_pid_ != 0) name_command();

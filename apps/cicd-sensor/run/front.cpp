@@ -17,6 +17,7 @@
 #include "base/time_format.h"
 #include "console.h"
 #include "exit_codes.h"
+#include "job/ci_platform.h"
 #include "job/spawn.h"
 #include "kernel/hook_catalogue.h"
 #include "kernel/live_source.h"
@@ -155,6 +156,7 @@ Result<void> Front::prepare() {
   live.dedup = !plan_.options.reports_repeats;
   live.tls_capture = plan_.options.captures_tls;
   live.backend_kind = plan_.options.backend_kind;
+  live.variables = step_variables();
   live.pace = pace_of(plan_.program.get());
   CICD_ASSIGN(source_, LiveSource::open(live));
   CICD_TRY(source_->start_job_hooks());

@@ -47,6 +47,7 @@ function valuesOf(event) {
   const ancestors = chainOf(process).slice(0, -1).reverse();
   fields.push(['process.exec_path', string(D.images.path[image])]);
   fields.push(['process.argv', lastPart(string(D.images.path[image])) + args(image)]);
+  if (P.step[process]) fields.push(['step.name', string(P.step[process])]);
   if (ancestors.length) {
     fields.push(['process.ancestors', ancestors.slice(0, 64).map(link => string(D.images.path[P.image[link]])).join('  ←  ')]);
   }
@@ -141,6 +142,7 @@ function openEvent(event) {
       ['When', `${offset(timeOf(event))}, ${moment(D.firstUs + E.time[event])}`],
       ['Event', `${type.name}`], ['About', marksOf(event).join(', ')],
       ['Process', button('link', () => openProcess(process), `${programName(process)}, pid ${P.pid[process]}`)],
+      ['Step', string(P.step[process])],
     ]),
     el('h4', 'Who did it'), chainList(process),
     rules.length ? el('h4', 'Why it is a detection') : null, rules.length ? whyPanel(event, rules) : null,
@@ -163,6 +165,7 @@ function openProcess(process) {
     factList([
       ['Process', `pid ${P.pid[process]}, user ${P.uid[process]}`],
       ['Life', `${offset(P.start[process] + D.shift)}${life}, ${statusWords(process)}`],
+      ['Step', string(P.step[process])],
       ['Script', string(D.images.script[image])], ['Folder', string(D.images.cwd[image])],
       ['Was before', past.join(', ')],
       ['Events', `${number(P.events[process])}: ` + LANES.map((lane, i) => [P.lanes[i][process], lane])
