@@ -12,6 +12,7 @@ namespace cicd {
 
 namespace {
 
+constexpr std::chrono::seconds kAgain{2};
 constexpr unsigned kOk = 200;
 constexpr unsigned kNotFound = 404;
 
@@ -47,8 +48,11 @@ std::string BuildTeller::body() const {
   return text;
 }
 
-bool BuildTeller::has_told(unsigned status, const std::string& problem) {
+bool BuildTeller::has_told(unsigned status, const std::string& problem, std::size_t waits) {
+  const bool was_failing = std::exchange(is_failing_, status != kOk);
+  is_owed_ = status != kOk && status != kNotFound;
   if (status == kOk) return true;
+  if (was_failing && waits == 0) return status == kNotFound;
   log_.error("builds_not_told",
              {{"reason", problem.empty() ? "status " + std::to_string(status) : problem},
               {"hint", "the steps of this build are NOT watched"}});
@@ -69,10 +73,21 @@ void BuildTeller::tell() {
       "POST", options_.is_gitlab ? "/v1/gitlab/builds/put" : "/v1/github/builds/put", body());
   auto told = std::make_shared<std::vector<Done>>(std::exchange(waiting_, {}));
   start_call(loop_, std::move(call), [this, told](Result<HttpCallAnswer> answer) {
-    const bool is_told = answer ? has_told(answer->status, {}) : has_told(0, answer.error().text);
+    const bool is_told = answer ? has_told(answer->status, {}, told->size())
+                                : has_told(0, answer.error().text, told->size());
     is_telling_ = false;
     for (const Done& done : *told) done(is_told);
-    if (has_changed_) tell();
+    if (has_changed_) return tell();
+    tell_again_later();
+  });
+}
+
+void BuildTeller::tell_again_later() {
+  // The end of the last one, too, has to be heard.
+  if ((builds_.empty() && !is_owed_) || std::exchange(has_timer_, true)) return;
+  loop_.call_at(EventLoop::Clock::now() + kAgain, [this] {
+    has_timer_ = false;
+    if (!builds_.empty() || is_owed_) tell();
   });
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // BuildTeller: keeps the agent told which builds of BuildKit are open, so that it can say whose the
 // steps are that dockerd starts for them. Each time all of them, one request after the other: what
-// is lost or comes again does no harm, and an agent that has just started knows all at the next.
+// is lost or comes again does no harm. While there are any it is told every two seconds, for an
+// agent that has just started.
 //
 // Threads: the loop's.
 #pragma once
@@ -32,8 +33,9 @@ class BuildTeller {
 
  private:
   void tell();
+  void tell_again_later();
   std::string body() const;
-  bool has_told(unsigned status, const std::string& problem);
+  bool has_told(unsigned status, const std::string& problem, std::size_t waits);
 
   EventLoop& loop_;
   const DockerProxyOptions& options_;
@@ -42,6 +44,9 @@ class BuildTeller {
   std::uint64_t last_ = 0;
   std::vector<Done> waiting_;  // for the next request to be answered
   bool is_telling_ = false;
+  bool is_failing_ = false;  // said in the log
+  bool is_owed_ = false;     // the agent was not there to be told
+  bool has_timer_ = false;
   bool has_changed_ = false;
 };
 

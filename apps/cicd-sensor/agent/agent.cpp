@@ -234,6 +234,7 @@ void Agent::restore(std::vector<std::pair<JobStore, StoredJob>> jobs) {
   std::promise<void> done;
   calls_.push(
       [&] {
+        build_steps_.take_back();
         for (auto& [store, stored] : jobs) {
           const std::uint32_t slot = stored.slot;
           const JobIdentity identity = stored.identity;

@@ -61,6 +61,16 @@ Result<void> BuildSteps::give_steps_to(std::uint32_t slot) {
   return {};
 }
 
+void BuildSteps::take_back() const {
+  const auto own = find_own_cgroup();
+  if (!own || !path_.ends_with("/buildkit")) return;
+  const auto parent = JobCgroup::open(own->mount_point + path_);
+  if (!parent) return;
+  if (const auto taken = pipeline_.give_cgroup(parent->id(), 0); !taken) {
+    log_.error("build_steps_not_taken_back", {{"reason", taken.error().text}});
+  }
+}
+
 void BuildSteps::take_step(const std::string& name, std::uint32_t slot) {
   if (slot == 0) return;
   const auto step = JobCgroup::open(watched_dir_ + "/" + name);

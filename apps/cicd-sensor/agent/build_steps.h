@@ -45,6 +45,8 @@ class BuildSteps final : public BuildKeeping {
     return registry_.slot_of_job(key);
   }
   Result<void> give_steps_to(std::uint32_t slot) override;
+  // What an agent that was killed had given is nobody's again: who builds now is not known yet.
+  void take_back() const;
   // `slot`: whose steps are new now; 0: nobody's.
   void take_step(const std::string& name, std::uint32_t slot);
   void add_problem(std::uint32_t slot, const std::string& problem) override;

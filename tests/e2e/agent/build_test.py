@@ -4,6 +4,7 @@
 a real dockerd with both builders, the proxy before it, the agent."""
 import contextlib
 import pathlib
+import signal
 import sys
 import time
 
@@ -143,6 +144,19 @@ def test_a_build_of_nobody_beside_it():
         assert outside.wait(60) == 0, outside.stdout.read()
         assert written(agent, "1")[0] == set(), written(agent, "1")
         assert len(problems(agent, "1")) == 1, agent.summary("1")
+
+
+def test_a_build_outlives_the_agent():
+    with everything() as (world, agent, proxy):
+        folder = context(world, "1", "echo x >/tmp/first; sleep 6", "echo x >/tmp/second")
+        process = job(world, agent, "1", build(world, proxy, folder, True), wait=False)
+        wait_until(lambda: "first" in written(agent, "1")[0], "the first step is seen")
+        agent.stop(signal.SIGKILL)
+        agent.log_path.unlink()
+        agent.start()
+        check(process, agent)
+        assert written(agent, "1")[0] == {"first", "second"}, written(agent, "1")
+        assert not problems(agent, "1"), agent.summary("1")
 
 
 def test_steps_of_buildkit_with_the_driver_of_systemd():

@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import time
@@ -200,6 +201,28 @@ def test_terminate_ends_the_containers_of_one_job():
             assert "/tmp/went-on" not in opened(agent, 71)[0]
             assert world.is_up() and agent.process.poll() is None
             assert known(agent) == ["72"]
+
+
+def test_a_job_outlives_its_agent():
+    with everything() as (world, agent, proxy):
+        world.docker("run", "--detach", *NET, *labels(71), "busybox", "sh", "-c",
+                     "echo x >/tmp/before; sleep 6; echo x >/tmp/after", socket=proxy.socket)
+        waiting = world.docker("create", *NET, *labels(71), "busybox", "sh", "-c",
+                               "echo x >/tmp/created-before", socket=proxy.socket)
+        wait_until(lambda: "/tmp/before" in opened(agent, 71)[0], "it is seen")
+        agent.stop(signal.SIGKILL)
+        agent.log_path.unlink()
+        agent.start()
+        assert known(agent) == ["71"], agent.log()
+        world.docker("start", waiting, socket=proxy.socket)
+        world.docker("run", "--rm", *NET, *labels(71), "busybox", "sh", "-c", "echo x >/tmp/second",
+                     socket=proxy.socket)
+        wait_until(lambda: agent.summary(71), "it has ended", 40)
+        files, rows = opened(agent, 71)
+        want = {f"/tmp/{name}" for name in ("before", "after", "created-before", "second")}
+        assert want <= files, want - files
+        assert len({row["container"]["id"] for row in rows if "container" in row}) == 3
+        assert agent.summary(71)["finalize_reason"] == "cgroup_rmdir"
 
 
 if __name__ == "__main__":
