@@ -267,8 +267,8 @@ Result<void> Pipeline::replay(std::uint32_t slot, RecordingReader& journal,
       take(slot, steps.front());
       steps = steps.subspan(1);
     }
-    auto block = journal.next_block();
-    if (!block) result = std::unexpected(std::move(block).error());
+    const auto block = journal.next_block();
+    if (!block) result = std::unexpected(block.error());
     if (!block || !*block) break;
     for (const SampleBytes sample : **block) {
       tracker_.handle(sample, [this](std::uint32_t own) { return batch_of(own); });
