@@ -10,6 +10,7 @@ import pathlib
 import random
 import shutil
 import signal
+import socket as sockets
 import socketserver
 import subprocess
 import sys
@@ -126,7 +127,8 @@ class Proxy:
 
     def is_up(self):
         assert self.process.poll() is None, self.log_path.read_text()
-        return self.socket.exists()
+        with sockets.socket(sockets.AF_UNIX) as client:
+            return client.connect_ex(str(self.socket)) == 0
 
     def log(self, msg):
         rows = [json.loads(line) for line in self.log_path.read_text().splitlines()]
