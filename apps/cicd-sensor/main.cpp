@@ -73,7 +73,8 @@ int dispatch(const std::vector<std::string>& arguments) {
     const auto served = run_proxy_dockerd(*line);
     return served ? 0 : report(served.error());
   }
-  return run_doctor(line->value("format") == "json", std::string(line->value("btf")));
+  return run_doctor(line->value("format") == "json", std::string(line->value("btf")),
+                    std::string(line->value("socket")));
 }
 
 }  // namespace

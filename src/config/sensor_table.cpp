@@ -110,6 +110,7 @@ constexpr NamedDoc kReplayExamples[] = {
 constexpr FlagSpec kDoctorFlags[] = {
     {"format", "FORMAT", "text", "`text` for people, `json` for programs.", "text|json"},
     kBtf,
+    {"socket", "PATH", "/run/cicd-sensor/agent.sock", "Where an agent would listen."},
 };
 constexpr NamedDoc kDoctorExamples[] = {
     {"sudo cicd-sensor doctor",

@@ -19,6 +19,9 @@
 
 namespace cicd {
 
+// Where an agent's folders are.
+inline constexpr const char* kPinRoot = "/sys/fs/bpf/cicd-sensor";
+
 class PinFolder {
  public:
   // Makes the folder and those above it, below /sys/fs/bpf or wherever `path` says; mounts a bpffs

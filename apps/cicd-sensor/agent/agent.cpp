@@ -32,6 +32,7 @@
 #include "job/ci_platform.h"
 #include "job/job_registry.h"
 #include "kernel/live_source.h"
+#include "kernel/pin_folder.h"
 #include "listener/agent_routes.h"
 #include "listener/http_server.h"
 #include "rule/baseline.h"
@@ -411,7 +412,7 @@ std::string pin_dir_of(const std::string& state_dir) {
   const std::string path = std::filesystem::canonical(state_dir, error).string();
   char name[32];
   std::snprintf(name, sizeof(name), "agent-%016zx", std::hash<std::string>()(path));
-  return std::string("/sys/fs/bpf/cicd-sensor/") + name;
+  return std::string(kPinRoot) + "/" + name;
 }
 
 // With everything open: serves until a signal, then ends the jobs.

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <memory>
 
@@ -14,6 +15,9 @@
 #include "job/job_cgroup.h"
 #include "job/spawn.h"
 #include "kernel/live_source.h"
+#include "kernel/pin_folder.h"
+#include "listener/agent_routes.h"
+#include "listener/http_client.h"
 #include "run/plan.h"
 
 namespace cicd {
@@ -21,6 +25,8 @@ namespace cicd {
 namespace {
 
 using State = DoctorCheck::State;
+
+constexpr std::chrono::seconds kAgentTimeout{2};
 
 DoctorCheck good(std::string name, std::string detail) {
   return {std::move(name), State::kGood, std::move(detail), {}};
@@ -119,6 +125,32 @@ void check_hooks(DoctorReport& report, bool may_watch, const std::string& btf_pa
   (*source)->stop_job_hooks();
 }
 
+// No agent is no finding: `run` needs none.
+DoctorCheck check_agent(const std::string& socket_path) {
+  constexpr const char* kName = "agent";
+  const auto answer =
+      http_post(socket_path, std::string(kStatusRoute), "{}", {.timeout = kAgentTimeout});
+  if (answer && answer->status == 200) return good(kName, "one answers at " + socket_path);
+  if (answer) {
+    return finding(kName, Error{ErrorCode::kIo, 0,
+                                "what listens at " + socket_path + " answers with status " +
+                                    std::to_string(answer->status),
+                                "is it a cicd-sensor agent, and of this version?"});
+  }
+  const bool is_there = ::access(socket_path.c_str(), F_OK) == 0;
+  return is_there ? finding(kName, answer.error()) : skipped(kName, answer.error().text);
+}
+
+// What an agent's jobs need to outlive it.
+DoctorCheck check_pins(bool may_watch) {
+  constexpr const char* kName = "pins";
+  if (!may_watch) return skipped(kName, "not permitted to try");
+  const auto folder = PinFolder::open(kPinRoot + ("/doctor-" + std::to_string(::getpid())));
+  if (folder) return good(kName, std::string("below ") + kPinRoot + ": jobs outlive an agent");
+  return skipped(kName,
+                 "jobs would be missed while an agent is started again: " + folder.error().text);
+}
+
 }  // namespace
 
 bool DoctorReport::has_findings() const {
@@ -126,7 +158,7 @@ bool DoctorReport::has_findings() const {
       checks, [](const DoctorCheck& check) { return check.state == State::kFinding; });
 }
 
-DoctorReport examine_machine(const std::string& btf_path) {
+DoctorReport examine_machine(const std::string& btf_path, const std::string& socket_path) {
   DoctorReport report;
   utsname kernel{};
   ::uname(&kernel);
@@ -137,11 +169,13 @@ DoctorReport examine_machine(const std::string& btf_path) {
   report.checks.push_back(check_btf(btf_path));
   check_cgroup(report, allowed.has_value());
   check_hooks(report, allowed.has_value(), btf_path);
+  report.checks.push_back(check_pins(allowed.has_value()));
+  report.checks.push_back(check_agent(socket_path));
   return report;
 }
 
-int run_doctor(bool as_json, const std::string& btf_path) {
-  const DoctorReport report = examine_machine(btf_path);
+int run_doctor(bool as_json, const std::string& btf_path, const std::string& socket_path) {
+  const DoctorReport report = examine_machine(btf_path, socket_path);
   print_out(as_json ? doctor_json(report) : doctor_text(report));
   return report.has_findings() ? kExitFindings : 0;
 }

@@ -27,12 +27,13 @@ struct DoctorReport {
   bool has_findings() const;
 };
 
-// `btf_path`: in place of the kernel's own, when not empty.
-DoctorReport examine_machine(const std::string& btf_path);
+// `btf_path`: in place of the kernel's own, when not empty. `socket_path`: of the agent, if there
+// is one.
+DoctorReport examine_machine(const std::string& btf_path, const std::string& socket_path);
 std::string doctor_text(const DoctorReport& report);
 std::string doctor_json(const DoctorReport& report);
 
 // Prints it; exit code 0, or 1 when there are findings.
-int run_doctor(bool as_json, const std::string& btf_path);
+int run_doctor(bool as_json, const std::string& btf_path, const std::string& socket_path);
 
 }  // namespace cicd
