@@ -12,6 +12,7 @@
 #include <charconv>
 #include <iterator>
 #include <string_view>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -154,17 +155,7 @@ bool kill_tracked(const TrackedProcess& process) {
 }
 
 Terminator::Terminator(TerminationTarget target)
-    : target_(std::move(target)), containers_(target_.containers, target_.own) {
-  worker_.start("cicd-terminate", [this] { hunt(); });
-}
-
-Terminator::~Terminator() {
-  {
-    const std::lock_guard lock(mutex_);
-    is_closed_ = true;
-  }
-  wake_.notify_all();
-}
+    : target_(std::move(target)), containers_(target_.containers, target_.own) {}
 
 bool Terminator::strike() {
   if (is_claimed_.exchange(true)) return false;
@@ -174,20 +165,16 @@ bool Terminator::strike() {
     target_.cgroup->freeze(true);
   }
   containers_.freeze();
-  {
-    const std::lock_guard lock(mutex_);
-    is_struck_.store(true, std::memory_order_release);
+  is_struck_.store(true, std::memory_order_release);
+  try {
+    worker_.start("cicd-terminate", [this] { hunt(); });
+  } catch (const std::system_error&) {
+    hunt();  // no thread to be had: then whoever strikes waits
   }
-  wake_.notify_all();
   return true;
 }
 
 void Terminator::hunt() {
-  {
-    std::unique_lock lock(mutex_);
-    wake_.wait(lock, [this] { return is_struck() || is_closed_; });
-    if (!is_struck()) return;
-  }
   raise_priority();
   begin();
   while (!round()) {

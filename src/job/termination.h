@@ -20,9 +20,7 @@
 
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <functional>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
@@ -78,11 +76,11 @@ bool kill_tracked(const TrackedProcess& process);
 class Terminator {
  public:
   explicit Terminator(TerminationTarget target);
-  ~Terminator();
+  ~Terminator() = default;
   Terminator(const Terminator&) = delete;
   Terminator& operator=(const Terminator&) = delete;
 
-  // Freezes the job and starts the hunt; false when that was done before.
+  // Freezes the job and starts the hunt, on a thread of its own; false when that was done before.
   bool strike();
   bool is_struck() const { return is_struck_.load(std::memory_order_acquire); }
   // Nothing of the job lives, or the limit is over.
@@ -107,9 +105,6 @@ class Terminator {
   std::atomic<bool> is_claimed_ = false;
   std::atomic<bool> is_struck_ = false;
   std::atomic<bool> is_done_ = false;
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  bool is_closed_ = false;
   Clock::time_point struck_at_{};
   ContainerEnd containers_;
   bool is_whole_ = false;                  // nobody in the cgroup is spared
