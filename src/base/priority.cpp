@@ -2,6 +2,7 @@
 #include "base/priority.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -18,6 +19,12 @@ void go_first() {
   const std::string text = std::to_string(kNice);
   if (group) [[maybe_unused]]
     const ssize_t written = ::write(group.get(), text.data(), text.size());
+}
+
+bool go_before_all() {
+  sched_param param{};
+  param.sched_priority = 1;
+  return ::sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &param) == 0;
 }
 
 }  // namespace cicd

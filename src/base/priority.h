@@ -10,4 +10,9 @@ namespace cicd {
 // should be one of our own. Without the right to it the process runs like everybody.
 void go_first();
 
+// The calling thread before all that are not real-time: for one that does little at a time, and
+// must do it soon however many there are. What it starts does not inherit it. False: no right to
+// it.
+bool go_before_all();
+
 }  // namespace cicd

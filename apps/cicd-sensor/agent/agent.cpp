@@ -274,6 +274,7 @@ std::string Agent::status_text() {
     json.member_number("events", progress.events);
     json.member_number("detections", progress.detections);
     json.member_number("dropped", progress.dropped);
+    json.member_number("lost", progress.dropped + pipeline_.lost(job.slot));
     json.end_object();
   }
   json.end_array();

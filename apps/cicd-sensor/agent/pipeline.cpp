@@ -13,6 +13,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/priority.h"
 #include "job/ci_platform.h"
 #include "wire/loss.h"
 #include "wire/sample.h"
@@ -109,6 +110,8 @@ void Pipeline::run_tasks() {
 }
 
 void Pipeline::run() {
+  // Hundreds of busy jobs leave one process among them next to nothing.
+  [[maybe_unused]] const bool is_first = go_before_all();
   while (!is_stopping_) {
     run_tasks();
     if (is_stopping_) return;
@@ -420,6 +423,12 @@ Result<void> Pipeline::report_opens_anew() {
   Result<void> result;
   run_between([&] { result = source_.report_opens_anew(); });
   return result;
+}
+
+std::uint64_t Pipeline::lost(std::uint32_t slot) {
+  std::uint64_t total = 0;
+  run_between([&] { total = losses_of(slot).total(); });
+  return total;
 }
 
 std::vector<Coverage> Pipeline::coverage() {

@@ -106,6 +106,8 @@ class Pipeline {
   Result<void> give_cgroup(std::uint64_t cgroup_id, std::uint32_t slot);
 
   std::vector<Coverage> coverage();
+  // What was lost of a job before it reached the job's worker.
+  std::uint64_t lost(std::uint32_t slot);
 
  private:
   struct Lane {

@@ -210,7 +210,7 @@ int run_status(const CommandLine& line) {
     out += "  " + text(job, "project_path") + " " + name + ": " +
            std::to_string(number(job, "age_s")) + " s, " + std::to_string(number(job, "events")) +
            " events, " + std::to_string(number(job, "detections")) + " detections, " +
-           std::to_string(number(job, "dropped")) + " lost\n";
+           std::to_string(number(job, "lost")) + " lost\n";
   }
   for (const json& coverage : status.value("coverage", json::array())) {
     if (coverage.is_object() && coverage.contains("available") && coverage["available"] == false) {
