@@ -52,7 +52,6 @@ CorrelationState::CorrelationState(std::shared_ptr<const Program> program)
   if (program_ == nullptr || program_->correlations().empty()) return;
   const std::span<const Correlation> correlations = program_->correlations();
   counts_.resize(program_->rules().size());
-  times_.resize(counts_.size());
   users_.resize(counts_.size());
   memories_.resize(correlations.size());
   has_fired_.resize(correlations.size());
@@ -74,6 +73,7 @@ void CorrelationState::remember(const CorrelationCode& code, std::uint32_t corre
   for (const CorrelationNode& node : code.nodes) {
     if (node.op == Op::kCount) use(node.rule);
   }
+  if (!code.withins.empty()) times_.resize(counts_.size());
   for (const CorrelationCode::Within& within : code.withins) {
     for (const std::uint32_t rule : within.rules) {
       times_[rule].use_window(static_cast<std::uint64_t>(within.window_ns));
@@ -92,7 +92,7 @@ std::span<const std::uint32_t> CorrelationState::count(const EventRecord& record
   if (counts_.empty()) return out_;
   for (const std::uint32_t rule : fired) {
     counts_[rule] = sum(counts_[rule], 1);
-    if (times_[rule].is_used()) times_[rule].add(record.time_ns);
+    if (!times_.empty() && times_[rule].is_used()) times_[rule].add(record.time_ns);
     for (const std::uint32_t user : users_[rule]) {
       if (has_fired_[user] || is_waiting_[user]) continue;
       is_waiting_[user] = true;

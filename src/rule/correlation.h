@@ -117,8 +117,8 @@ class CorrelationState {
   bool is_true(std::uint32_t correlation) const;
 
   std::shared_ptr<const Program> program_;
-  std::vector<std::int64_t> counts_;               // indexed as Program::rules()
-  std::vector<HitTimes> times_;                    // the same, of rules that a within() counts
+  std::vector<std::int64_t> counts_;  // indexed as Program::rules()
+  std::vector<HitTimes> times_;       // the same, of rules that a within() counts; or empty
   std::vector<std::vector<std::uint32_t>> users_;  // of a rule: correlations that name it
   std::vector<std::vector<Memory>> memories_;      // of a correlation: condition, then exceptions
   std::vector<bool> has_fired_;                    // indexed as Program::correlations()
