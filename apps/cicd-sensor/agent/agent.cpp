@@ -380,14 +380,19 @@ std::vector<std::pair<JobStore, StoredJob>> jobs_left(const AgentOptions& option
   std::set<std::uint32_t> slots;
   for (JobStore& store : stored_jobs(options.state_dir + "/jobs")) {
     auto stored = store.read();
-    if (stored && stored->slot > 0 && stored->slot < options.max_jobs + 1 &&
-        slots.insert(stored->slot).second) {
+    std::string reason;
+    if (!stored) {
+      reason = stored.error().text;
+    } else if (stored->boot_id != current_boot_id()) {
+      reason = "the machine was started anew";
+    } else if (stored->slot == 0 || stored->slot > options.max_jobs ||
+               !slots.insert(stored->slot).second) {
+      reason = "its slot cannot be had";
+    } else {
       out.emplace_back(std::move(store), std::move(*stored));
       continue;
     }
-    log.error("job_not_restored",
-              {{"folder", store.folder()},
-               {"reason", stored ? "its slot cannot be had" : stored.error().text}});
+    log.error("job_not_restored", {{"folder", store.folder()}, {"reason", reason}});
     store.remove();
   }
   return out;

@@ -61,6 +61,7 @@ Result<void> JobKeeper::begin_watching(Watched& watched, std::uint32_t slot) {
   }
   stored.start_time_ns = watched.start_time_ns;
   stored.made_folder = watched.made_folder;
+  stored.boot_id = current_boot_id();
   stored.has_host = watched.files.contains("host");
   JobLane lane = lane_of(watched);
   CICD_ASSIGN(lane.notes, ProcessNotes::create(store.notes_path()));

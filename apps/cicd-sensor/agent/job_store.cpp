@@ -58,6 +58,7 @@ json to_json(const StoredJob& job) {
       {"start_time_ns", job.start_time_ns},
       {"made_folder", job.made_folder},
       {"has_host", job.has_host},
+      {"boot_id", job.boot_id},
       {"restarts", job.restarts},
       {"identity", json::object()},
       {"metadata", json::object()},
@@ -89,6 +90,7 @@ StoredJob job_of(const json& in) {
   job.start_time_ns = in.at("start_time_ns");
   job.made_folder = in.at("made_folder");
   job.has_host = in.at("has_host");
+  job.boot_id = in.at("boot_id");
   job.restarts = in.at("restarts");
   for (const IdentityField& field : identity_fields()) {
     job.identity.*field.member = in.at("identity").value(std::string(field.name), "");
@@ -165,6 +167,13 @@ bool JobStore::has_journal_ended() const {
 
 void JobStore::remove() const {
   for (const char* file : kFiles) ::unlink((folder_ + "/" + file).c_str());
+}
+
+std::string current_boot_id() {
+  std::ifstream file("/proc/sys/kernel/random/boot_id");
+  std::string id;
+  std::getline(file, id);
+  return id;
 }
 
 std::vector<JobStore> stored_jobs(const std::string& jobs_dir) {

@@ -39,7 +39,8 @@ struct StoredJob {
   std::uint64_t cgroup_id = 0;
   std::uint64_t start_time_ns = 0;  // CLOCK_REALTIME
   bool made_folder = false;
-  bool has_host = true;                  // else it began with a project scope
+  std::string boot_id;   // of the kernel: times of samples mean nothing to another one
+  bool has_host = true;  // else it began with a project scope
   std::vector<LossEntry> losses_before;  // what the kernel side had counted for all at its start
   std::uint64_t restarts = 0;            // of the agent, during the job
   std::vector<JournalMark> marks;        // in order of at_bytes
@@ -71,6 +72,9 @@ class JobStore {
 
   std::string folder_;
 };
+
+// Tells one start of the machine from another; "" when /proc does not say.
+std::string current_boot_id();
 
 // The jobs of an agent that was killed, below the folder with a folder for each job.
 std::vector<JobStore> stored_jobs(const std::string& jobs_dir);

@@ -45,6 +45,7 @@ StoredJob sample() {
   job.start_time_ns = 1'700'000'000'000'000'001;
   job.made_folder = true;
   job.has_host = false;
+  job.boot_id = current_boot_id();
   job.losses_before = {{"file_open", "recursion", 7}};
   job.restarts = 2;
   job.marks = {{JournalMark::Kind::kProject, 100},
@@ -67,6 +68,8 @@ TEST_F(JobStoreTest, ComesBackAsItWas) {
   EXPECT_EQ(read->start_time_ns, want.start_time_ns);
   EXPECT_TRUE(read->made_folder);
   EXPECT_FALSE(read->has_host);
+  EXPECT_EQ(read->boot_id.size(), 36u);
+  EXPECT_EQ(read->boot_id, current_boot_id());
   ASSERT_EQ(read->losses_before.size(), 1u);
   EXPECT_EQ(read->losses_before[0].count, 7u);
   EXPECT_EQ(read->restarts, 2u);

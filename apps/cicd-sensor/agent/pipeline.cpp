@@ -110,8 +110,6 @@ void Pipeline::run_tasks() {
 }
 
 void Pipeline::run() {
-  // Hundreds of busy jobs leave one process among them next to nothing.
-  [[maybe_unused]] const bool is_first = go_before_all();
   while (!is_stopping_) {
     run_tasks();
     if (is_stopping_) return;
@@ -129,7 +127,11 @@ void Pipeline::run() {
 }
 
 void Pipeline::begin() {
-  run_between([this] { is_reading_ = true; });
+  run_between([this] {
+    is_reading_ = true;
+    // Hundreds of busy jobs leave one process among them next to nothing.
+    [[maybe_unused]] const bool is_first = go_before_all();
+  });
 }
 
 Result<std::size_t> Pipeline::look(milliseconds max_wait) {
@@ -298,6 +300,8 @@ Pipeline::Restored Pipeline::restore(JobLane& given, const std::string& journal_
     auto reader = RecordingReader::open(journal_path);
     if (!reader) {
       restored.journal = std::unexpected(std::move(reader).error());
+      for (const JournalStep& step : steps) take(given.slot, step);
+      settle(given.slot);
       return;
     }
     const Result<void> read = replay(given.slot, *reader, steps, restored.last_ns);

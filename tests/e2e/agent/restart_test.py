@@ -195,6 +195,48 @@ def test_what_is_left_is_taken_away_at_the_end():
         assert not pins.exists(), "pins are left"
 
 
+def test_a_journal_that_is_damaged():
+    rules = """rule_sets:
+- ruleset_id: mine
+  rules:
+  - {{rule_id: late, event_type: file_open, condition: 'path == "{folder}/late"', action: detect}}
+"""
+    script = """$S host start $F || exit 3
+$S project start $F --rules-file {folder}/rules.yaml || exit 4
+cat {folder}/early
+touch {folder}/ready; while ! [ -e {folder}/go ]; do sleep 0.02; done
+cat {folder}/late
+$S host end $F"""
+    for damage in ("cut", "gone", "nonsense"):
+        with Agent() as agent:
+            folder = agent.folder / "damaged"
+            folder.mkdir()
+            for name in ("early", "late"):
+                (folder / name).write_text("x")
+            (folder / "rules.yaml").write_text(rules.format(folder=folder))
+            job = agent.github_job(1, script.format(folder=folder), wait=False)
+            wait_until((folder / "ready").exists, f"the job is ready; {agent.log()}")
+            time.sleep(0.3)
+            kill(agent)
+            journal = next(agent.folder.glob("state/jobs/*/journal"))
+            if damage == "cut":
+                os.truncate(journal, journal.stat().st_size - 7)
+            elif damage == "gone":
+                journal.unlink()
+            else:
+                journal.write_bytes(b"nonsense" * 100)
+            agent.start()
+            (folder / "go").touch()
+            job.wait()
+            assert job.process.returncode == 0, job.output() + agent.log()
+            rows = agent.events(1)
+            assert [gap["reason"] for gap in gaps(rows)] == ["journal_incomplete"], (damage, gaps(rows))
+            assert agent.summary(1)["monitoring_problems"], damage
+            found = [row["rule_id"] for row in
+                     rows_of(agent.folder_of(1).parent / "project/detections.jsonl")]
+            assert found == ["late"], (damage, found)
+
+
 def test_a_stored_job_that_is_no_job():
     with Agent() as agent:
         agent.stop()
