@@ -195,6 +195,38 @@ def test_what_is_left_is_taken_away_at_the_end():
         assert not pins.exists(), "pins are left"
 
 
+def test_a_flood_while_no_agent_is_there_is_counted():
+    """More than the rings hold: what is not reported is in the losses, and nothing is twice."""
+    count = 200_000
+    with Agent(flags=["--no-dedup"]) as agent:
+        folder = agent.folder / "flood"
+        folder.mkdir()
+        (folder / "f").write_text("x")
+        flood = f"import os\nfor i in range({count}): os.close(os.open('{folder}/f', 0))"
+        script = f"""$S host start $F || exit 3
+touch {folder}/ready; while ! [ -e {folder}/go ]; do sleep 0.02; done
+/usr/bin/python3 -c "{flood}"; touch {folder}/done
+$S host end $F"""
+        job = agent.github_job(1, script, wait=False)
+        wait_until((folder / "ready").exists, f"the job is ready; {agent.log()}")
+        kill(agent)
+        (folder / "go").touch()
+        # Until most of it is done, or until the rings are full and the job has slowed down.
+        end = time.monotonic() + 15
+        while time.monotonic() < end and not (folder / "done").exists():
+            time.sleep(0.1)
+        agent.start()
+        job.wait(120)
+        assert job.process.returncode == 0, job.output() + agent.log()
+        reported = sum(row["event"]["type"] == "file_open" and
+                       row["event"]["file_open"]["path"] == f"{folder}/f" for row in agent.events(1))
+        summary = agent.summary(1)
+        lost = sum(int(loss["count"]) for loss in summary["losses"] if loss["what"] == "file_open")
+        assert reported <= count <= reported + lost, f"{reported} reported, {lost} lost, of {count}"
+        others = [loss for loss in summary["losses"] if loss["what"] != "file_open"]
+        assert not others, others
+
+
 def test_a_journal_that_is_damaged():
     rules = """rule_sets:
 - ruleset_id: mine
