@@ -55,7 +55,7 @@ HttpResponse health(const JobIdentity& identity, const JobHealth& found) {
 
 // Reads the body; answers 400 by itself when that is all that is to be said.
 template <typename Read, typename Handle>
-HttpHandler job_handler(const std::string& provider, Read read, Handle handle) {
+HttpHandler job_handler(const std::string& provider, Read read, const Handle& handle) {
   return [=](HttpRequest request, const HttpResponder& respond) {
     // GitLab's runner asks for its jobs from outside of them.
     if (provider == "gitlab" && request.peer.uid != ::geteuid()) {
