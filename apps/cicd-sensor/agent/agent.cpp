@@ -270,6 +270,14 @@ std::string Agent::status_text() {
     for (const IdentityField& field : identity_fields()) {
       json.member_if(field.name, job.identity.*field.member);
     }
+    json.key("scopes");
+    json.begin_array();
+    for (const ScopeKind kind : {ScopeKind::kHost, ScopeKind::kProject}) {
+      if (keeper_.has_scope(job.slot, kind)) {
+        json.raw("\"" + std::string(name_of(kind)) + "\"");
+      }
+    }
+    json.end_array();
     json.member_number("age_s", job.age.count());
     json.member_number("events", progress.events);
     json.member_number("detections", progress.detections);

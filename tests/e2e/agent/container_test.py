@@ -60,6 +60,21 @@ def test_containers_belong_to_the_job_that_started_them():
             assert any(path.endswith("busybox") for path in programs), programs
 
 
+def test_fifty_at_once():
+    with everything() as (_, agent, proxy):
+        run = RUN.format(proxy=proxy.socket)
+        job = agent.github_job("1", f"""
+            export DOCKER_CONFIG=$PWD PATH=/usr/sbin:/usr/bin:/sbin:/bin
+            $S host start $F || exit 1
+            for i in $(seq 50); do {run} sh -c "echo x >/tmp/number-$i" & done; wait
+            $S host end $F""", wait=False)
+        job.wait(240)
+        assert job.process.returncode == 0, job.output() + agent.log()
+        files, ids = inside(agent.events("1"))
+        missing = {f"number-{i}" for i in range(1, 51)} - files
+        assert not missing and len(ids) == 50, (missing, len(ids), job.output()[-500:])
+
+
 def test_exec_and_a_container_that_outlives_its_step():
     with everything() as (_, agent, proxy):
         docker = f"docker --host unix://{proxy.socket}"

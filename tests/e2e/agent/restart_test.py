@@ -115,7 +115,8 @@ $S host end $F"""
             wait_until((folder / f"ready-{i}").exists, f"job {i} is ready; {agent.log()}")
         kill(agent)
         agent.start()
-        assert len(agent.status()["jobs"]) == 2, agent.log()
+        scopes = [job["scopes"] for job in agent.status()["jobs"]]
+        assert scopes == [["host", "project"]] * 2, f"{scopes} {agent.log()}"
         (folder / "go").touch()
         for job in jobs:
             job.wait()
