@@ -148,18 +148,31 @@ Result<HttpAnswer> parse(const std::string& bytes) {
   return answer;
 }
 
+// `was_cut`: the agent took the request and was gone before it said anything.
+Result<HttpAnswer> post_once(const std::string& socket_path, const std::string& request,
+                             const HttpClientLimits& limits, bool& was_cut) {
+  Exchange exchange(socket_path, limits);
+  CICD_TRY(exchange.connect());
+  CICD_TRY(exchange.send(request));
+  const Result<std::string> bytes = exchange.receive();
+  was_cut = bytes ? bytes->empty() : bytes.error().sys_errno == ECONNRESET;
+  if (!bytes) return std::unexpected(bytes.error());
+  return parse(*bytes);
+}
+
 }  // namespace
 
 Result<HttpAnswer> http_post(const std::string& socket_path, const std::string& path,
                              const std::string& body, const HttpClientLimits& limits) {
-  Exchange exchange(socket_path, limits);
-  CICD_TRY(exchange.connect());
-  CICD_TRY(exchange.send("POST " + path +
-                         " HTTP/1.1\r\nHost: agent\r\nContent-Type: application/json\r\n"
-                         "Connection: close\r\nContent-Length: " +
-                         std::to_string(body.size()) + "\r\n\r\n" + body));
-  CICD_ASSIGN(const std::string bytes, exchange.receive());
-  return parse(bytes);
+  const std::string request = "POST " + path +
+                              " HTTP/1.1\r\nHost: agent\r\nContent-Type: application/json\r\n"
+                              "Connection: close\r\nContent-Length: " +
+                              std::to_string(body.size()) + "\r\n\r\n" + body;
+  bool was_cut = false;
+  Result<HttpAnswer> answer = post_once(socket_path, request, limits, was_cut);
+  // The next agent has the job as this one had it.
+  if (was_cut) answer = post_once(socket_path, request, limits, was_cut);
+  return answer;
 }
 
 }  // namespace cicd
