@@ -224,7 +224,8 @@ $S host end $F"""
         summary = agent.summary(1)
         lost = sum(int(loss["count"]) for loss in summary["losses"] if loss["what"] == "file_open")
         assert reported <= count <= reported + lost, f"{reported} reported, {lost} lost, of {count}"
-        others = [loss for loss in summary["losses"] if loss["what"] != "file_open"]
+        # A library may not be looked into yet when a slow machine ends the job.
+        others = [loss for loss in summary["losses"] if loss["what"] not in ("file_open", "library")]
         assert not others, others
 
 
