@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Egress control: what the user side tells the kernel side of a job's policies, and the maps'
+ * keys and values. A job has up to two policies, the host's and the project's; a flow must pass
+ * both. Both are compiled into the same entries; a bit per scope says whose each rule is.
+ *
+ * Addresses are 16 bytes in network order; IPv4 is mapped into IPv6 (::ffff:a.b.c.d), so that an
+ * IPv4 address meets the same rules through either kind of socket. Ports are in host order.
+ */
+#ifndef CICD_WIRE_EGRESS_H
+#define CICD_WIRE_EGRESS_H
+
+#include "wire/sample.h"
+
+enum cicd_egress_scope {
+  CICD_SCOPE_HOST = 1 << 0,
+  CICD_SCOPE_PROJECT = 1 << 1,
+};
+
+enum cicd_egress_kind {
+  CICD_EGRESS_ALLOW = 1,
+  CICD_EGRESS_DENY = 2,
+  CICD_EGRESS_DENY_DOH = 3, /* a known endpoint of DNS over HTTPS */
+};
+
+enum cicd_egress_reason {
+  CICD_REASON_NONE = 0,
+  CICD_REASON_DEFAULT_DENY = 1, /* no rule for it; or a packet whose header cannot be read */
+  CICD_REASON_DIRECT_IP = 2,    /* the address is of no rule and of no name that was resolved */
+  CICD_REASON_PORT = 3,         /* there are rules for the address, none for port and protocol */
+  CICD_REASON_STEP = 4,         /* there are rules for it, in other steps of the job only */
+  CICD_REASON_RULE = 5,         /* a rule denies it */
+  CICD_REASON_METADATA = 6,
+  CICD_REASON_DOT = 7, /* port 853 */
+  CICD_REASON_DOH = 8,
+  CICD_REASON_RAW_SOCKET = 9, /* neither TCP nor UDP, or a header of the sender's own making */
+  CICD_REASON_IPV6 = 10,      /* the policy lets no IPv6 out */
+  CICD_REASONS = 16,          /* room */
+};
+
+/* What ports, protocol and step of the job a rule is for. Proto 0: any; step 0: any. */
+struct cicd_egress_rule {
+  __u16 port_first;
+  __u16 port_last;
+  __u8 proto; /* IPPROTO_* */
+  __u8 kind;  /* enum cicd_egress_kind */
+  __u8 scopes;
+  __u8 step;
+  __u16 rule; /* its place in the policy (egress/policy.h); a scope's own count */
+  __u16 pad0;
+};
+CICD_STATIC_ASSERT(sizeof(struct cicd_egress_rule) == 12, "wire: egress rule");
+
+/*
+ * Every rule that holds for an address or a range. In a scope: one that denies and fits is the
+ * answer; else one that allows and fits; else the scope's default. Never changed in place.
+ */
+#define CICD_EGRESS_RULES_MAX 16
+struct cicd_egress_rules {
+  __u32 count;
+  __u32 pad0;
+  struct cicd_egress_rule rules[CICD_EGRESS_RULES_MAX];
+};
+CICD_STATIC_ASSERT(sizeof(struct cicd_egress_rules) == 200, "wire: egress rules");
+
+/* Key of map `egress_addrs`: one address, of a name that the job has resolved. */
+struct cicd_egress_address {
+  __u32 slot;
+  __u8 ip[16];
+};
+CICD_STATIC_ASSERT(sizeof(struct cicd_egress_address) == 20, "wire: egress address");
+
+/*
+ * Key of map `egress_nets`: a range. prefix_bits counts the 32 of `slot` too. The longest one that
+ * fits is found alone, so its value has the rules of all shorter ones that hold it as well.
+ */
+struct cicd_egress_net {
+  __u32 prefix_bits;
+  __u32 slot;
+  __u8 ip[16];
+};
+CICD_STATIC_ASSERT(sizeof(struct cicd_egress_net) == 24, "wire: egress net");
+
+/* Value of map `egress_policies`, by slot. Members of one bit per scope unless said. */
+struct cicd_egress_policy {
+  __u32 generation;    /* not 0, another one whenever anything in the policy changes */
+  __u8 watching;       /* has a policy that the kernel side looks at; 0: nothing to do */
+  __u8 enforcing;      /* denies; the others only tell (audit) */
+  __u8 default_allow;  /* what no rule is for is allowed */
+  __u8 metadata_allow; /* 169.254.169.254 and fd00:ec2::254 */
+  __u8 dot_allow;      /* port 853 */
+  __u8 ipv6_block;     /* no IPv6 */
+  __u8 has_steps;      /* (0 or 1) some rule is for a step */
+  __u8 pad0;
+  __u16 resolver_port; /* where port 53 goes on the loopback address; 0: where it was sent */
+  __u16 pad1;
+};
+CICD_STATIC_ASSERT(sizeof(struct cicd_egress_policy) == 16, "wire: egress policy");
+
+/*
+ * Key of map `egress_steps`; its value is the __u8 number of the step, 1 .. CICD_STEPS_MAX. A
+ * process is of the first step that it or whoever started it was found in; it cannot change that.
+ */
+#define CICD_STEPS_MAX 255
+#define CICD_STEP_ID_MAX 128 /* longer ids are cut there */
+struct cicd_egress_step {
+  __u64 hash; /* cicd_step_hash() of the step's id */
+  __u32 slot;
+  __u32 pad0;
+};
+CICD_STATIC_ASSERT(sizeof(struct cicd_egress_step) == 16, "wire: egress step");
+
+/* FNV-1a, a byte at a time: hash = cicd_step_hash(hash, byte), beginning with CICD_STEP_HASH. */
+#define CICD_STEP_HASH 0xcbf29ce484222325ULL
+static inline __attribute__((always_inline)) __u64 cicd_step_hash(__u64 hash, __u8 byte) {
+  return (hash ^ byte) * 0x100000001b3ULL;
+}
+
+/* Key of map `dns_clients`: who sent a question to the resolver. */
+struct cicd_dns_client_key {
+  __u32 netns; /* inode number of the network namespace */
+  __u16 port;  /* of the job's socket */
+  __u8 proto;  /* IPPROTO_* */
+  __u8 is_v6;  /* by the packet: 0 or 1 */
+};
+CICD_STATIC_ASSERT(sizeof(struct cicd_dns_client_key) == 8, "wire: dns client key");
+struct cicd_dns_client {
+  __u64 start_time_ns;
+  __u64 cgroup_id;
+  __u32 slot;
+  __u32 pid;
+  __u32 exec_id;
+  __u32 step; /* number; 0: none */
+};
+CICD_STATIC_ASSERT(sizeof(struct cicd_dns_client) == 32, "wire: dns client");
+
+/* Key of map `egress_flows`: traffic of a job with one destination. */
+struct cicd_flow_key {
+  __u32 slot;
+  __u16 port;
+  __u8 proto;
+  __u8 pad0;
+  __u8 ip[16];
+};
+CICD_STATIC_ASSERT(sizeof(struct cicd_flow_key) == 24, "wire: flow key");
+struct cicd_flow {
+  __u64 sent_bytes; /* of packets with their IP headers, as the kernel sends them */
+  __u64 sent_packets;
+  __u64 received_bytes;
+  __u64 received_packets;
+  __u64 blocked_bytes;
+  __u64 blocked_packets;
+};
+CICD_STATIC_ASSERT(sizeof(struct cicd_flow) == 48, "wire: flow");
+
+/* Key and value of map `egress_denied`: repeats of what was told are counted here (`pending`). */
+struct cicd_denied_key {
+  __u32 slot;
+  __u32 pid;
+  __u32 exec_id;
+  __u16 port;
+  __u8 proto;
+  __u8 reason;
+  __u8 ip[16];
+};
+CICD_STATIC_ASSERT(sizeof(struct cicd_denied_key) == 32, "wire: denied key");
+struct cicd_denied {
+  __u64 last_told_ns; /* boot time */
+  __u64 pending;      /* attempts since then that no sample has told */
+  __u64 pending_bytes;
+  __u64 start_time_ns; /* of the process */
+  __u64 cgroup_id;
+  __u8 scopes;
+  __u8 is_audit;
+  __u8 step;
+  __u8 pad0;
+  __u16 rule;
+  __u16 pad1;
+};
+CICD_STATIC_ASSERT(sizeof(struct cicd_denied) == 48, "wire: denied");
+
+#endif

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// JobEgress: the policies of a job's scopes together, as the kernel side and the resolver need
+// them: ranges, steps, the rules of each address that a name leads to, which names are refused.
+//
+// Threads: any; immutable once made (a job that gets its project policy gets a new one).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "egress/policy.h"
+#include "kernel/egress_control.h"
+
+namespace cicd {
+
+struct ScopeEgress {
+  std::shared_ptr<const EgressPolicy> policy;  // null: the scope has none
+  EgressMode mode = EgressMode::kObserve;
+
+  bool is_watching() const { return policy != nullptr && mode == EgressMode::kEnforce; }
+  bool is_enforcing() const { return is_watching() && !policy->document().is_audit; }
+};
+
+class JobEgress {
+ public:
+  // kInvalidInput: more rules meet at one range, or more steps are named, than the kernel side
+  // takes (wire/egress.h); the text says where.
+  static Result<std::shared_ptr<const JobEgress>> make(ScopeEgress host, ScopeEgress project);
+
+  const ScopeEgress& host() const { return host_; }
+  const ScopeEgress& project() const { return project_; }
+  // Some scope's policy is in force (enforce or audit): names go through the resolver.
+  bool is_watching() const { return host_.is_watching() || project_.is_watching(); }
+
+  // Everything of the kernel side but addresses. `resolver_port` 0: names are not redirected.
+  Result<> install(EgressControl& control, std::uint32_t slot, std::uint16_t resolver_port) const;
+
+  struct NameAnswer {
+    bool is_refused = false;
+    DeniedNameAnswer how = DeniedNameAnswer::kRefused;
+  };
+  // A scope that only audits refuses nothing.
+  NameAnswer answer_name(std::string_view name) const;
+  // What holds for an address that `name` leads to; count 0: nothing (all is denied or default).
+  cicd_egress_rules rules_of_name(std::string_view name) const;
+  // Both lists in one, repeats left out; nullopt: they do not fit.
+  static std::optional<cicd_egress_rules> merge(const cicd_egress_rules& a,
+                                                const cicd_egress_rules& b);
+  // An answer must not lead there (rebinding), in some scope that enforces.
+  bool is_inside(const IpBytes& ip) const;
+  std::vector<std::string> upstreams() const;  // the host's, else the project's
+
+ private:
+  ScopeEgress host_, project_;
+  struct Compiled;
+  std::shared_ptr<const Compiled> compiled_;
+};
+
+}  // namespace cicd

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// EgressControl: the maps by which a job's policies reach the kernel side (bpf/wire/egress.h), and
+// what it counts. A seam: live maps, or a fake of a test. It knows nothing of names and policies;
+// src/egress compiles those.
+//
+// Threads: any; each call is a system call or a few. Order: nets, steps and addresses first, then
+// set_policy(), which puts them in force. Lifetime: that of the LiveSource it comes from.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "wire/egress.h"
+
+namespace cicd {
+
+using MappedIp = std::array<std::uint8_t, 16>;  // as in wire/egress.h
+
+struct EgressTotals {
+  // Attempts by reason (enum cicd_egress_reason): of those that were denied, and of those that a
+  // policy that only audits would have denied. Exact, whatever became of their samples.
+  std::array<std::uint64_t, CICD_REASONS> denied{};
+  std::array<std::uint64_t, CICD_REASONS> audited{};
+  std::uint64_t flows_missing = 0;    // destinations that map `egress_flows` had no room for
+  std::uint64_t denied_unmerged = 0;  // that map `egress_denied` had no room for; told one by one
+};
+
+class EgressControl {
+ public:
+  virtual ~EgressControl() = default;
+
+  // Takes effect at the next packet. The generation is counted up by this function.
+  virtual Result<> set_policy(std::uint32_t slot, cicd_egress_policy policy) = 0;
+  // `bits`: 0 to 128, of the mapped address.
+  virtual Result<> put_net(std::uint32_t slot, const MappedIp& ip, int bits,
+                           const cicd_egress_rules& rules) = 0;
+  virtual void remove_net(std::uint32_t slot, const MappedIp& ip, int bits) = 0;
+  virtual Result<> put_step(std::uint32_t slot, std::uint64_t hash, std::uint8_t number) = 0;
+
+  // kResource: there is no room; what was there before stays.
+  virtual Result<> put_address(std::uint32_t slot, const MappedIp& ip,
+                               const cicd_egress_rules& rules) = 0;
+  virtual void remove_address(std::uint32_t slot, const MappedIp& ip) = 0;
+  // Those that are there now, for a process that goes on for another one.
+  virtual std::vector<std::pair<MappedIp, cicd_egress_rules>> addresses(
+      std::uint32_t slot) const = 0;
+
+  // Who asks from this port; nullopt: no job.
+  virtual std::optional<cicd_dns_client> dns_client(const cicd_dns_client_key& key) const = 0;
+
+  virtual EgressTotals totals(std::uint32_t slot) const = 0;
+  virtual std::vector<std::pair<cicd_flow_key, cicd_flow>> flows(std::uint32_t slot) const = 0;
+  // Repeats that no sample has told; they count as told from now on.
+  virtual std::vector<std::pair<cicd_denied_key, cicd_denied>> take_denied(std::uint32_t slot) = 0;
+
+  // Forgets everything of a slot; it has no policy then.
+  virtual void clear(std::uint32_t slot) = 0;
+};
+
+}  // namespace cicd
