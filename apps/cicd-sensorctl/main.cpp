@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "policy_learn.h"
 #include "report_html.h"
 #include "report_stepsummary.h"
 #include "rule_bundle.h"
@@ -30,6 +31,7 @@ Commands:
   rule bundle ...         One rule file out of a directory of them
   rule docs [PATH...]     Rules as a Markdown table
   rule schema [WHAT]      Event types and their fields, JSON Schemas of rule and test files
+  policy learn [PATH...]  An egress policy of what jobs have reached, for review
   report html [DIR]       The page of a job: of a result document, or of the files of a run
   report stepsummary      A result document as Markdown for GitHub
 
@@ -57,11 +59,16 @@ constexpr Command kReportCommands[] = {
     {"stepsummary", cicd::ctl::report_stepsummary},
 };
 
+constexpr Command kPolicyCommands[] = {
+    {"learn", cicd::ctl::policy_learn},
+};
+
 struct Group {
   std::string_view name;
   std::span<const Command> commands;
 };
-constexpr Group kGroups[] = {{"rule", kRuleCommands}, {"report", kReportCommands}};
+constexpr Group kGroups[] = {
+    {"rule", kRuleCommands}, {"policy", kPolicyCommands}, {"report", kReportCommands}};
 
 std::string names_of(std::span<const Command> commands) {
   std::string out;

@@ -146,6 +146,9 @@ void append_observations(JsonWriter& json, const JobSummary& summary) {
     json.member_number("count", use.count);
     append_paths(json, "exec_paths", use.exec_paths);
     json.member_number("process_overflow_count", use.process_overflow_count);
+    if (use.first_ns != 0) json.time_member("first_seen", use.first_ns);
+    if (use.last_ns != 0) json.time_member("last_seen", use.last_ns);
+    json.member_if("step", use.step);
     append_traffic(json, use.traffic);
   });
   append_objects(json, "domain_observations", summary.domains, [&](const DomainUse& use) {

@@ -102,7 +102,10 @@ void Observations::add_destination(const EventRecord& record) {
     use->protocol = record.text(f::kProtocol);
     use->domain = record.text(f::kDomain);
     use->remote_port = static_cast<std::uint16_t>(record.number(f::kRemotePort));
+    use->first_ns = record.time_ns;
+    if (record.step) use->step = record.step->id;
   }
+  use->last_ns = std::max(use->last_ns, record.time_ns);
   if ((record.marks & kMarkAmbiguousDomain) != 0) use->is_ambiguous = true;
   ++use->count;
   if (!add_distinct(use->exec_paths, record.process->exec_path())) ++use->process_overflow_count;

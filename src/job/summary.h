@@ -80,6 +80,8 @@ struct DestinationUse {
   ProcessUse processes;
   // Traffic with the address and port, whatever its name; 0 where nothing counts it.
   TrafficCounts traffic;
+  std::uint64_t first_ns = 0, last_ns = 0;  // CLOCK_REALTIME
+  std::string step;                         // id of the first one's; empty: none
 };
 struct DomainUse {
   std::string domain;
