@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Well-known endpoints of DNS over HTTPS. A program that asks them for names goes past the job's
 // resolver, so a policy refuses their names and port 443 of their addresses (dns.block_doh). The
-// list cannot be complete: anybody can run such a server. It is a hurdle; the allowlist is the wall.
-// Pure data with static lifetime; any thread.
+// list cannot be complete: anybody can run such a server. It is a hurdle; the allowlist is the
+// wall. Pure data with static lifetime; any thread.
 #pragma once
 
 #include <cstdint>

@@ -121,10 +121,10 @@ Result<std::uint8_t> JobEgress::Compiled::Compiler::number_of_step(const EgressR
   const std::uint64_t hash = hash_of_step(rule.step);
   if (const auto known = steps_.find(hash); known != steps_.end()) return known->second;
   if (steps_.size() == CICD_STEPS_MAX) {
-    return fail(ErrorCode::kInvalidInput,
-                "the policies of the job name more than " + std::to_string(CICD_STEPS_MAX) +
-                    " steps; the one of " + rule.file + ":" + std::to_string(rule.line) +
-                    " does not fit");
+    return fail(ErrorCode::kInvalidInput, "the policies of the job name more than " +
+                                              std::to_string(CICD_STEPS_MAX) +
+                                              " steps; the one of " + rule.file + ":" +
+                                              std::to_string(rule.line) + " does not fit");
   }
   const auto number = static_cast<std::uint8_t>(steps_.size() + 1);
   steps_.emplace(hash, number);
@@ -159,8 +159,8 @@ Result<> JobEgress::Compiled::Compiler::add_scope(const ScopeEgress& scope, std:
   set(flags.ipv6_block, document.block_ipv6);
   set(out_.doh_scopes, document.block_doh);
   if (scope.policy->rules().size() > kMaxPolicyRules) {
-    return fail(ErrorCode::kInvalidInput, "a policy has more than " +
-                                              std::to_string(kMaxPolicyRules) + " rules");
+    return fail(ErrorCode::kInvalidInput,
+                "a policy has more than " + std::to_string(kMaxPolicyRules) + " rules");
   }
   CICD_TRY(add_rules(*scope.policy, bit));
   const std::uint32_t everything = add_source({allow_all(bit)});
@@ -249,8 +249,8 @@ Result<std::shared_ptr<const JobEgress>> JobEgress::make(ScopeEgress host, Scope
       new JobEgress(std::move(host), std::move(project), std::move(compiled)));
 }
 
-Result<> JobEgress::install(EgressControl& control, std::uint32_t slot,
-                            std::uint16_t resolver_port, const JobEgress* before) const {
+Result<> JobEgress::install(EgressControl& control, std::uint32_t slot, std::uint16_t resolver_port,
+                            const JobEgress* before) const {
   for (const auto& [hash, number] : compiled_->steps) {
     CICD_TRY(control.put_step(slot, hash, number));
   }

@@ -57,9 +57,9 @@ bool is_whole(const EgressRule& rule) {
 
 std::vector<IpPrefix> parse_inside_ranges() {
   constexpr std::string_view kRanges[] = {
-      "0.0.0.0/8",    "10.0.0.0/8",     "100.64.0.0/10", "127.0.0.0/8",   "169.254.0.0/16",
-      "172.16.0.0/12", "192.0.0.0/24",   "192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/4",
-      "240.0.0.0/4",   "::/96",          "64:ff9b:1::/48", "fc00::/7",      "fe80::/10",
+      "0.0.0.0/8",     "10.0.0.0/8",   "100.64.0.0/10",  "127.0.0.0/8",   "169.254.0.0/16",
+      "172.16.0.0/12", "192.0.0.0/24", "192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/4",
+      "240.0.0.0/4",   "::/96",        "64:ff9b:1::/48", "fc00::/7",      "fe80::/10",
       "fec0::/10",     "ff00::/8"};
   std::vector<IpPrefix> out;
   for (const std::string_view range : kRanges) {
@@ -97,8 +97,7 @@ struct Matches {
 
   void add(const EgressRule& rule, const EgressFlow& flow) {
     const bool is_fit = fits(rule, flow);
-    const bool in_step =
-        rule.step.empty() || rule.step == flow.step.substr(0, kMaxPolicyNameBytes);
+    const bool in_step = rule.step.empty() || rule.step == flow.step.substr(0, kMaxPolicyNameBytes);
     if (rule.is_deny) {
       if (is_fit && in_step && deny == nullptr) deny = &rule;
     } else if (is_fit && in_step) {
@@ -126,7 +125,8 @@ bool is_metadata_address(const IpBytes& ip) {
 
 bool is_loopback_address(const IpBytes& ip) {
   if (is_mapped_ipv4(ip)) {
-    return ip[12] == 127 || std::all_of(ip.begin() + 12, ip.end(), [](auto byte) { return byte == 0; });
+    return ip[12] == 127 ||
+           std::all_of(ip.begin() + 12, ip.end(), [](auto byte) { return byte == 0; });
   }
   return std::all_of(ip.begin(), ip.end() - 1, [](auto byte) { return byte == 0; }) && ip[15] <= 1;
 }

@@ -4,8 +4,9 @@
 //
 // Order of answers for a flow, in one scope: metadata, DNS over TLS and IPv6 when the policy blocks
 // them; then a rule that denies, or DNS over HTTPS; then one that allows, or a trusted net, or the
-// loopback network, or metadata when the policy allows it; then the default. Among rules that say the same the most specific is named: an exact host before
-// a wildcard, a longer prefix before a shorter one.
+// loopback network, or metadata when the policy allows it; then the default. Among rules that say
+// the same the most specific is named: an exact host before a wildcard, a longer prefix before a
+// shorter one.
 //
 // Threads: any, once made. Nothing is allocated by the answers.
 #pragma once

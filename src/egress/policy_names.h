@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Host names as policies write them, and tables of rules by host. For policy.cpp and job_egress.cpp.
-// Any thread; looking up allocates nothing.
+// Host names as policies write them, and tables of rules by host. For policy.cpp and
+// job_egress.cpp. Any thread; looking up allocates nothing.
 #pragma once
 
 #include <array>

@@ -35,16 +35,16 @@ bool holds(const IpPrefix& outer, const IpPrefix& inner) {
 
 PrefixTree::PrefixTree(std::vector<Entry> entries) {
   for (Entry& entry : entries) entry.prefix = masked(entry.prefix);
-  std::ranges::stable_sort(entries, [](const Entry& a, const Entry& b) {
-    return comes_before(a.prefix, b.prefix);
-  });
+  std::ranges::stable_sort(
+      entries, [](const Entry& a, const Entry& b) { return comes_before(a.prefix, b.prefix); });
   values_.reserve(entries.size());
   for (const Entry& entry : entries) {
     const bool is_same = !nodes_.empty() && nodes_.back().prefix.bits == entry.prefix.bits &&
                          nodes_.back().prefix.address == entry.prefix.address;
     if (!is_same) {
       std::int32_t parent = static_cast<std::int32_t>(nodes_.size()) - 1;
-      while (parent != kNone && !holds(nodes_[static_cast<std::size_t>(parent)].prefix, entry.prefix)) {
+      while (parent != kNone &&
+             !holds(nodes_[static_cast<std::size_t>(parent)].prefix, entry.prefix)) {
         parent = nodes_[static_cast<std::size_t>(parent)].parent;
       }
       nodes_.push_back({entry.prefix, parent, static_cast<std::uint32_t>(values_.size()), 0});
@@ -56,7 +56,8 @@ PrefixTree::PrefixTree(std::vector<Entry> entries) {
 
 // The last range that begins at or before `ip` is inside every range that holds `ip`, or is one.
 std::int32_t PrefixTree::find(const IpBytes& ip) const {
-  const auto after = std::ranges::upper_bound(nodes_, IpPrefix{ip, 128}, comes_before, &Node::prefix);
+  const auto after =
+      std::ranges::upper_bound(nodes_, IpPrefix{ip, 128}, comes_before, &Node::prefix);
   auto at = static_cast<std::int32_t>(std::distance(nodes_.begin(), after)) - 1;
   while (at != kNone && !nodes_[static_cast<std::size_t>(at)].prefix.contains(ip)) {
     at = nodes_[static_cast<std::size_t>(at)].parent;
