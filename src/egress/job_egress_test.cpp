@@ -59,6 +59,9 @@ class FakeControl : public EgressControl {
     return {};
   }
   void clear(std::uint32_t) override {}
+  Result<> serve_netns(std::uint32_t) override { return {}; }
+  void stop_serving(std::uint32_t) override {}
+  std::size_t note_sockets(std::uint32_t, std::span<const std::uint32_t>) override { return 0; }
 
   struct Verdict {
     unsigned failing = 0;
