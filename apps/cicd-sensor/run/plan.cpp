@@ -167,6 +167,10 @@ Result<> load_policy(RunOptions& options) {
   }
   options.policy = std::make_shared<const EgressPolicy>(
       *loaded.document, PolicySubject{.project = options.name, .job = {}});
+  if (options.mode != EgressMode::kEnforce) return {};
+  auto egress = JobEgress::make({}, {options.policy, options.mode});
+  if (!egress) return std::unexpected(std::move(egress.error()).with_context("--policy"));
+  options.egress = std::move(*egress);
   return {};
 }
 

@@ -62,9 +62,9 @@ Result<RunOptions> read_run_options(const CommandLine& line) {
   options.backend_kind = line.value("backend");
   options.mode = egress_mode_of(line.value("mode")).value_or(EgressMode::kObserve);
   options.state_dir = line.value("state-dir");
-  if (options.mode == EgressMode::kEnforce) {
-    return fail(ErrorCode::kUsage, "--mode enforce: this version cannot deny connections",
-                "use --mode observe to see what a policy would deny");
+  if (options.mode == EgressMode::kEnforce && options.policy_path.empty()) {
+    return fail(ErrorCode::kUsage, "--mode enforce: there is no policy to enforce",
+                "name one with --policy");
   }
   options.command = line.command_to_run;
   return options;

@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "config/parse.h"
+#include "egress/job_egress.h"
 #include "egress/policy.h"
 
 namespace cicd {
@@ -36,6 +37,7 @@ struct RunOptions {
   EgressMode mode = EgressMode::kObserve;
   std::string state_dir;                       // of mode learn
   std::shared_ptr<const EgressPolicy> policy;  // of policy_path, once load_policy() has read it
+  std::shared_ptr<const JobEgress> egress;     // the same for the kernel; null: nothing is denied
   bool is_quiet = false;
   bool reports_repeats = false;  // of opens
   std::string btf_path;          // empty: the kernel's own
