@@ -57,8 +57,8 @@ install(FILES ${services} ${units}/cicd-sensor.env DESTINATION systemd COMPONENT
 # What is linked in is under licences that want to be passed on.
 set(licences ${CMAKE_BINARY_DIR}/LICENSES.third-party)
 file(WRITE ${licences} "Libraries inside of these programs, with the licences that Debian lists.\n")
-foreach(package libboost1.81-dev libbpf-dev libc6-dev libcli11-dev libelf-dev libfmt-dev libre2-dev
-        libssl-dev libstdc++-12-dev libutf8proc-dev libyaml-cpp-dev nlohmann-json3-dev zlib1g-dev)
+foreach(package libboost1.81-dev libbpf-dev libc6-dev libcli11-dev libelf-dev libfmt-dev libldns-dev
+        libre2-dev libssl-dev libstdc++-12-dev libutf8proc-dev libyaml-cpp-dev nlohmann-json3-dev zlib1g-dev)
   if(EXISTS ${CMAKE_SYSROOT}/usr/share/doc/${package}/copyright)
     file(READ ${CMAKE_SYSROOT}/usr/share/doc/${package}/copyright text)
     file(APPEND ${licences} "\n==== ${package}\n${text}")

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -32,6 +33,14 @@ std::uint16_t port_of(const Origin& peer) {
 }  // namespace
 
 Result<> ResolverCore::listen_in(int netns_fd) {
+  struct stat netns{};
+  if (::fstat(netns_fd, &netns) != 0) return fail_errno(errno, "look at a network namespace");
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& port : ports_) {
+      if (port && port->netns == static_cast<std::uint32_t>(netns.st_ino)) return {};
+    }
+  }
   CICD_ASSIGN(ListenerSockets sockets, open_listeners(netns_fd, {port_, 1}));
   const std::lock_guard lock(mutex_);
   return add_ports(std::move(sockets));
@@ -39,11 +48,22 @@ Result<> ResolverCore::listen_in(int netns_fd) {
 
 Result<> ResolverCore::add_ports(ListenerSockets sockets) {
   const std::uint32_t netns = sockets.netns;
-  CICD_TRY(add_port(std::move(sockets.udp4), netns, false, false));
-  CICD_TRY(add_port(std::move(sockets.tcp4), netns, false, true));
-  if (sockets.udp6) CICD_TRY(add_port(std::move(sockets.udp6), netns, true, false));
-  if (sockets.tcp6) CICD_TRY(add_port(std::move(sockets.tcp6), netns, true, true));
-  return control_.serve_netns(netns);
+  const auto add_all = [&]() -> Result<> {
+    CICD_TRY(add_port(std::move(sockets.udp4), netns, false, false));
+    CICD_TRY(add_port(std::move(sockets.tcp4), netns, false, true));
+    if (sockets.udp6) CICD_TRY(add_port(std::move(sockets.udp6), netns, true, false));
+    if (sockets.tcp6) CICD_TRY(add_port(std::move(sockets.tcp6), netns, true, true));
+    return control_.serve_netns(netns);
+  };
+  Result<> result = add_all();
+  if (!result) close_ports(netns);
+  return result;
+}
+
+void ResolverCore::close_ports(std::uint32_t netns) {
+  for (auto& port : ports_) {
+    if (port && port->netns == netns) port.reset();
+  }
 }
 
 Result<> ResolverCore::add_port(UniqueFd fd, std::uint32_t netns, bool is_v6, bool is_stream) {
@@ -66,9 +86,7 @@ void ResolverCore::stop_listening(std::uint32_t netns) {
     const Origin& origin = flight.origin;
     if (!origin.is_stream && ports_[origin.index]->netns == netns) end_flight(flight);
   });
-  for (auto& port : ports_) {
-    if (port && port->netns == netns) port.reset();
-  }
+  close_ports(netns);
 }
 
 void ResolverCore::receive_asks(std::uint32_t port) {

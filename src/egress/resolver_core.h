@@ -101,6 +101,7 @@ class ResolverCore {
 
   // resolver_clients.cpp
   Result<> add_ports(ListenerSockets sockets);
+  void close_ports(std::uint32_t netns);
   Result<> add_port(UniqueFd fd, std::uint32_t netns, bool is_v6, bool is_stream);
   void receive_asks(std::uint32_t port);
   void accept_streams(std::uint32_t port);
@@ -132,6 +133,7 @@ class ResolverCore {
   void try_next(Flight& flight);
   void on_upstream(std::uint32_t number);
   void on_upstream_message(Upstream& upstream, std::uint8_t socket, std::span<std::uint8_t> bytes);
+  static void prefer_another(Job& job, const Upstream& than);
   void on_refused(const Upstream& upstream, std::uint8_t socket);
   void on_answer(Flight& flight, std::span<const std::uint8_t> bytes);
   void start_call(Flight& flight);

@@ -51,6 +51,7 @@ struct Flight {
   std::array<std::uint8_t, 255> sent_name{};  // with our letter case
   Upstream* upstream = nullptr;
   std::uint8_t socket = 0;
+  std::size_t first = 0;  // which upstream of the job was asked first
   std::uint8_t tries = 0;
   bool has_socket = false;  // it waits on `socket`
   std::unique_ptr<UpstreamCall> call;
@@ -74,8 +75,8 @@ class Flights {
   Flight* take() {
     if (size_ == max_) return nullptr;
     if (free_.empty()) {
-      flights_.emplace_back().number = static_cast<std::uint32_t>(flights_.size() - 1);
-      free_.push_back(flights_.back().number);
+      free_.push_back(static_cast<std::uint32_t>(flights_.size()));
+      flights_.emplace_back().number = free_.back();
     }
     Flight& flight = flights_[free_.back()];
     free_.pop_back();
@@ -102,9 +103,7 @@ class Flights {
     } while (by_id_[flight.id] != kNone);
     by_id_[flight.id] = static_cast<std::uint16_t>(flight.number);
   }
-  Flight* of_id(std::uint16_t id) {
-    return by_id_[id] == kNone ? nullptr : &flights_[by_id_[id]];
-  }
+  Flight* of_id(std::uint16_t id) { return by_id_[id] == kNone ? nullptr : &flights_[by_id_[id]]; }
   Flight* of_number(std::uint32_t number) {
     return number < flights_.size() && flights_[number].is_used ? &flights_[number] : nullptr;
   }

@@ -36,6 +36,7 @@ enum DnsWireType : std::uint16_t {
   kTypeCname = 5,
   kTypeSoa = 6,
   kTypePtr = 12,
+  kTypeTxt = 16,
   kTypeAaaa = 28,
   kTypeOpt = 41,
   kTypeRrsig = 46,

@@ -63,6 +63,7 @@ void ResolverCore::start_flight(Job& job, const cicd_dns_client& client, const O
   flight->origin = origin;
   flight->client = client;
   flight->job_number = job.number;
+  flight->first = job.preferred;
   ++job.open;
   if (origin.is_stream) ++streams_->of(origin.index)->open;
   send_flight(job, *flight);
@@ -70,7 +71,7 @@ void ResolverCore::start_flight(Job& job, const cicd_dns_client& client, const O
 
 // Letters of random case; length bytes are below 64 and therefore none.
 void ResolverCore::send_flight(Job& job, Flight& flight) {
-  const std::size_t which = (job.preferred + flight.tries) % job.upstreams.size();
+  const std::size_t which = (flight.first + flight.tries) % job.upstreams.size();
   flight.upstream = job.upstreams[which];
   const std::uint64_t wait_ns = static_cast<std::uint64_t>(options_.try_timeout.count()) *
                                 kMillisecondNs * std::min<std::uint64_t>(flight.tries + 1u, 3);
@@ -143,11 +144,7 @@ void ResolverCore::expire_flights() {
     for (; flight != nullptr && flight->end_ns <= now_ns_; flight = flights_.first(line)) {
       if (Job* job = job_of(flight->client.slot, flight->job_number)) {
         ++job->counters.upstream_timeouts;
-        if (flight->upstream == job->upstreams[job->preferred]) {
-          job->preferred = (job->preferred + 1) % job->upstreams.size();
-          // The flight's own next one is counted from `preferred`, which has moved on for it.
-          if (job->upstreams.size() > 1 && flight->tries > 0) --flight->tries;
-        }
+        prefer_another(*job, *flight->upstream);
       }
       try_next(*flight);
     }
@@ -159,17 +156,25 @@ void ResolverCore::on_upstream(std::uint32_t number) {
   const auto socket = static_cast<std::uint8_t>(number % Upstream::kSockets);
   if (index >= upstreams_.size() || !upstreams_[index]) return;
   Upstream& upstream = *upstreams_[index];
-  const bool is_served = upstream.receive(socket, [&](std::span<std::uint8_t> bytes) {
-    on_upstream_message(upstream, socket, bytes);
-  });
+  const bool is_served = upstream.receive(
+      socket, [&](std::span<std::uint8_t> bytes) { on_upstream_message(upstream, socket, bytes); });
   if (!is_served) on_refused(upstream, socket);
 }
 
-// The server's machine says that nobody listens there: no need to wait for the rest of the time.
+void ResolverCore::prefer_another(Job& job, const Upstream& than) {
+  if (job.upstreams[job.preferred] == &than) {
+    job.preferred = (job.preferred + 1) % job.upstreams.size();
+  }
+}
+
+// The server's machine says that nobody listens there. Where there is another one it is asked at
+// once; a single one may be on its way back.
 void ResolverCore::on_refused(const Upstream& upstream, std::uint8_t socket) {
   flights_.for_each([&](Flight& flight) {
     if (flight.upstream != &upstream || !flight.has_socket || flight.socket != socket) return;
-    flights_.wait(flight, flight.line - 1, now_ns_);
+    Job* job = job_of(flight.client.slot, flight.job_number);
+    if (job == nullptr || flight.tries + 1u >= job->upstreams.size()) return;
+    prefer_another(*job, upstream);
     try_next(flight);
   });
 }
@@ -222,24 +227,23 @@ void ResolverCore::start_call(Flight& flight) {
   }
   ++calls_;
   if (Job* job = job_of(flight.client.slot, flight.job_number)) ++job->counters.upstream_tcp;
-  flights_.wait(flight, kCallLine,
-                now_ns_ + 3 * kMillisecondNs *
-                              static_cast<std::uint64_t>(options_.try_timeout.count()));
+  flights_.wait(
+      flight, kCallLine,
+      now_ns_ + 3 * kMillisecondNs * static_cast<std::uint64_t>(options_.try_timeout.count()));
 }
 
 bool ResolverCore::open_call(Flight& flight) {
   const SocketAddress& address = flight.upstream->address();
   auto call = std::make_unique<UpstreamCall>();
-  call->fd = UniqueFd(::socket(address.storage.ss_family,
-                               SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  call->fd =
+      UniqueFd(::socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!call->fd) return false;
   const int on = 1;
   ::setsockopt(call->fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   if (::connect(call->fd.get(), address.get(), address.size) != 0 && errno != EINPROGRESS) {
     return false;
   }
-  epoll_event event{.events = EPOLLOUT,
-                    .data = {.u64 = tag_of(ResolverTag::kCall, flight.number)}};
+  epoll_event event{.events = EPOLLOUT, .data = {.u64 = tag_of(ResolverTag::kCall, flight.number)}};
   if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, call->fd.get(), &event) != 0) return false;
   call->out.resize(2 + kMaxUpstreamAskBytes);
   const std::size_t size = write_upstream_ask(flight.ask, flight.id, flight.wire_name(),
@@ -302,8 +306,8 @@ bool ResolverCore::read_call(UpstreamCall& call) {
 void ResolverCore::deliver(Job& job, const DnsAsk& ask, const Origin& origin,
                            const cicd_dns_client& client, const DnsAnswer& answer,
                            std::uint32_t ttl_s) {
-  const std::size_t limit = origin.is_stream ? large_.size()
-                                             : std::min(ask.udp_bytes, kOurUdpBytes);
+  const std::size_t limit =
+      origin.is_stream ? large_.size() : std::min(ask.udp_bytes, kOurUdpBytes);
   const auto out = begin_reply(origin, limit);
   const NameJudge& judge = *job.judge;
   std::size_t size = write_answer(
