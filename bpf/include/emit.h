@@ -102,7 +102,7 @@ static __always_inline void slow_down(void *ring, __u64 quarter, __u32 slot) {
 
 /* Programs that look at packets may run where they would hold up others than the job. */
 static __always_inline bool is_of_packet(__u32 type) {
-  return type == CICD_SAMPLE_DNS || type == CICD_SAMPLE_HTTP;
+  return type == CICD_SAMPLE_DNS || type == CICD_SAMPLE_HTTP || type == CICD_SAMPLE_EGRESS;
 }
 
 /*
@@ -114,11 +114,12 @@ static __always_inline bool is_of_packet(__u32 type) {
 static __always_inline __u64 control_limit(__u32 type, const struct cicd_shared *memory) {
   if (type <= CICD_SAMPLE_CGROUP_ATTACH) return 0;
   __u64 three_quarters = 3 * memory->control_wake_bytes;
-  if (type != CICD_SAMPLE_CONNECT) return three_quarters;
+  if (type != CICD_SAMPLE_CONNECT && type != CICD_SAMPLE_EGRESS) return three_quarters;
   return three_quarters + memory->control_wake_bytes / 2;
 }
 
-static __always_inline void emit_control(void *sample, __u64 size, __u32 slot, __u32 type) {
+/* False: there was no room, which is counted. */
+static __always_inline bool emit_control(void *sample, __u64 size, __u32 slot, __u32 type) {
   struct cicd_shared *memory = shared_memory();
   __u64 flags = BPF_RB_NO_WAKEUP;
   if (memory) {
@@ -126,14 +127,15 @@ static __always_inline void emit_control(void *sample, __u64 size, __u32 slot, _
     __u64 limit = control_limit(type, memory);
     if (limit && bpf_ringbuf_query(&control_ring, BPF_RB_AVAIL_DATA) > limit) {
       count_loss(slot, type);
-      return;
+      return false;
     }
     flags = wake_flags(&control_ring, memory->control_wake_bytes, memory);
   }
-  if (bpf_ringbuf_output(&control_ring, sample, size, flags)) count_loss(slot, type);
+  if (!bpf_ringbuf_output(&control_ring, sample, size, flags)) return true;
+  count_loss(slot, type);
+  return false;
 }
 
-/* False: there was no room, which is counted. */
 static __always_inline bool emit_bulk(void *sample, __u64 size, __u32 slot, __u32 type) {
   struct cicd_shared *memory = shared_memory();
   __u64 flags = BPF_RB_NO_WAKEUP;

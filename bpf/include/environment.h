@@ -21,7 +21,7 @@
 #define CICD_ENVIRONMENT_ROUNDS 512
 #endif
 
-/* Name -> most bytes of "NAME=value" that are told, at most CICD_CHUNK_BYTES - 1. W user. */
+/* Name -> CICD_WANTED_*, at most CICD_CHUNK_BYTES - 1 bytes. W user. */
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
   __uint(max_entries, CICD_WANTED_MAX);
@@ -34,6 +34,8 @@ struct environment_walk {
   __u64 at; /* where the next round starts, in user memory */
   __u64 end;
   __u32 is_inside; /* the round before ended inside of a string */
+  __u32 step_at;   /* in the scratch memory: where the value of a step's id begins; 0: nowhere */
+  __u32 step_bytes;
   __u32 pad0;
   char chunk[CICD_CHUNK_BYTES];
 };
@@ -90,7 +92,8 @@ static __always_inline bool environment_round(struct cicd_scratch *scratch, __u6
   __u32 *most = bpf_map_lookup_elem(&wanted_vars, &name);
   if (!most) return false;
   __u32 bytes = length - 1;
-  if (bytes > *most) bytes = *most;
+  __u32 wanted_bytes = CICD_WANTED_BYTES(*most);
+  if (bytes > wanted_bytes) bytes = wanted_bytes;
   __u32 position = scratch->position;
   if (position > CICD_WALK_AT - CICD_CHUNK_BYTES ||
       position - scratch->start + bytes >= CICD_ENVIRONMENT_MAX) {
@@ -105,6 +108,11 @@ static __always_inline bool environment_round(struct cicd_scratch *scratch, __u6
   if (position >= CICD_WALK_AT) return true; /* cannot be */
   scratch->data[position] = 0;
   scratch->position = position + 1;
+  __u32 name_bytes = CICD_WANTED_STEP_NAME(*most);
+  if (name_bytes && !walk->step_at && bytes > name_bytes + 1) {
+    walk->step_at = position - bytes + name_bytes + 1;
+    walk->step_bytes = bytes - name_bytes - 1;
+  }
   return false;
 }
 
@@ -149,9 +157,50 @@ static __always_inline void append_environment(struct cicd_scratch *scratch, str
   walk->at = BPF_CORE_READ(mm, env_start);
   walk->end = BPF_CORE_READ(mm, env_end);
   walk->is_inside = 0;
+  walk->step_at = 0;
   if (walk_environment(scratch->user, memory->wanted)) scratch->flags |= CICD_STRING_TRUNCATED;
-  __builtin_memset(walk, 0, sizeof(*walk));
+  __builtin_memset(walk->chunk, 0, sizeof(walk->chunk));
   finish_string(scratch, string);
+}
+
+/* Its value is the number of a step (wire/egress.h); written by the user side. */
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __uint(max_entries, 65536);
+  __type(key, struct cicd_egress_step);
+  __type(value, __u8);
+} egress_steps SEC(".maps");
+
+/* After append_environment. A global function: see walk_path. */
+__noinline int put_step(__u32 user, __u32 slot, __u32 tgid) {
+  struct cicd_scratch *scratch = scratch_of(user);
+  if (!scratch) return 0;
+  struct environment_walk *walk = walk_of(scratch);
+  /* Copied to where its place is a constant, which older kernels want for each byte. */
+  if (bpf_probe_read_kernel(walk->chunk, CICD_STEP_ID_MAX, scratch->data + walk->step_at)) return 0;
+  __u32 bytes = walk->step_bytes;
+  __u64 hash = CICD_STEP_HASH;
+  for (__u32 i = 0; i < CICD_STEP_ID_MAX; i++) {
+    if (i >= bytes) break;
+    hash = cicd_step_hash(hash, walk->chunk[i]);
+  }
+  __builtin_memset(walk->chunk, 0, CICD_STEP_ID_MAX);
+  struct cicd_egress_step key = {.hash = hash, .slot = slot};
+  __u8 *number = bpf_map_lookup_elem(&egress_steps, &key);
+  struct cicd_member *member = bpf_map_lookup_elem(&members, &tgid);
+  if (number && member && !member->step) member->step = *number;
+  return 0;
+}
+
+/*
+ * The step that policies go by is the first that a process or one it comes from was started in:
+ * what a program writes into the environment of its children changes nothing.
+ */
+static __always_inline void find_step(struct cicd_scratch *scratch, __u32 slot) {
+  struct cicd_shared *memory = shared_memory();
+  if (!memory || !memory->wanted || !walk_of(scratch)->step_at) return;
+  put_step(scratch->user, slot, bpf_get_current_pid_tgid() >> 32);
 }
 
 #endif

@@ -156,6 +156,8 @@ struct kernel_siginfo {
   int si_code;
 };
 
+struct nsproxy;
+
 struct task_struct {
   void *stack;
   unsigned int flags;
@@ -173,6 +175,7 @@ struct task_struct {
   struct fs_struct *fs;
   struct files_struct *files;
   struct css_set *cgroups;
+  struct nsproxy *nsproxy;
   struct signal_struct *signal;
 };
 

@@ -29,6 +29,7 @@
 
 #include <bpf/bpf_helpers.h>
 
+#include "wire/egress.h"
 #include "wire/loss.h"
 #include "wire/shared.h"
 
@@ -91,15 +92,6 @@ struct {
   __type(key, __u32);
   __type(value, struct cicd_shared);
 } shared SEC(".maps") __weak;
-
-struct cicd_socket_owner {
-  __u64 start_time_ns;
-  __u64 cgroup_id;
-  __u32 slot;
-  __u32 pid;
-  __u32 tid;
-  __u32 exec_id;
-};
 
 struct {
   __uint(type, BPF_MAP_TYPE_SK_STORAGE);

@@ -12,9 +12,8 @@
 
 #define CICD_DNS_PORT 53
 
-static __always_inline struct cicd_socket_owner owner_of_task(struct task_struct *task,
-                                                              __u32 slot) {
-  struct cicd_socket_owner owner = {
+static __always_inline struct cicd_actor actor_of_task(struct task_struct *task, __u32 slot) {
+  struct cicd_actor actor = {
       .start_time_ns = BPF_CORE_READ(task, group_leader, start_boottime),
       .cgroup_id = cgroup_id_of(task),
       .slot = slot,
@@ -22,22 +21,22 @@ static __always_inline struct cicd_socket_owner owner_of_task(struct task_struct
       .tid = BPF_CORE_READ(task, pid),
       .exec_id = BPF_CORE_READ(task, self_exec_id),
   };
-  return owner;
+  return actor;
 }
 
-static __always_inline void fill_header_of_owner(struct cicd_sample_header *header, __u16 type,
+static __always_inline void fill_header_of_actor(struct cicd_sample_header *header, __u16 type,
                                                  __u16 flags, __u32 size,
-                                                 const struct cicd_socket_owner *owner) {
+                                                 const struct cicd_actor *actor) {
   header->size = size;
   header->type = type;
   header->flags = flags;
   header->time_ns = bpf_ktime_get_boot_ns();
-  header->start_time_ns = owner->start_time_ns;
-  header->cgroup_id = owner->cgroup_id;
-  header->slot = owner->slot;
-  header->pid = owner->pid;
-  header->tid = owner->tid;
-  header->exec_id = owner->exec_id;
+  header->start_time_ns = actor->start_time_ns;
+  header->cgroup_id = actor->cgroup_id;
+  header->slot = actor->slot;
+  header->pid = actor->pid;
+  header->tid = actor->tid;
+  header->exec_id = actor->exec_id;
 }
 
 #endif

@@ -29,10 +29,16 @@ static __always_inline __u32 slot_of_current(void) {
   return slot_of_escaped(bpf_get_current_pid_tgid() >> 32);
 }
 
+static __always_inline __u32 step_of_member(__u32 tgid, __u32 slot) {
+  struct cicd_member *member = bpf_map_lookup_elem(&members, &tgid);
+  return member && member->slot == slot ? member->step : 0;
+}
+
 static __always_inline void member_put(struct task_struct *task, __u32 slot, __u64 cgroup_id,
-                                       __u32 exec_id) {
+                                       __u32 exec_id, __u32 step) {
   __u32 tgid = BPF_CORE_READ(task, tgid);
-  struct cicd_member member = {.cgroup_id = cgroup_id, .slot = slot, .exec_id = exec_id};
+  struct cicd_member member = {
+      .cgroup_id = cgroup_id, .slot = slot, .exec_id = exec_id, .step = step};
   member.start_time_ns = BPF_CORE_READ(task, group_leader, start_boottime);
   if (!bpf_map_update_elem(&members, &tgid, &member, BPF_ANY)) return;
   count_loss(slot, CICD_LOSS_MEMBERS_FULL);

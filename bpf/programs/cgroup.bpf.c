@@ -118,7 +118,9 @@ int BPF_PROG(cgroup_attached, struct cgroup *cgroup, const char *path, struct ta
   __u64 from = member ? member->cgroup_id : 0;
   if (!slot && !old_slot) return 0;
 
-  member_put(task, slot ? slot : old_slot, target, member ? member->exec_id : CICD_MEMBER_MOVED_IN);
+  __u32 step = member && (!slot || slot == old_slot) ? member->step : 0;
+  member_put(task, slot ? slot : old_slot, target, member ? member->exec_id : CICD_MEMBER_MOVED_IN,
+             step);
   if (old_slot && slot != old_slot) {
     /* Already outside: one report of the way out is enough. */
     bool left = slot ? true : escaped_put(tgid, old_slot);

@@ -11,56 +11,22 @@
 #include <bpf/bpf_helpers.h>
 
 #include "emit.h"
+#include "packet.h"
 #include "socket_owner.h"
 #include "track.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 #define ALLOW 1
-#define ETH_P_IP 0x0800
-#define ETH_P_IPV6 0x86dd
 #define AF_INET 2
 #define AF_INET6 10
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
-/* Extension headers of IPv6 that may come before TCP and UDP. */
-#define IPPROTO_HOPOPTS 0
-#define IPPROTO_ROUTING 43
-#define IPPROTO_FRAGMENT 44
-#define IPPROTO_DSTOPTS 60
-#define MAX_EXTENSIONS 6
-#define FRAGMENT_OFFSET4 0x1fff
-#define FRAGMENT_OFFSET6 0xfff8
 #define TCP_SYN 0x02
 #define UDP_HEADER 8
 
 _Static_assert((CICD_DNS_PAYLOAD_MAX & (CICD_DNS_PAYLOAD_MAX - 1)) == 0, "it serves as a mask");
 
-struct ip4_header {
-  __u8 version_length;
-  __u8 tos;
-  __u16 total;
-  __u16 id;
-  __u16 fragment;
-  __u8 ttl;
-  __u8 protocol;
-  __u16 checksum;
-  __u32 source;
-  __u32 destination;
-};
-struct ip6_header {
-  __u32 version;
-  __u16 payload;
-  __u8 next;
-  __u8 hops;
-  __u32 source[4];
-  __u32 destination[4];
-};
-struct ip6_extension {
-  __u8 next;
-  __u8 length; /* in 8 bytes, without the first 8; a fragment header has 8 */
-  __u16 fragment;
-};
 struct tcp_header {
   __u16 source;
   __u16 destination;
@@ -88,6 +54,7 @@ struct packet {
   __u16 local_port;
   __u16 family;
   __u16 protocol;
+  __u16 dns_port; /* where DNS is at the other end */
   bool is_ingress;
 };
 
@@ -111,38 +78,12 @@ struct {
   __type(value, struct dns_scratch);
 } dns_scratch SEC(".maps");
 
-static __always_inline bool read_ip4(struct __sk_buff *skb, struct packet *packet) {
-  struct ip4_header ip;
-  if (bpf_skb_load_bytes(skb, 0, &ip, sizeof(ip))) return false;
-  if (ip.fragment & bpf_htons(FRAGMENT_OFFSET4)) return false;
-  packet->family = AF_INET;
+static __always_inline bool read_network(struct __sk_buff *skb, struct packet *packet) {
+  struct ip_facts ip = {};
+  if (!read_ip(skb, &ip) || ip.is_fragment) return false;
+  packet->family = ip.is_v6 ? AF_INET6 : AF_INET;
   packet->protocol = ip.protocol;
-  packet->transport = (ip.version_length & 0x0f) * 4;
-  packet->remote_ip[0] = packet->is_ingress ? ip.source : ip.destination;
-  return true;
-}
-
-static __always_inline bool read_ip6(struct __sk_buff *skb, struct packet *packet) {
-  struct ip6_header ip;
-  if (bpf_skb_load_bytes(skb, 0, &ip, sizeof(ip))) return false;
-  __u8 next = ip.next;
-  __u32 at = sizeof(ip);
-#pragma unroll
-  for (int i = 0; i < MAX_EXTENSIONS; ++i) {
-    if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_FRAGMENT &&
-        next != IPPROTO_DSTOPTS) {
-      break;
-    }
-    struct ip6_extension extension;
-    if (bpf_skb_load_bytes(skb, at, &extension, sizeof(extension))) return false;
-    bool is_fragment = next == IPPROTO_FRAGMENT;
-    if (is_fragment && extension.fragment & bpf_htons(FRAGMENT_OFFSET6)) return false;
-    at += is_fragment ? 8 : (extension.length + 1) * 8;
-    next = extension.next;
-  }
-  packet->family = AF_INET6;
-  packet->protocol = next;
-  packet->transport = at;
+  packet->transport = ip.transport;
   __builtin_memcpy(packet->remote_ip, packet->is_ingress ? ip.source : ip.destination,
                    sizeof(packet->remote_ip));
   return true;
@@ -151,7 +92,7 @@ static __always_inline bool read_ip6(struct __sk_buff *skb, struct packet *packe
 static __always_inline bool is_dns(struct packet *packet, __u16 source, __u16 destination) {
   packet->remote_port = bpf_ntohs(packet->is_ingress ? source : destination);
   packet->local_port = bpf_ntohs(packet->is_ingress ? destination : source);
-  return packet->remote_port == CICD_DNS_PORT;
+  return packet->remote_port == packet->dns_port;
 }
 
 static __always_inline bool read_udp(struct __sk_buff *skb, struct packet *packet) {
@@ -179,13 +120,7 @@ static __always_inline bool read_tcp(struct __sk_buff *skb, struct packet *packe
 
 /* False: no DNS, or nothing in it. */
 static __always_inline bool read_packet(struct __sk_buff *skb, struct packet *packet) {
-  if (skb->protocol == bpf_htons(ETH_P_IP)) {
-    if (!read_ip4(skb, packet)) return false;
-  } else if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
-    if (!read_ip6(skb, packet)) return false;
-  } else {
-    return false;
-  }
+  if (!read_network(skb, packet)) return false;
   if (packet->protocol == IPPROTO_UDP) return read_udp(skb, packet);
   if (packet->protocol == IPPROTO_TCP) return read_tcp(skb, packet);
   return false;
@@ -203,8 +138,31 @@ static __always_inline struct dns_scratch *take_scratch(__u32 mark) {
   return 0;
 }
 
+/* As the job sees it: a question that was turned to our resolver goes to where it was sent. */
+static __always_inline void fill_remote(struct cicd_sample_dns *sample, const struct packet *packet,
+                                        const struct cicd_socket_owner *redirected) {
+  if (!redirected) {
+    __builtin_memcpy(sample->remote_ip, packet->remote_ip, sizeof(sample->remote_ip));
+    sample->remote_port = packet->remote_port;
+    sample->family = packet->family;
+    return;
+  }
+  const __u32 *ip = (const __u32 *)redirected->ip;
+  bool is_v4 = !ip[0] && !ip[1] && ip[2] == bpf_htonl(0xffff);
+  __builtin_memset(sample->remote_ip, 0, sizeof(sample->remote_ip));
+  if (is_v4) {
+    __builtin_memcpy(sample->remote_ip, &ip[3], 4);
+  } else {
+    __builtin_memcpy(sample->remote_ip, ip, sizeof(sample->remote_ip));
+  }
+  sample->remote_port = redirected->port;
+  sample->family = is_v4 ? AF_INET : AF_INET6;
+  sample->header.flags |= CICD_DNS_RESOLVER;
+}
+
 static __always_inline void emit_dns(struct __sk_buff *skb, const struct packet *packet,
-                                     const struct cicd_socket_owner *owner) {
+                                     const struct cicd_actor *owner,
+                                     const struct cicd_socket_owner *redirected) {
   __u32 mark = bpf_get_prandom_u32() | 1;
   struct dns_scratch *scratch = take_scratch(mark);
   if (!scratch) {
@@ -222,12 +180,10 @@ static __always_inline void emit_dns(struct __sk_buff *skb, const struct packet 
   bool is_read = !bpf_skb_load_bytes(skb, packet->payload, scratch->payload, bytes);
   __u16 flags = packet->is_ingress ? CICD_DNS_INGRESS : 0;
   if (!owner->pid) flags |= CICD_DNS_UNKNOWN_OWNER;
-  fill_header_of_owner(&sample->header, CICD_SAMPLE_DNS, flags, sizeof(*sample) + bytes, owner);
+  fill_header_of_actor(&sample->header, CICD_SAMPLE_DNS, flags, sizeof(*sample) + bytes, owner);
   sample->socket_cookie = bpf_get_socket_cookie(skb);
-  __builtin_memcpy(sample->remote_ip, packet->remote_ip, sizeof(sample->remote_ip));
-  sample->remote_port = packet->remote_port;
+  fill_remote(sample, packet, redirected);
   sample->local_port = packet->local_port;
-  sample->family = packet->family;
   sample->protocol = packet->protocol;
   sample->tcp_sequence = packet->sequence;
   sample->payload_bytes = packet->payload_bytes;
@@ -242,44 +198,63 @@ static __always_inline void emit_dns(struct __sk_buff *skb, const struct packet 
 }
 
 /* A datagram leaves in the context of who sends it; he is the owner from now on. */
-static __always_inline bool owner_from_current(struct cicd_socket_owner *owner, __u32 slot) {
+static __always_inline bool owner_from_current(struct cicd_actor *owner, __u32 slot) {
   struct task_struct *task = (void *)bpf_get_current_task();
   __u32 here = slot_of_cgroup(cgroup_id_of(task));
   if (!here) here = slot_of_escaped(BPF_CORE_READ(task, tgid));
   if (here != slot) return false;
-  *owner = owner_of_task(task, slot);
+  *owner = actor_of_task(task, slot);
   return true;
 }
 
 /* The slot in an owner is of use only while the process is one of that job. */
-static __always_inline __u32 slot_of_owner(const struct cicd_socket_owner *owner) {
+static __always_inline __u32 slot_of_owner(const struct cicd_actor *owner) {
   __u32 pid = owner->pid;
   struct cicd_member *member = bpf_map_lookup_elem(&members, &pid);
   return member && member->slot == owner->slot ? owner->slot : 0;
 }
 
+/* Where this socket's questions go; 0: TCP to somewhere else, as most packets there are. A UDP
+ * socket, connected or not, may send anywhere. */
+static __always_inline __u16 dns_port_of(struct __sk_buff *skb, struct bpf_sock *sk,
+                                         const struct cicd_socket_owner *kept) {
+  struct cicd_shared *memory = shared_memory();
+  bool is_redirected =
+      memory && memory->resolver_port && kept && kept->flags & CICD_SOCKET_REDIRECTED;
+  __u32 port = is_redirected ? memory->resolver_port : CICD_DNS_PORT;
+  if (sk->protocol == IPPROTO_TCP && bpf_ntohl(skb->remote_port) != port) return 0;
+  return port;
+}
+
+static __always_inline bool may_be_dns(struct __sk_buff *skb, struct bpf_sock *sk) {
+  if (sk->protocol != IPPROTO_TCP) return true;
+  __u32 port = bpf_ntohl(skb->remote_port);
+  if (port == CICD_DNS_PORT) return true;
+  struct cicd_shared *memory = shared_memory();
+  return memory && memory->resolver_port == port;
+}
+
 static __always_inline int on_packet(struct __sk_buff *skb, bool is_ingress) {
   struct bpf_sock *sk = skb->sk;
   if (sk) sk = bpf_sk_fullsock(sk);
-  if (!sk) return ALLOW;
-  /* Most packets there are. A UDP socket, connected or not, may send anywhere. */
-  if (sk->protocol == IPPROTO_TCP && bpf_ntohl(skb->remote_port) != CICD_DNS_PORT) return ALLOW;
+  if (!sk || !may_be_dns(skb, sk)) return ALLOW;
   __u32 slot = slot_of_cgroup(bpf_skb_cgroup_id(skb));
   struct cicd_socket_owner *kept = bpf_sk_storage_get(&socket_owners, sk, 0, 0);
-  if (!slot && kept) slot = slot_of_owner(kept);
+  if (!slot && kept) slot = slot_of_owner(&kept->who);
   if (!slot) return ALLOW;
 
-  struct packet packet = {.is_ingress = is_ingress};
-  if (!read_packet(skb, &packet)) return ALLOW;
-  struct cicd_socket_owner owner = {.slot = slot};
+  struct packet packet = {.is_ingress = is_ingress, .dns_port = dns_port_of(skb, sk, kept)};
+  if (!packet.dns_port || !read_packet(skb, &packet)) return ALLOW;
+  struct cicd_actor owner = {.slot = slot};
   if (!is_ingress && (packet.protocol == IPPROTO_UDP || !kept) &&
       owner_from_current(&owner, slot)) {
     if (!kept) kept = bpf_sk_storage_get(&socket_owners, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-    if (kept) *kept = owner;
-  } else if (kept && kept->slot == slot) {
-    owner = *kept;
+    if (kept) kept->who = owner;
+  } else if (kept && kept->who.slot == slot) {
+    owner = kept->who;
   }
-  emit_dns(skb, &packet, &owner);
+  bool is_redirected = kept && kept->flags & CICD_SOCKET_REDIRECTED;
+  emit_dns(skb, &packet, &owner, is_redirected ? kept : 0);
   return ALLOW;
 }
 

@@ -93,8 +93,8 @@ static __always_inline bool find_sender(struct bpf_sock *sk, struct cicd_sample_
     }
   }
   struct cicd_socket_owner *owner = bpf_sk_storage_get(&socket_owners, sk, 0, 0);
-  if (!owner || !owner->slot) return false;
-  fill_header_of_owner(header, CICD_SAMPLE_HTTP, 0, 0, owner);
+  if (!owner || !owner->who.slot) return false;
+  fill_header_of_actor(header, CICD_SAMPLE_HTTP, 0, 0, &owner->who);
   return true;
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Connects, and datagrams on unconnected sockets. Attached once at the root of the v2 hierarchy;
-// the verdict is always "allow".
+// Where sockets are going: connects, and datagrams on unconnected sockets. Attached once at the
+// root of the v2 hierarchy. Told in any case; a destination that the job's policy does not allow is
+// refused here, in the caller's own context (EPERM), and a question for a name is turned to our
+// resolver, without the caller noticing: the way back is put right in recvmsg and getpeername.
 #define CICD_NO_TYPED_TASK
 #include "kernel_types.h"
 
@@ -8,6 +10,7 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#include "egress.h"
 #include "emit.h"
 #include "socket_owner.h"
 #include "track.h"
@@ -15,10 +18,20 @@
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 #define ALLOW 1
-#define AF_INET 2
-#define AF_INET6 10
-#define IPPROTO_TCP 6
-#define IPPROTO_UDP 17
+#define DENY 0
+#define SOCK_RAW 3
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+struct ns_common {
+  unsigned int inum;
+};
+struct net {
+  struct ns_common ns;
+};
+struct nsproxy {
+  struct net *net_ns;
+};
+#pragma clang attribute pop
 
 /* Where a socket's last datagram went, and who sent it. */
 struct destination {
@@ -56,23 +69,120 @@ static __always_inline bool to_port_zero(struct bpf_sock_addr *ctx, const struct
   return to->port == 0 && (ctx->protocol == IPPROTO_TCP || ctx->protocol == IPPROTO_UDP);
 }
 
-/* Its packets may come or go when nobody runs who could be asked (dns.bpf.c, http.bpf.c). */
-static __always_inline void remember_owner(struct bpf_sock_addr *ctx, __u32 slot,
-                                           const struct destination *to) {
-  bool is_of_use = to->port == CICD_DNS_PORT || ctx->protocol == IPPROTO_TCP;
-  if (!is_of_use || !ctx->sk) return;
-  struct cicd_socket_owner owner = owner_of_task((void *)bpf_get_current_task(), slot);
-  struct cicd_socket_owner *kept =
-      bpf_sk_storage_get(&socket_owners, ctx->sk, &owner, BPF_SK_STORAGE_GET_F_CREATE);
-  if (kept) *kept = owner;
+/* The note at the socket that its packets are known by; null: no memory for it. */
+static __always_inline struct cicd_socket_owner *own_socket(struct bpf_sock_addr *ctx, __u32 slot,
+                                                            __u32 epoch) {
+  if (!ctx->sk) return 0;
+  struct cicd_socket_owner *owner =
+      bpf_sk_storage_get(&socket_owners, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+  if (!owner) {
+    count_total(slot, CICD_TOTAL_SOCKET_FULL, 1);
+    return 0;
+  }
+  if (owner->who.slot != slot || owner->epoch != epoch) {
+    owner->generation = 0;
+    owner->flags = 0;
+    owner->epoch = epoch;
+    owner->sent_bytes = owner->sent_packets = 0;
+    owner->received_bytes = owner->received_packets = 0;
+  }
+  owner->who = actor_of_task((void *)bpf_get_current_task(), slot);
+  return owner;
 }
 
-static __always_inline int on_connect(struct bpf_sock_addr *ctx, struct destination *to) {
-  __u32 slot = slot_of_current();
-  if (!slot) return ALLOW;
-  remember_owner(ctx, slot, to);
-  if (!to_port_zero(ctx, to)) emit_connect(ctx, slot, 0, to);
-  return ALLOW;
+static __always_inline void flow_to(struct bpf_sock_addr *ctx, const struct destination *to,
+                                    struct flow *flow) {
+  if (to->family == AF_INET) {
+    flow->ip[2] = bpf_htonl(0xffff);
+    flow->ip[3] = to->ip[0];
+  } else {
+    __builtin_memcpy(flow->ip, to->ip, sizeof(flow->ip));
+  }
+  flow->slot = to->slot;
+  flow->port = to->port;
+  flow->proto = ctx->protocol == IPPROTO_ICMPV6 ? IPPROTO_ICMP : ctx->protocol;
+  flow->has_ports = flow->proto == IPPROTO_TCP || flow->proto == IPPROTO_UDP;
+  flow->is_raw = ctx->type == SOCK_RAW;
+}
+
+/* Of the process: that of the socket cannot be read here. A socket of another one is turned to a
+ * place where nobody knows it, and its question refused. */
+static __always_inline __u32 netns_of_current(void) {
+  struct task_struct *task = (void *)bpf_get_current_task();
+  return BPF_CORE_READ(task, nsproxy, net_ns, ns.inum);
+}
+
+/*
+ * Turns a question for a name to our resolver. By the kind of the hook and not of the socket: the
+ * verifier refuses one to write what is the other's.
+ */
+static __always_inline void redirect(struct bpf_sock_addr *ctx, const struct flow *flow, __u16 port,
+                                     bool is_ip4_hook) {
+  if (is_ip4_hook) {
+    ctx->user_ip4 = bpf_htonl(0x7f000001);
+  } else if (is_mapped(flow->ip)) {
+    ctx->user_ip6[3] = bpf_htonl(0x7f000001);
+  } else {
+    ctx->user_ip6[0] = 0;
+    ctx->user_ip6[1] = 0;
+    ctx->user_ip6[2] = 0;
+    ctx->user_ip6[3] = bpf_htonl(1);
+  }
+  ctx->user_port = bpf_htons(port);
+}
+
+static __always_inline bool is_question(const struct flow *flow,
+                                        const struct cicd_egress_policy *policy, __u32 *netns) {
+  if (flow->port != CICD_DNS_PORT || !policy->resolver_port || !flow->has_ports) return false;
+  *netns = netns_of_current();
+  return bpf_map_lookup_elem(&resolver_nets, netns) != 0;
+}
+
+/* What the job's policy says. The note at the socket (null: none) says what it may send to. */
+static __always_inline int admit(struct bpf_sock_addr *ctx, struct destination *to, __u16 hook,
+                                 bool is_ip4_hook) {
+  struct cicd_egress_policy *policy = policy_of(to->slot);
+  if (!policy) return ALLOW;
+  struct cicd_socket_owner *owner = own_socket(ctx, to->slot, policy->epoch);
+  struct flow flow = {};
+  flow_to(ctx, to, &flow);
+  if (owner) {
+    set_flow(owner, &flow);
+    owner->flags &= ~(CICD_SOCKET_REDIRECTED | CICD_SOCKET_BEFORE);
+  }
+  if (!policy->watching) return ALLOW;
+  if (policy->has_steps) flow.step = step_of_member(bpf_get_current_pid_tgid() >> 32, to->slot);
+  __u32 netns = 0;
+  if (owner && is_question(&flow, policy, &netns)) {
+    redirect(ctx, &flow, policy->resolver_port, is_ip4_hook);
+    owner->flags |= CICD_SOCKET_REDIRECTED;
+    owner->netns = netns;
+    owner->step = flow.step;
+    owner->generation = policy->generation;
+    return ALLOW;
+  }
+  struct judgement verdict = {};
+  judge(&flow, policy, &verdict);
+  if (owner) {
+    owner->step = flow.step;
+    owner->generation = verdict.blocking ? 0 : policy->generation;
+  }
+  if (!verdict.failing) return ALLOW;
+  struct attempt attempt = {.who = actor_of_task((void *)bpf_get_current_task(), to->slot),
+                            .cookie = bpf_get_socket_cookie(ctx),
+                            .socket_type = ctx->type,
+                            .hook = hook};
+  tell(&flow, &verdict, &attempt);
+  return verdict.blocking ? DENY : ALLOW;
+}
+
+static __always_inline int on_connect(struct bpf_sock_addr *ctx, struct destination *to,
+                                      bool is_ip4_hook) {
+  to->slot = slot_of_current();
+  if (!to->slot) return ALLOW;
+  if (to_port_zero(ctx, to)) return ALLOW;
+  emit_connect(ctx, to->slot, 0, to);
+  return admit(ctx, to, CICD_EGRESS_CONNECT, is_ip4_hook);
 }
 
 static __always_inline bool same_destination(const struct destination *a,
@@ -82,22 +192,27 @@ static __always_inline bool same_destination(const struct destination *a,
          a->family == b->family;
 }
 
-static __always_inline int on_sendmsg(struct bpf_sock_addr *ctx, struct destination *to) {
-  to->slot = slot_of_current();
-  if (!to->slot) return ALLOW;
-  remember_owner(ctx, to->slot, to);
-  to->pid = bpf_get_current_pid_tgid() >> 32;
+/* Only when it is not where the datagram before went, by the same process. */
+static __always_inline void tell_sendmsg(struct bpf_sock_addr *ctx, struct destination *to) {
   if (ctx->sk) {
     struct destination *last = bpf_sk_storage_get(&last_sendmsg, ctx->sk, 0, 0);
     if (last && same_destination(last, to)) {
       count_loss(to->slot, CICD_LOSS_REPEATED_SENDMSG);
-      return ALLOW;
+      return;
     }
     if (!last) last = bpf_sk_storage_get(&last_sendmsg, ctx->sk, to, BPF_SK_STORAGE_GET_F_CREATE);
     if (last) *last = *to;
   }
   emit_connect(ctx, to->slot, CICD_CONNECT_SENDMSG, to);
-  return ALLOW;
+}
+
+static __always_inline int on_sendmsg(struct bpf_sock_addr *ctx, struct destination *to,
+                                      bool is_ip4_hook) {
+  to->slot = slot_of_current();
+  if (!to->slot) return ALLOW;
+  to->pid = bpf_get_current_pid_tgid() >> 32;
+  tell_sendmsg(ctx, to);
+  return admit(ctx, to, CICD_EGRESS_SENDMSG, is_ip4_hook);
 }
 
 static __always_inline void read_ip4(struct bpf_sock_addr *ctx, struct destination *to) {
@@ -119,26 +234,69 @@ SEC("cgroup/connect4")
 int connect4(struct bpf_sock_addr *ctx) {
   struct destination to = {};
   read_ip4(ctx, &to);
-  return on_connect(ctx, &to);
+  return on_connect(ctx, &to, true);
 }
 
 SEC("cgroup/connect6")
 int connect6(struct bpf_sock_addr *ctx) {
   struct destination to = {};
   read_ip6(ctx, &to);
-  return on_connect(ctx, &to);
+  return on_connect(ctx, &to, false);
 }
 
 SEC("cgroup/sendmsg4")
 int sendmsg4(struct bpf_sock_addr *ctx) {
   struct destination to = {};
   read_ip4(ctx, &to);
-  return on_sendmsg(ctx, &to);
+  return on_sendmsg(ctx, &to, true);
 }
 
 SEC("cgroup/sendmsg6")
 int sendmsg6(struct bpf_sock_addr *ctx) {
   struct destination to = {};
   read_ip6(ctx, &to);
-  return on_sendmsg(ctx, &to);
+  return on_sendmsg(ctx, &to, false);
 }
+
+/* Where a redirected socket's peer is, as the job knows it; null: it is no such socket or peer. */
+static __always_inline struct cicd_socket_owner *redirected(struct bpf_sock_addr *ctx) {
+  struct cicd_shared *memory = shared_memory();
+  if (!memory || !memory->resolver_port || !ctx->sk) return 0;
+  if (bpf_ntohs((__u16)ctx->user_port) != memory->resolver_port) return 0;
+  struct cicd_socket_owner *owner = bpf_sk_storage_get(&socket_owners, ctx->sk, 0, 0);
+  return owner && owner->flags & CICD_SOCKET_REDIRECTED ? owner : 0;
+}
+
+static __always_inline int put_right4(struct bpf_sock_addr *ctx) {
+  struct cicd_socket_owner *owner = redirected(ctx);
+  if (!owner || ctx->user_ip4 != bpf_htonl(0x7f000001)) return ALLOW;
+  ctx->user_ip4 = ((__u32 *)owner->ip)[3];
+  ctx->user_port = bpf_htons(owner->port);
+  return ALLOW;
+}
+
+static __always_inline int put_right6(struct bpf_sock_addr *ctx) {
+  struct cicd_socket_owner *owner = redirected(ctx);
+  if (!owner) return ALLOW;
+  __u32 ip[4] = {ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2], ctx->user_ip6[3]};
+  if (!is_loopback(ip)) return ALLOW;
+  __u32 *asked = (__u32 *)owner->ip;
+  ctx->user_ip6[0] = asked[0];
+  ctx->user_ip6[1] = asked[1];
+  ctx->user_ip6[2] = asked[2];
+  ctx->user_ip6[3] = asked[3];
+  ctx->user_port = bpf_htons(owner->port);
+  return ALLOW;
+}
+
+SEC("cgroup/recvmsg4")
+int recvmsg4(struct bpf_sock_addr *ctx) { return put_right4(ctx); }
+
+SEC("cgroup/recvmsg6")
+int recvmsg6(struct bpf_sock_addr *ctx) { return put_right6(ctx); }
+
+SEC("cgroup/getpeername4")
+int getpeername4(struct bpf_sock_addr *ctx) { return put_right4(ctx); }
+
+SEC("cgroup/getpeername6")
+int getpeername6(struct bpf_sock_addr *ctx) { return put_right6(ctx); }

@@ -88,7 +88,10 @@ static __always_inline void process_made(struct task_struct *parent, struct task
 
   __u32 tgid = child->tgid;
   bool process = child->pid == child->tgid;
-  if (process) member_put(child, slot, child_cgroup, 0);
+  if (process) {
+    member_put(child, slot, child_cgroup, 0,
+               step_of_member(bpf_get_current_pid_tgid() >> 32, slot));
+  }
   if (!child_tracked) escaped_put(tgid, slot);
   if (process) emit_fork(parent, child, slot, parent_cgroup);
   if (parent_tracked && child_tracked != parent_tracked) {
@@ -166,7 +169,7 @@ static __always_inline bool take_exec(struct task_struct *task, __u32 *slot, boo
   if (!*slot && !member) return false;
   if (is_second && !members_are_complete()) return false;
   if (!member) {
-    member_put(task, *slot, cgroup_id, exec_id);
+    member_put(task, *slot, cgroup_id, exec_id, 0);
     return true;
   }
   if (HAS_SECOND_PROGRAMS && member->exec_id == exec_id) return false;
@@ -203,6 +206,7 @@ static __always_inline void program_started(struct task_struct *task, pid_t old_
   append_path(scratch, BPF_CORE_READ(fs, pwd.mnt), BPF_CORE_READ(fs, pwd.dentry), fs, &sample->cwd);
   append_argv(scratch, mm, &sample->argv);
   append_environment(scratch, mm, &sample->environment);
+  find_step(scratch, slot);
 
   __u32 size = scratch->position;
   if (size > CICD_SCRATCH_BYTES) {

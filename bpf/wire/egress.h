@@ -94,8 +94,9 @@ struct cicd_egress_policy {
   __u8 pad0;
   __u16 resolver_port; /* where port 53 goes on the loopback address; 0: where it was sent */
   __u16 pad1;
+  __u32 epoch; /* of the job: another one whenever the slot gets a new job; not 0 */
 };
-CICD_STATIC_ASSERT(sizeof(struct cicd_egress_policy) == 16, "wire: egress policy");
+CICD_STATIC_ASSERT(sizeof(struct cicd_egress_policy) == 20, "wire: egress policy");
 
 /*
  * Key of map `egress_steps`; its value is the __u8 number of the step, 1 .. CICD_STEPS_MAX. A
@@ -133,6 +134,43 @@ struct cicd_dns_client {
   __u32 step; /* number; 0: none */
 };
 CICD_STATIC_ASSERT(sizeof(struct cicd_dns_client) == 32, "wire: dns client");
+
+/*
+ * Value of map `socket_owners`: who uses a socket, where to, and what went over it. Written by the
+ * kernel side at connect and sendmsg; by the user side for sockets that were open before a job.
+ */
+enum cicd_socket_flags {
+  CICD_SOCKET_REDIRECTED =
+      1 << 0, /* it talks to our resolver; ip and port are what was asked for */
+  /* Connected before the job was watched, by a process that was there: it keeps its peer. */
+  CICD_SOCKET_BEFORE = 1 << 2,
+  CICD_SOCKET_RELEASED = 1 << 1, /* closed; what is still sent is counted at once */
+};
+struct cicd_actor {
+  __u64 start_time_ns; /* of the process, as in the header of a sample */
+  __u64 cgroup_id;
+  __u32 slot; /* 0: not known */
+  __u32 pid;
+  __u32 tid;
+  __u32 exec_id;
+};
+struct cicd_socket_owner {
+  struct cicd_actor who;
+  __u32 epoch;      /* of the job (cicd_egress_policy); another one: the slot is someone else's */
+  __u32 generation; /* of the policy that let ip, port and protocol pass; 0: none did */
+  __u32 step;
+  __u32 netns; /* inode number, of a redirected one */
+  __u8 ip[16]; /* mapped; where it sent to last */
+  __u16 port;
+  __u8 proto;
+  __u8 flags;
+  __u32 pad0;
+  __u64 sent_bytes; /* since they were added to `egress_flows` */
+  __u64 sent_packets;
+  __u64 received_bytes;
+  __u64 received_packets;
+};
+CICD_STATIC_ASSERT(sizeof(struct cicd_socket_owner) == 104, "wire: socket owner");
 
 /* Key of map `egress_flows`: traffic of a job with one destination. */
 struct cicd_flow_key {
@@ -173,10 +211,18 @@ struct cicd_denied {
   __u8 scopes;
   __u8 is_audit;
   __u8 step;
-  __u8 pad0;
-  __u16 rule;
-  __u16 pad1;
+  __u8 pad0[5];
 };
 CICD_STATIC_ASSERT(sizeof(struct cicd_denied) == 48, "wire: denied");
+
+/* Index of a counter in map `egress_totals`: slot * CICD_TOTALS_STRIDE + enum, or + reason. */
+#define CICD_TOTALS_STRIDE 64
+enum cicd_egress_total {
+  CICD_TOTAL_DENIED = 0,                    /* and the reason */
+  CICD_TOTAL_AUDITED = CICD_REASONS,        /* and the reason */
+  CICD_TOTAL_FLOWS_FULL = 2 * CICD_REASONS, /* traffic that `egress_flows` had no room for */
+  CICD_TOTAL_DENIED_FULL,                   /* attempts that `egress_denied` had no room for */
+  CICD_TOTAL_SOCKET_FULL,                   /* sockets without memory for their owner */
+};
 
 #endif

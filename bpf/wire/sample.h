@@ -14,7 +14,7 @@
 
 #include <linux/types.h>
 
-#define CICD_WIRE_VERSION 3
+#define CICD_WIRE_VERSION 4
 
 #ifdef __cplusplus
 #define CICD_STATIC_ASSERT static_assert
@@ -60,6 +60,7 @@ enum cicd_sample_type {
   CICD_SAMPLE_BPF = 24,
   CICD_SAMPLE_IO_URING = 25,
   CICD_SAMPLE_EXEC_MEMORY = 26,
+  CICD_SAMPLE_EGRESS = 27,
   CICD_SAMPLE_TYPES = 32, /* room; an index into the loss counters is below this */
 };
 
@@ -273,6 +274,7 @@ CICD_STATIC_ASSERT(sizeof(struct cicd_sample_unix_connect) == 80, "wire: unix co
 enum cicd_dns_flags {
   CICD_DNS_INGRESS = 1 << 0,       /* came to the job; else it was sent by it */
   CICD_DNS_UNKNOWN_OWNER = 1 << 1, /* who owns the socket is not known: pid 0 */
+  CICD_DNS_RESOLVER = 1 << 2, /* it went to our resolver; `remote_ip` is where it was sent to */
 };
 
 /*
@@ -446,5 +448,35 @@ struct cicd_sample_exec_memory {
   __u32 protection; /* PROT_* */
 };
 CICD_STATIC_ASSERT(sizeof(struct cicd_sample_exec_memory) == 80, "wire: exec memory");
+
+enum cicd_egress_flags {
+  CICD_EGRESS_UNKNOWN_OWNER = 1 << 0, /* a packet of nobody who is known: pid 0 */
+};
+
+enum cicd_egress_hook {
+  CICD_EGRESS_CONNECT = 1,
+  CICD_EGRESS_SENDMSG = 2,
+  CICD_EGRESS_PACKET = 3, /* it had not passed the others: a raw socket, one from outside */
+};
+
+/* What a policy does not allow (wire/egress.h). Repeats are merged. */
+struct cicd_sample_egress {
+  struct cicd_sample_header header;
+  __u64 socket_cookie;
+  __u64 count;        /* attempts that this sample tells */
+  __u64 bytes;        /* of packets; of connects 0 */
+  __u8 remote_ip[16]; /* as in connect */
+  __u16 remote_port;
+  __u16 family;
+  __u16 protocol;    /* IPPROTO_* */
+  __u16 socket_type; /* SOCK_*; 0: not known */
+  __u8 reason;       /* enum cicd_egress_reason */
+  __u8 scopes;       /* whose policy it is against: enum cicd_egress_scope */
+  __u8 is_audit;     /* 1: it was let pass */
+  __u8 step;         /* number; 0: none */
+  __u8 hook;         /* enum cicd_egress_hook */
+  __u8 pad0[3];
+};
+CICD_STATIC_ASSERT(sizeof(struct cicd_sample_egress) == 104, "wire: egress");
 
 #endif

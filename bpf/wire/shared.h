@@ -25,9 +25,11 @@ struct cicd_shared {
   __u64 staged;   /* both: entries of map `staged_names`; it is not looked up at zero */
   __u64 wanted;   /* user, before attaching: bits of the names in `wanted_vars`; 0: it is empty */
   __u32 consumer; /* both: enum cicd_consumer_state */
+  __u32 is_egress_on;  /* user: packets of jobs are looked at and counted; 0: nobody's are */
+  __u32 resolver_port; /* user: of every policy that has names go through the resolver; 0: none */
   __u32 pad0;
 };
-CICD_STATIC_ASSERT(sizeof(struct cicd_shared) == 64, "wire: shared");
+CICD_STATIC_ASSERT(sizeof(struct cicd_shared) == 72, "wire: shared");
 
 /* Key of map `staged_names`: last component of a cgroup's path, filled up with zeros. */
 #define CICD_BASENAME_MAX 128
@@ -44,6 +46,13 @@ struct cicd_variable {
 };
 CICD_STATIC_ASSERT(sizeof(struct cicd_variable) == CICD_VARIABLE_MAX, "wire: variable");
 
+/*
+ * Value of map `wanted_vars`: most bytes of "NAME=value" that are told, and of the variable that is
+ * a step's id how long its name is.
+ */
+#define CICD_WANTED_BYTES(value) ((value) & 0xffff)
+#define CICD_WANTED_STEP_NAME(value) ((value) >> 16)
+
 /* The bit of cicd_shared.wanted that a name sets; most names that are not wanted have another. */
 static inline __attribute__((always_inline)) __u64
 cicd_variable_bit(const struct cicd_variable *name) {
@@ -57,9 +66,11 @@ struct cicd_member {
   __u64 start_time_ns; /* boot time, of its leader; 0: there before the job was watched */
   __u32 slot;
   __u32 exec_id; /* self_exec_id of the last exec that was told; 0: none yet */
+  __u32 step;    /* number of the step that policies go by (wire/egress.h); 0: none */
+  __u32 pad0;
 };
 /* In place of exec_id: noted by a move to a cgroup, so its fork need not have been told. */
 #define CICD_MEMBER_MOVED_IN 0xffffffffu
-CICD_STATIC_ASSERT(sizeof(struct cicd_member) == 24, "wire: member");
+CICD_STATIC_ASSERT(sizeof(struct cicd_member) == 32, "wire: member");
 
 #endif

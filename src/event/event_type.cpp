@@ -155,6 +155,25 @@ constexpr FieldInfo kExecMemoryFields[] = {
      "How often this program did it so far, this time included.", false},
 };
 
+constexpr FieldInfo kEgressViolationFields[] = {
+    {"verdict", "verdict", kString, kPlain,
+     "`block`: it was denied; `audit`: it would have been, the policy only audits."},
+    {"reason", "reason", kString, kPlain,
+     "`direct_ip`, `port_not_allowed`, `step_not_allowed`, `denied_by_rule`, `metadata`, `dot`, "
+     "`doh_endpoint`, `raw_socket`, `ipv6` or `default_deny`."},
+    {"scope", "scope", kString, kPlain,
+     "Whose policy it is against: `host`, `project`, or `host,project`."},
+    {"remote_ip", "remote_ip", kString, kPlain, "Address, IPv4 or IPv6 in its shortest form."},
+    {"remote_port", "remote_port", kInt, kPlain, "Port; 0 when the protocol has none."},
+    {"protocol", "protocol", kString, kPlain, "`tcp`, `udp`, or the protocol's number."},
+    {"domain", "domain", kString, kPlain, "Name the address was resolved from, where it is known.",
+     false, true},
+    {"domain_source", "domain_source", kString, kPlain,
+     "Where `domain` comes from: `resolver`, `dns_answer`, `getaddrinfo` or `none`.", false},
+    {"count", "count", kInt, kInt64String,
+     "Attempts that this event stands for: repeats of a process on a destination are merged."},
+    {"bytes", "bytes", kInt, kInt64String, "Of packets that were denied; 0 for connects.", false},
+};
 constexpr std::array<EventTypeInfo, kEventTypeCount> kEventTypes = {{
     {EventType::kProcessExec, "process_exec", kProcessExecFields,
      "A process ran a program (`execve`, `execveat`)."},
@@ -211,6 +230,9 @@ constexpr std::array<EventTypeInfo, kEventTypeCount> kEventTypes = {{
     {EventType::kExecMemory, "exec_memory", kExecMemoryFields,
      "Memory without a file was made executable: an anonymous mapping, a memfd, or an `mprotect`. "
      "The 1st, 2nd, 4th, 8th, ... time of a program."},
+    {EventType::kEgressViolation, "egress_violation", kEgressViolationFields,
+     "The kernel denied what the job's egress policy does not allow, or would have. Names that the "
+     "policy does not allow are not asked for further and make no event of this type."},
 }};
 
 constexpr bool is_table_in_order() {

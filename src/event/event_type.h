@@ -39,10 +39,11 @@ enum class EventType : std::uint8_t {
   kIoUringOp,
   kSignal,
   kExecMemory,
+  kEgressViolation,
   kCount,
 };
 // Room for the fields of one event.
-inline constexpr std::size_t kMaxEventFields = 8;
+inline constexpr std::size_t kMaxEventFields = 10;
 inline constexpr std::size_t kEventTypeCount = static_cast<std::size_t>(EventType::kCount);
 
 enum class FieldType : std::uint8_t { kString, kBool, kInt };
@@ -151,6 +152,20 @@ enum : std::uint8_t { kSignal, kTargetPid, kTargetExecPath, kError };
 }
 namespace exec_memory {
 enum : std::uint8_t { kKind, kSizeBytes, kCount };
+}
+namespace egress_violation {
+enum : std::uint8_t {
+  kVerdict,
+  kReason,
+  kScope,
+  kRemoteIp,
+  kRemotePort,
+  kProtocol,
+  kDomain,
+  kDomainSource,
+  kCount,
+  kBytes
+};
 }
 }  // namespace field
 

@@ -23,6 +23,7 @@ using StepRef = std::shared_ptr<const Step>;
 struct StepVariable {
   std::string_view name;
   std::uint32_t most_value_bytes = 0;
+  bool is_id = false;  // what a policy names a step by
 };
 
 // The step that a program was started for. `environment`: "NAME=value", each ended by a NUL, of

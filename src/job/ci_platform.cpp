@@ -264,18 +264,20 @@ std::optional<Step> step_of_tekton(std::span<const std::string> argv) {
 
 std::vector<StepVariable> make_step_variables() {
   std::vector<StepVariable> out;
-  const auto add = [&](std::string_view name, std::uint32_t most) {
+  const auto add = [&](std::string_view name, std::uint32_t most, bool is_id) {
     const auto known = std::ranges::find(out, name, &StepVariable::name);
     if (known == out.end()) {
-      out.push_back({name, most});
+      out.push_back({name, most, is_id});
     } else {
       known->most_value_bytes = std::max(known->most_value_bytes, most);
+      known->is_id |= is_id;
     }
   };
   for (const CiPlatform& platform : kPlatforms) {
-    if (!platform.mark.variable.empty()) add(platform.mark.variable, kMostMarkBytes);
-    for (const std::string_view name : platform.step_id) add(name, kMostStepBytes);
-    for (const std::string_view name : platform.step_name) add(name, kMostStepBytes);
+    if (!platform.mark.variable.empty()) add(platform.mark.variable, kMostMarkBytes, false);
+    for (const std::string_view name : platform.step_id) add(name, kMostStepBytes, true);
+    const bool goes_by_name = platform.step_id.empty();
+    for (const std::string_view name : platform.step_name) add(name, kMostStepBytes, goes_by_name);
   }
   return out;
 }

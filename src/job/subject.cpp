@@ -124,6 +124,16 @@ std::string io_uring_text(const EventRecord& record) {
   return out;
 }
 
+// "registry.test (192.0.2.7:443): port_not_allowed"
+std::string violation_text(const EventRecord& record) {
+  namespace f = field::egress_violation;
+  std::string out(record.text(f::kDomain));
+  if (!out.empty()) out.append(" (");
+  append_address(record.text(f::kRemoteIp), record.number(f::kRemotePort), out);
+  if (!record.text(f::kDomain).empty()) out.append(")");
+  return out.append(": ").append(record.text(f::kReason));
+}
+
 std::string exit_text(const EventRecord& record) {
   namespace f = field::process_exit;
   if (record.number(f::kSignal) != 0) return "signal " + std::to_string(record.number(f::kSignal));
@@ -156,6 +166,8 @@ std::string act_text(const EventRecord& record) {
       return two_words(record, field::bpf_use::kCommand, field::bpf_use::kProgramType);
     case EventType::kIoUringOp:
       return io_uring_text(record);
+    case EventType::kEgressViolation:
+      return violation_text(record);
     case EventType::kExecMemory:
       return std::string(record.text(field::exec_memory::kKind)) + " of " +
              std::to_string(record.number(field::exec_memory::kSizeBytes)) + " bytes";

@@ -10,6 +10,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -25,8 +26,9 @@ struct EgressTotals {
   // policy that only audits would have denied. Exact, whatever became of their samples.
   std::array<std::uint64_t, CICD_REASONS> denied{};
   std::array<std::uint64_t, CICD_REASONS> audited{};
-  std::uint64_t flows_missing = 0;    // destinations that map `egress_flows` had no room for
-  std::uint64_t denied_unmerged = 0;  // that map `egress_denied` had no room for; told one by one
+  std::uint64_t flows_missing = 0;    // traffic that map `egress_flows` had no room for, in packets
+  std::uint64_t denied_unmerged = 0;  // attempts that map `egress_denied` had no room for
+  std::uint64_t sockets_missing = 0;  // sockets that there was no memory to note their owner for
 };
 
 class EgressControl {
@@ -49,6 +51,10 @@ class EgressControl {
   virtual std::vector<std::pair<MappedIp, cicd_egress_rules>> addresses(
       std::uint32_t slot) const = 0;
 
+  // In this network namespace (inode number) our resolver listens: questions for names are turned
+  // to it from there.
+  virtual Result<> serve_netns(std::uint32_t netns) = 0;
+  virtual void stop_serving(std::uint32_t netns) = 0;
   // Who asks from this port; nullopt: no job.
   virtual std::optional<cicd_dns_client> dns_client(const cicd_dns_client_key& key) const = 0;
 
@@ -57,8 +63,12 @@ class EgressControl {
   // Repeats that no sample has told; they count as told from now on.
   virtual std::vector<std::pair<cicd_denied_key, cicd_denied>> take_denied(std::uint32_t slot) = 0;
 
-  // Forgets everything of a slot; it has no policy then.
+  // Forgets everything of a slot but its policy.
   virtual void clear(std::uint32_t slot) = 0;
+
+  // Sockets that these processes (initial pid namespace) had open before they were watched are the
+  // slot's from now on; those that are connected keep their peer. Returns how many.
+  virtual std::size_t note_sockets(std::uint32_t slot, std::span<const std::uint32_t> pids) = 0;
 };
 
 }  // namespace cicd

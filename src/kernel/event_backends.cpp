@@ -209,6 +209,9 @@ constexpr EventBackend kLibraryMapped = {EventType::kMonitoringGap,
 constexpr EventBackend kHelpers[] = {{EventType::kMonitoringGap, "trampoline", kLibraryFunctions,
                                       "", "", &kLibraryMapped, nullptr, kTrampolineKind}};
 
+constexpr std::string_view kEgressPrograms[] = {
+    "connect4", "connect6", "sendmsg4", "sendmsg6", "packet_sent", "socket_made"};
+
 constexpr std::array<EventBackend, kEventTypeCount> kBackends = {{
     {EventType::kProcessExec, "tp_btf", kExecPrograms, ""},
     {EventType::kProcessExit, "tp_btf", kExitPrograms, ""},
@@ -251,6 +254,9 @@ constexpr std::array<EventBackend, kEventTypeCount> kBackends = {{
      &kSignalReturned, nullptr, kTrampolineKind},
     {EventType::kExecMemory, "trampoline", kExecMemoryFunctions, kExecMemoryFunctionLimits, "",
      &kExecMemoryReturned, nullptr, kTrampolineKind},
+    {EventType::kEgressViolation, "cgroup", kEgressPrograms,
+     "Not on packet sockets, AF_XDP, AF_VSOCK and tun, which no cgroup sees, and not on a "
+     "connection that was made outside the job and passed in."},
 }};
 
 }  // namespace

@@ -30,6 +30,7 @@ enum class HookFamily : std::uint8_t {
   kIoUring,
   kStrict,
   kDns,
+  kEgress,
   kFileChange,
   kMount,
   kUnixCgroup,

@@ -242,6 +242,19 @@ void HookSet::same_kind_of_files() {
   if (!added.empty()) load_and_attach(added);
 }
 
+Result<> HookSet::check_egress() const {
+  for (const HookInfo& hook : hooks()) {
+    if (hook.family != HookFamily::kEgress && hook.family != HookFamily::kNetwork) continue;
+    const auto error = errors_.find(hook.program);
+    if (error == errors_.end()) continue;
+    return fail(ErrorCode::kUnsupported,
+                "egress cannot be denied here: the hook " + std::string(hook.program) +
+                    " is missing: " + error->second,
+                "use the mode observe, or see cicd-sensor doctor");
+  }
+  return {};
+}
+
 // One step for every type whose backend has failed; false when there was none.
 bool HookSet::fall_back() {
   Names failed;

@@ -49,6 +49,8 @@ class HookSet {
   const ProgramSet& programs() const { return programs_; }
   int cgroup_root() const { return cgroup_root_.get(); }
 
+  // An error: a hook without which a job's policy would not be in force, and why it is missing.
+  Result<> check_egress() const;
   void attach_for_job();
   void detach_after_job();
   // The library prober does not run.

@@ -12,6 +12,8 @@
 #include <utility>
 #include <vector>
 
+#include "kernel/map_entries.h"
+
 namespace cicd {
 
 namespace {
@@ -34,49 +36,10 @@ void put_members(const ProgramSet& programs, int root_fd, std::uint64_t cgroup_i
   if (!directory) return;  // only the reporting of an escape of these processes hangs on it
   std::ifstream procs("/proc/self/fd/" + std::to_string(directory.get()) + "/cgroup.procs");
   const cicd_member member = {
-      .cgroup_id = cgroup_id, .start_time_ns = 0, .slot = slot, .exec_id = 0};
+      .cgroup_id = cgroup_id, .start_time_ns = 0, .slot = slot, .exec_id = 0, .step = 0, .pad0 = 0};
   std::uint32_t pid = 0;
   while (procs >> pid) {
     if (pid != 0) ::bpf_map_update_elem(programs.map_fd("members"), &pid, &member, BPF_NOEXIST);
-  }
-}
-
-// Deletes the entries whose value satisfies `matches`; returns how many.
-template <typename Key, typename Value, typename Matches>
-std::size_t delete_where(int map_fd, Matches matches) {
-  std::vector<Key> doomed;
-  Key key{};
-  Key next{};
-  Value value{};
-  const Key* previous = nullptr;
-  while (::bpf_map_get_next_key(map_fd, previous, &next) == 0) {
-    key = next;
-    previous = &key;
-    if (::bpf_map_lookup_elem(map_fd, &key, &value) == 0 && matches(value)) doomed.push_back(key);
-  }
-  std::size_t deleted = 0;
-  for (const Key& each : doomed) {
-    if (::bpf_map_delete_elem(map_fd, &each) == 0) ++deleted;
-  }
-  return deleted;
-}
-
-// Entries that come and go meanwhile may be seen or not.
-template <typename Key, typename Value, typename Use>
-void for_each_entry(int map_fd, Use use) {
-  constexpr std::uint32_t kBatch = 4096;
-  std::vector<Key> keys(kBatch);
-  std::vector<Value> values(kBatch);
-  std::uint32_t position = 0;
-  bool is_first = true;
-  for (;;) {
-    std::uint32_t count = kBatch;
-    const int error = ::bpf_map_lookup_batch(map_fd, is_first ? nullptr : &position, &position,
-                                             keys.data(), values.data(), &count, nullptr);
-    if (error != 0 && error != -ENOENT) return;
-    for (std::uint32_t i = 0; i < count; ++i) use(keys[i], values[i]);
-    if (error != 0) return;
-    is_first = false;
   }
 }
 
@@ -126,9 +89,9 @@ Result<> put_wanted(const ProgramSet& programs, cicd_shared* shared,
                   "the name of variable " + std::string(variable.name) + " is too long");
     }
     std::memcpy(&name, variable.name.data(), variable.name.size());
-    const auto most =
-        static_cast<std::uint32_t>(variable.name.size() + 1 + variable.most_value_bytes);
-    if (::bpf_map_update_elem(fd, &name, &most, BPF_ANY) != 0) {
+    auto wanted = static_cast<std::uint32_t>(variable.name.size() + 1 + variable.most_value_bytes);
+    if (variable.is_id) wanted |= static_cast<std::uint32_t>(variable.name.size()) << 16;
+    if (::bpf_map_update_elem(fd, &name, &wanted, BPF_ANY) != 0) {
       return fail_errno(errno, "put the variable " + std::string(variable.name) + " into a map");
     }
     shared->wanted |= cicd_variable_bit(&name);
@@ -172,22 +135,21 @@ std::uint32_t slot_of_process(const ProgramSet& programs, std::uint32_t pid) {
 
 std::set<std::uint32_t> used_slots(const ProgramSet& programs) {
   std::set<std::uint32_t> slots;
-  const auto collect = [&](std::uint32_t slot) {
-    slots.insert(slot);
-    return false;
-  };
-  delete_where<std::uint64_t, std::uint32_t>(programs.map_fd("tracked_cgroups"), collect);
-  delete_where<cicd_basename, std::uint32_t>(programs.map_fd("staged_names"), collect);
-  delete_where<std::uint32_t, cicd_member>(
-      programs.map_fd("members"), [&](const cicd_member& value) { return collect(value.slot); });
+  const auto collect = [&](const auto&, std::uint32_t slot) { slots.insert(slot); };
+  for_each_entry<std::uint64_t, std::uint32_t>(programs.map_fd("tracked_cgroups"), collect);
+  for_each_entry<cicd_basename, std::uint32_t>(programs.map_fd("staged_names"), collect);
+  for_each_entry<std::uint32_t, cicd_member>(
+      programs.map_fd("members"),
+      [&](std::uint32_t, const cicd_member& value) { slots.insert(value.slot); });
   return slots;
 }
 
 void remove_slot(const ProgramSet& programs, cicd_shared* shared, std::uint32_t slot) {
-  const auto is_slot = [slot](std::uint32_t value) { return value == slot; };
+  const auto is_slot = [slot](const auto&, std::uint32_t value) { return value == slot; };
   delete_where<std::uint64_t, std::uint32_t>(programs.map_fd("tracked_cgroups"), is_slot);
   delete_where<std::uint32_t, cicd_member>(
-      programs.map_fd("members"), [slot](const cicd_member& value) { return value.slot == slot; });
+      programs.map_fd("members"),
+      [slot](std::uint32_t, const cicd_member& value) { return value.slot == slot; });
   const std::size_t gone =
       delete_where<std::uint32_t, std::uint32_t>(programs.map_fd("escaped"), is_slot);
   __atomic_fetch_sub(&shared->escaped, gone, __ATOMIC_RELAXED);

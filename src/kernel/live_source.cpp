@@ -19,6 +19,7 @@
 
 #include "base/version.h"
 #include "kernel/btf_file.h"
+#include "kernel/egress_maps.h"
 #include "kernel/hook_set.h"
 #include "kernel/hook_state.h"
 #include "kernel/job_map.h"
@@ -156,6 +157,7 @@ class KernelSource final : public LiveSource {
         programs_(hooks_->programs()),
         rings_(std::move(rings)),
         shared_(std::move(shared)),
+        egress_(programs_, shared_.get(), options.slots),
         prober_(programs_, options.tls_capture, pins_->folder.get()),
         slots_(options.slots),
         pace_(options.pace) {
@@ -197,6 +199,7 @@ class KernelSource final : public LiveSource {
   std::uint32_t slot_of(std::uint32_t pid) const override {
     return slot_of_process(programs_, pid);
   }
+  Result<EgressControl*> egress() override;
   Result<void> start_job_hooks() override;
   void stop_job_hooks() override;
   Result<void> self_check(const std::string& cgroup_dir) override;
@@ -220,6 +223,7 @@ class KernelSource final : public LiveSource {
   RingConsumer rings_;
   SharedMemory shared_;
   UniqueFd epoll_;
+  EgressMaps egress_;
   LibraryProber prober_;  // after programs_, which it uses
   std::bitset<CICD_SLOTS_MAX> used_slots_;
   bool job_hooks_ = false;
@@ -269,6 +273,7 @@ Result<> KernelSource::remember_opens() {
 Result<void> KernelSource::start_job_hooks() {
   if (job_hooks_) return {};
   job_hooks_ = true;
+  shared_.get()->is_egress_on = 1;
   hooks_->attach_for_job();
   save_pins();
   if (Result<> started = prober_.start(); !started) hooks_->note_no_probes(started.error().text);
@@ -302,8 +307,14 @@ Result<LossReport> KernelSource::losses(std::uint32_t slot) {
 
 void KernelSource::stop_job_hooks() {
   hooks_->detach_after_job();
+  shared_.get()->is_egress_on = 0;
   prober_.stop();
   job_hooks_ = false;
+}
+
+Result<EgressControl*> KernelSource::egress() {
+  CICD_TRY(hooks_->check_egress());
+  return &egress_;
 }
 
 Result<void> KernelSource::self_check(const std::string& cgroup_dir) {
@@ -358,6 +369,7 @@ Result<void> KernelSource::claim_slot(std::uint32_t slot) {
   }
   if (!used_slots_.test(slot)) {
     clear_kernel_losses(programs_, slot);
+    egress_.begin(slot);
     prober_.forget(slot);
   }
   used_slots_.set(slot);
@@ -372,6 +384,7 @@ Result<void> KernelSource::track_cgroup(std::uint64_t cgroup_id, std::uint32_t s
 void KernelSource::untrack_slot(std::uint32_t slot) {
   if (slot == 0 || slot >= slots_) return;
   remove_slot(programs_, shared_.get(), slot);
+  egress_.end(slot);
   used_slots_.reset(slot);
 }
 

@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "event/step.h"
+#include "kernel/egress_control.h"
 #include "kernel/event_source.h"
 #include "kernel/recording.h"
 #include "kernel/tracked_process.h"
@@ -93,6 +94,10 @@ class LiveSource : public EventSource {
   virtual Result<void> report_opens_anew() = 0;
   // The slot that a process (initial pid namespace) belongs to now; 0: none. Any thread.
   virtual std::uint32_t slot_of(std::uint32_t pid) const = 0;
+
+  // By which policies of what jobs may reach are put in force. An error: a hook without which they
+  // would not be (the text says which and why); nothing may be promised then.
+  virtual Result<EgressControl*> egress() = 0;
 
   virtual Result<void> start_job_hooks() = 0;
   virtual void stop_job_hooks() = 0;

@@ -21,6 +21,7 @@
 #include "kernel/libbpf_log.h"
 #include "kernel/pin_folder.h"
 #include "kernel/trampoline_probe.h"
+#include "wire/egress.h"
 
 namespace cicd {
 
@@ -45,8 +46,11 @@ void name_cgroup_hook(bpf_program* program) {
 
 // Maps that user space has business with; the others live as long as the programs that use them.
 constexpr std::string_view kOurMaps[] = {
-    "control_ring", "bulk_ring",    "escaped", "known_libraries", "loss",
-    "members",      "staged_names", "shared",  "tracked_cgroups", "wanted_vars"};
+    "bulk_ring",     "control_ring",  "dns_clients",     "egress_addrs",
+    "egress_denied", "egress_flows",  "egress_nets",     "egress_policies",
+    "egress_steps",  "egress_totals", "escaped",         "known_libraries",
+    "loss",          "members",       "resolver_nets",   "shared",
+    "socket_owners", "staged_names",  "tracked_cgroups", "wanted_vars"};
 
 // Which of the two objects this kernel gets (bpf/include/path.h).
 bool has_bpf_loop() {
@@ -101,6 +105,8 @@ struct ProgramSet::Loader {
     set_size("control_ring", options.control_ring_bytes);
     set_size("bulk_ring", options.bulk_ring_bytes);
     set_size("loss", std::size_t{options.slots} * CICD_LOSS_STRIDE);
+    set_size("egress_policies", options.slots);
+    set_size("egress_totals", std::size_t{options.slots} * CICD_TOTALS_STRIDE);
     return {};
   }
 

@@ -18,6 +18,7 @@ ReportLane lane_of(EventType type, bool is_write) {
       return ReportLane::kChanges;
     case EventType::kNetworkConnect:
     case EventType::kUnixSocketConnect:
+    case EventType::kEgressViolation:
       return ReportLane::kNetwork;
     case EventType::kDomain:
     case EventType::kHttpRequest:

@@ -111,8 +111,11 @@ void Tracker::Impl::on_dns_answer(const OpenQuestion& question, const Context& c
     const std::string_view name = is_address_type(question.type) && question.type >= kDnsSvcb
                                       ? without_service(question.name)
                                       : question.name;
+    const NameSource source = (context.header.flags & CICD_DNS_RESOLVER) != 0
+                                  ? NameSource::kResolver
+                                  : NameSource::kDnsAnswer;
     for (const DnsAddress& each : dns_.addresses()) {
-      names.table.add(each.address, {name, NameSource::kDnsAnswer, user_of(context.header),
+      names.table.add(each.address, {name, source, user_of(context.header),
                                      context.header.time_ns, each.ttl_s});
     }
   }

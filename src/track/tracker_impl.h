@@ -148,6 +148,7 @@ struct Tracker::Impl {
   // tracker_targets.cpp
   void on(const TargetSample& sample, const Context& context);
   void on(const ExecMemorySample& sample, const Context& context);
+  void on(const EgressSample& sample, const Context& context);
   std::string_view target_program(const TargetSample& sample, EventRecord& record,
                                   Arena& arena) const;
 

@@ -106,6 +106,14 @@ Decoded decode_connect(Bytes bytes) {
   return decoded;
 }
 
+Decoded decode_egress(Bytes bytes) {
+  Decoded decoded = decode_plain<EgressSample>(bytes);
+  if (!decoded) return decoded;
+  const auto& fixed = std::get<EgressSample>(*decoded).fixed;
+  if (!is_ip_family(fixed.family)) return error(DecodeError::kBadValue);
+  return decoded;
+}
+
 Decoded decode_open(Bytes bytes) {
   using S = OpenSample;
   using F = cicd_sample_open;
@@ -236,6 +244,7 @@ constexpr auto kSampleTypeNames = [] {
   names[CICD_SAMPLE_BPF] = "bpf_use";
   names[CICD_SAMPLE_IO_URING] = "io_uring_op";
   names[CICD_SAMPLE_EXEC_MEMORY] = "exec_memory";
+  names[CICD_SAMPLE_EGRESS] = "egress_violation";
   return names;
 }();
 
@@ -283,6 +292,7 @@ constexpr auto kDecoders = [] {
   by_type[CICD_SAMPLE_BPF] = decode_plain<BpfSample>;
   by_type[CICD_SAMPLE_IO_URING] = decode_io_uring;
   by_type[CICD_SAMPLE_EXEC_MEMORY] = decode_plain<ExecMemorySample>;
+  by_type[CICD_SAMPLE_EGRESS] = decode_egress;
   return by_type;
 }();
 

@@ -108,6 +108,9 @@ struct IoUringSample {
   WireString path;
   WireString base;
 };
+struct EgressSample {
+  cicd_sample_egress fixed;
+};
 struct ExecMemorySample {
   cicd_sample_exec_memory fixed;
 };
@@ -115,7 +118,7 @@ using Sample =
     std::variant<ForkSample, ExecSample, ExitSample, CgroupSample, ConnectSample, OpenSample,
                  PathsSample, UnixConnectSample, DnsSample, GetaddrinfoSample, HttpSample,
                  LibrarySample, TargetSample, PrivilegeSample, NamespaceSample, ModuleSample,
-                 BpfSample, IoUringSample, ExecMemorySample>;
+                 BpfSample, IoUringSample, ExecMemorySample, EgressSample>;
 
 enum class DecodeError : std::uint8_t {
   kTooShort,      // fewer bytes than the header or the fixed part of the type

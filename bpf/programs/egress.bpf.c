@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// Packets of jobs on their way out: the backstop of network.bpf.c, and the count of what leaves and
+// comes. Attached once at the root of the v2 hierarchy.
+//
+// Most packets are of a socket whose destination was let pass when it was connected; its note says
+// so, and nothing else is looked at. What has no such note is judged here: raw sockets, sockets
+// from before the job, datagrams of a connected socket to somewhere else, subflows that the kernel
+// makes by itself. Never by the task that happens to run.
+#define CICD_NO_TYPED_TASK
+#include "kernel_types.h"
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "egress.h"
+#include "emit.h"
+#include "packet.h"
+#include "socket_owner.h"
+#include "track.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+#define ALLOW 1
+#define DENY 0
+#define SOCK_STREAM 1
+#define SOCK_DGRAM 2
+#define SOCK_RAW 3
+
+static __always_inline bool are_packets_looked_at(void) {
+  struct cicd_shared *memory = shared_memory();
+  return memory && memory->is_egress_on;
+}
+
+/* The note of a job that is still there; null: none. */
+static __always_inline struct cicd_socket_owner *note_of(struct bpf_sock *sk) {
+  return bpf_sk_storage_get(&socket_owners, sk, 0, 0);
+}
+
+static __always_inline bool is_note_valid(const struct cicd_socket_owner *owner,
+                                          const struct cicd_egress_policy *policy) {
+  return owner->epoch == policy->epoch;
+}
+
+static __always_inline bool read_ports(struct __sk_buff *skb, const struct ip_facts *ip,
+                                       __u16 *ports) {
+  return !bpf_skb_load_bytes(skb, ip->transport, ports, 4);
+}
+
+/* Where the packet goes. False: it is no IP packet that can be read. */
+static __always_inline bool read_flow(struct __sk_buff *skb, struct flow *flow, __u16 *source_port,
+                                      bool *is_v6) {
+  struct ip_facts ip = {};
+  if (!read_ip(skb, &ip)) return false;
+  *is_v6 = ip.is_v6;
+  if (ip.is_v6) {
+    __builtin_memcpy(flow->ip, ip.destination, sizeof(flow->ip));
+  } else {
+    flow->ip[2] = bpf_htonl(0xffff);
+    flow->ip[3] = ip.destination[0];
+  }
+  flow->proto = ip.protocol == IPPROTO_ICMPV6 ? IPPROTO_ICMP : ip.protocol;
+  if (ip.is_fragment || (ip.protocol != IPPROTO_TCP && ip.protocol != IPPROTO_UDP)) return true;
+  __u16 ports[2];
+  if (!read_ports(skb, &ip, ports)) return true;
+  *source_port = bpf_ntohs(ports[0]);
+  flow->port = bpf_ntohs(ports[1]);
+  flow->has_ports = true;
+  return true;
+}
+
+static __always_inline void count_sent(struct cicd_socket_owner *owner, __u32 bytes) {
+  __sync_fetch_and_add(&owner->sent_bytes, bytes);
+  __sync_fetch_and_add(&owner->sent_packets, 1);
+  if (owner->flags & CICD_SOCKET_RELEASED || owner->sent_packets >= CICD_FLOW_PACKETS) {
+    add_traffic(owner);
+  }
+}
+
+/* Without a note: straight to the traffic of the destination. */
+static __always_inline void count_packet(const struct flow *flow, __u32 bytes, bool is_denied) {
+  struct cicd_flow_key key = {.slot = flow->slot, .port = flow->port, .proto = flow->proto};
+  __builtin_memcpy(key.ip, flow->ip, sizeof(key.ip));
+  struct cicd_flow *traffic = flow_entry(&key);
+  if (!traffic) return;
+  if (is_denied) {
+    __sync_fetch_and_add(&traffic->blocked_bytes, bytes);
+    __sync_fetch_and_add(&traffic->blocked_packets, 1);
+  } else {
+    __sync_fetch_and_add(&traffic->sent_bytes, bytes);
+    __sync_fetch_and_add(&traffic->sent_packets, 1);
+  }
+}
+
+/* Tells the resolver whose the question is, before it arrives there. */
+static __always_inline void note_client(const struct cicd_socket_owner *owner,
+                                        const struct flow *flow, __u16 source_port, bool is_v6) {
+  struct cicd_dns_client_key key = {
+      .netns = owner->netns, .port = source_port, .proto = flow->proto, .is_v6 = is_v6};
+  struct cicd_dns_client client = {
+      .start_time_ns = owner->who.start_time_ns,
+      .cgroup_id = owner->who.cgroup_id,
+      .slot = owner->who.slot,
+      .pid = owner->who.pid,
+      .exec_id = owner->who.exec_id,
+      .step = owner->step,
+  };
+  bpf_map_update_elem(&dns_clients, &key, &client, BPF_ANY);
+}
+
+/* To our resolver, from a socket that was turned to it. */
+static __always_inline bool is_redirected(const struct cicd_socket_owner *owner,
+                                          const struct flow *flow,
+                                          const struct cicd_egress_policy *policy) {
+  return owner->flags & CICD_SOCKET_REDIRECTED && flow->port == policy->resolver_port &&
+         flow->has_ports && is_loopback(flow->ip);
+}
+
+static __always_inline int judge_packet(struct __sk_buff *skb, struct bpf_sock *sk,
+                                        struct cicd_socket_owner *owner, struct flow *flow,
+                                        const struct cicd_egress_policy *policy) {
+  struct judgement verdict = {};
+  judge(flow, policy, &verdict);
+  bool is_denied = verdict.blocking != 0;
+  if (owner && !is_denied && flow->has_ports && !flow->is_raw) {
+    set_flow(owner, flow);
+    owner->generation = policy->generation;
+    count_sent(owner, skb->len);
+  } else {
+    count_packet(flow, skb->len, is_denied);
+  }
+  if (!verdict.failing) return ALLOW;
+  struct attempt attempt = {.cookie = bpf_get_socket_cookie(skb),
+                            .bytes = skb->len,
+                            .socket_type = sk ? sk->type : 0,
+                            .hook = CICD_EGRESS_PACKET};
+  if (owner) {
+    attempt.who = owner->who;
+  } else {
+    attempt.who.slot = flow->slot;
+    attempt.who.cgroup_id = bpf_skb_cgroup_id(skb);
+  }
+  tell(flow, &verdict, &attempt);
+  return is_denied ? DENY : ALLOW;
+}
+
+SEC("cgroup_skb/egress")
+int packet_sent(struct __sk_buff *skb) {
+  if (!are_packets_looked_at()) return ALLOW;
+  struct bpf_sock *sk = skb->sk;
+  if (sk) sk = bpf_sk_fullsock(sk);
+  struct cicd_socket_owner *owner = sk ? note_of(sk) : 0;
+  __u32 slot = owner ? owner->who.slot : 0;
+  struct cicd_egress_policy *policy = slot ? policy_of(slot) : 0;
+  if (!policy || !is_note_valid(owner, policy)) {
+    owner = 0;
+    slot = slot_of_cgroup(bpf_skb_cgroup_id(skb));
+    policy = slot ? policy_of(slot) : 0;
+    if (!policy) return ALLOW;
+  }
+  bool is_passed = owner && (owner->generation == policy->generation ||
+                             owner->flags & CICD_SOCKET_BEFORE);
+  bool is_redirect = owner && owner->flags & CICD_SOCKET_REDIRECTED;
+  if (owner && sk->type == SOCK_STREAM && !is_redirect && (is_passed || !policy->watching)) {
+    count_sent(owner, skb->len);
+    return ALLOW;
+  }
+  struct flow flow = {.slot = slot, .step = owner ? owner->step : 0};
+  flow.is_raw = sk && sk->type == SOCK_RAW;
+  __u16 source_port = 0;
+  bool is_v6 = false;
+  bool is_ip = read_flow(skb, &flow, &source_port, &is_v6);
+  if (owner && is_redirected(owner, &flow, policy)) {
+    note_client(owner, &flow, source_port, is_v6);
+    count_sent(owner, skb->len);
+    return ALLOW;
+  }
+  if (owner && is_passed && !is_redirect && is_same_flow(owner, &flow)) {
+    count_sent(owner, skb->len);
+    return ALLOW;
+  }
+  if (!policy->watching) {
+    if (is_ip) count_packet(&flow, skb->len, false);
+    return ALLOW;
+  }
+  return judge_packet(skb, sk, owner, &flow, policy);
+}
+
+SEC("cgroup_skb/ingress")
+int packet_received(struct __sk_buff *skb) {
+  if (!are_packets_looked_at()) return ALLOW;
+  struct bpf_sock *sk = skb->sk;
+  if (sk) sk = bpf_sk_fullsock(sk);
+  struct cicd_socket_owner *owner = sk ? note_of(sk) : 0;
+  if (!owner || !owner->epoch) return ALLOW;
+  __sync_fetch_and_add(&owner->received_bytes, skb->len);
+  __sync_fetch_and_add(&owner->received_packets, 1);
+  if (owner->received_packets >= CICD_FLOW_PACKETS) add_traffic(owner);
+  return ALLOW;
+}
+
+/* Raw sockets have no destination of their own; who made them is noted here. */
+SEC("cgroup/sock_create")
+int socket_made(struct bpf_sock *sk) {
+  if (sk->type != SOCK_RAW && (sk->protocol == IPPROTO_TCP || sk->protocol == IPPROTO_UDP)) {
+    return ALLOW;
+  }
+  struct task_struct *task = (void *)bpf_get_current_task();
+  __u32 slot = slot_of_cgroup(cgroup_id_of(task));
+  if (!slot) slot = slot_of_escaped(BPF_CORE_READ(task, tgid));
+  struct cicd_egress_policy *policy = slot ? policy_of(slot) : 0;
+  if (!policy) return ALLOW;
+  struct cicd_socket_owner *owner =
+      bpf_sk_storage_get(&socket_owners, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+  if (!owner) {
+    count_total(slot, CICD_TOTAL_SOCKET_FULL, 1);
+    return ALLOW;
+  }
+  owner->who = actor_of_task(task, slot);
+  owner->epoch = policy->epoch;
+  owner->step = policy->has_steps ? step_of_member(owner->who.pid, slot) : 0;
+  return ALLOW;
+}
+
+SEC("cgroup/sock_release")
+int socket_closed(struct bpf_sock *sk) {
+  struct cicd_socket_owner *owner = bpf_sk_storage_get(&socket_owners, sk, 0, 0);
+  if (!owner) return ALLOW;
+  owner->flags |= CICD_SOCKET_RELEASED;
+  struct cicd_egress_policy *policy = policy_of(owner->who.slot);
+  if (policy && is_note_valid(owner, policy)) add_traffic(owner);
+  return ALLOW;
+}

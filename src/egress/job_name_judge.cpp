@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "egress/job_name_judge.h"
+
+namespace cicd {
+
+NameVerdict JobNameJudge::judge_name(std::string_view name) const {
+  const JobEgress::NameAnswer answer = egress_->answer_name(name);
+  NameVerdict verdict{.is_refused = answer.is_refused, .how = answer.how};
+  if (verdict.is_refused) return verdict;
+  for (const ScopeEgress* scope : {&egress_->host(), &egress_->project()}) {
+    if (!scope->is_watching() || scope->is_enforcing()) continue;
+    verdict.is_audited = verdict.is_audited || !scope->policy->judge_name(name).is_allowed;
+  }
+  return verdict;
+}
+
+// An address of a trusted net is one that the job may reach without a name. A policy that allows
+// what it does not name has nothing to hide from the job either.
+NameVerdict JobNameJudge::judge_reverse(const IpBytes& ip) const {
+  NameVerdict verdict;
+  for (const ScopeEgress* scope : {&egress_->host(), &egress_->project()}) {
+    if (!scope->is_watching()) continue;
+    const PolicyDocument& document = scope->policy->document();
+    if (document.default_allow || scope->policy->is_trusted(ip)) continue;
+    if (!scope->is_enforcing()) {
+      verdict.is_audited = true;
+    } else if (!verdict.is_refused) {
+      verdict.is_refused = true;
+      verdict.how = document.denied_names;
+    }
+  }
+  return verdict;
+}
+
+cicd_egress_rules JobNameJudge::rules_of_name(std::string_view name) const {
+  return egress_->rules_of_name(name);
+}
+
+std::optional<cicd_egress_rules> JobNameJudge::merge(const cicd_egress_rules& a,
+                                                     const cicd_egress_rules& b) const {
+  return JobEgress::merge(a, b);
+}
+
+bool JobNameJudge::is_inside(const IpBytes& ip) const { return egress_->is_inside(ip); }
+
+std::vector<std::string> JobNameJudge::upstreams() const { return egress_->upstreams(); }
+
+}  // namespace cicd
