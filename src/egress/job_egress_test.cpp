@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <map>
+#include <span>
 
 #include "egress/policy_prefixes.h"
 #include "egress/policy_random.h"
@@ -59,6 +60,9 @@ class FakeControl : public EgressControl {
     return {};
   }
   void clear(std::uint32_t) override {}
+  Result<> serve_netns(std::uint32_t) override { return {}; }
+  void stop_serving(std::uint32_t) override {}
+  std::size_t note_sockets(std::uint32_t, std::span<const std::uint32_t>) override { return 0; }
 
   struct Verdict {
     unsigned failing = 0;
