@@ -73,7 +73,7 @@ struct Answer {
 struct Outcome {
   std::string destination;
   std::string proto;
-  bool is_address_assumed = false;
+  bool is_address_known = false;
   std::vector<Answer> answers;
 
   bool is_allowed() const {
@@ -81,6 +81,15 @@ struct Outcome {
       if (!answer.explanation.judgement.is_allowed) return false;
     }
     return true;
+  }
+  bool has_ranges() const {
+    for (const Answer& answer : answers) {
+      if (!answer.policy->document().trusted_nets.empty()) return true;
+      for (const EgressRule* rule : answer.policy->rules()) {
+        if (!rule->prefixes.empty()) return true;
+      }
+    }
+    return false;
   }
 };
 
@@ -154,7 +163,7 @@ void print_text(const Outcome& outcome) {
   std::printf("destination: %s (%s)\nverdict:     %s\n",
               escape_for_terminal(outcome.destination).c_str(), outcome.proto.c_str(),
               verdict_text(outcome.is_allowed()).c_str());
-  if (outcome.is_address_assumed) {
+  if (!outcome.is_address_known && outcome.has_ranges()) {
     std::puts("note:        rules for ranges were not looked at; name the address with --ip");
   }
   for (const Answer& answer : outcome.answers) print_answer(answer);
@@ -172,11 +181,13 @@ std::optional<Outcome> explain(const PathArguments& options, const PolicyDestina
   const std::string job = value_of(options, "--job");
   const std::string step = value_of(options, "--step");
   const PolicyQuestion question{destination, proto, {project, job}, step};
-  Outcome out{options.paths[0], value_of(options, "--proto", "tcp"), !destination.ip, {}};
+  Outcome out{
+      options.paths[0], value_of(options, "--proto", "tcp"), destination.ip.has_value(), {}};
   bool is_valid = true;
   for (const std::string& file : options.values_of("--policy")) {
     const LoadedPolicy loaded = load_policy_file(file);
     for (const Diagnostic& diagnostic : loaded.diagnostics) {
+      if (diagnostic.severity != Diagnostic::Severity::kError) continue;
       std::fprintf(stderr, "%s\n", diagnostic.format().c_str());
     }
     if (loaded.document == nullptr) {

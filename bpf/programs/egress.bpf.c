@@ -158,8 +158,8 @@ int packet_sent(struct __sk_buff *skb) {
     policy = slot ? policy_of(slot) : 0;
     if (!policy) return ALLOW;
   }
-  bool is_passed = owner && (owner->generation == policy->generation ||
-                             owner->flags & CICD_SOCKET_BEFORE);
+  bool is_passed =
+      owner && (owner->generation == policy->generation || owner->flags & CICD_SOCKET_BEFORE);
   bool is_redirect = owner && owner->flags & CICD_SOCKET_REDIRECTED;
   if (owner && sk->type == SOCK_STREAM && !is_redirect && (is_passed || !policy->watching)) {
     count_sent(owner, skb->len);

@@ -8,8 +8,8 @@
 // kAdoptedNs. Until then names claim it again; their rules come to the adopted ones.
 //
 // Names without rules (the default decides) are kept as far as there is room, for a policy that
-// comes later. Bounded: what does not fit is an error, never the end of another claim. After an error the
-// addresses before it have been taken.
+// comes later. Bounded: what does not fit is an error, never the end of another claim. After an
+// error the addresses before it have been taken.
 //
 // Threads: one at a time (the resolver's). Times: any clock that only goes forward. learn() of
 // what is known already makes no system call and allocates nothing.
@@ -86,7 +86,7 @@ class AddressTable {
     std::vector<Claim> claims;
     std::unique_ptr<cicd_egress_rules> adopted;
     std::uint64_t adopted_end_ns = 0;
-    cicd_egress_rules in_kernel{};  // count 0: it is not there
+    cicd_egress_rules in_kernel{};         // count 0: it is not there
     std::uint64_t queued_ns = UINT64_MAX;  // the one of `ends_` that counts
   };
   struct End {

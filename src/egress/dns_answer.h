@@ -41,7 +41,7 @@ struct DnsAnswer {
   std::uint8_t alias_count = 0;
   // How long all of it holds: the least TTL of what is kept; of a denial that of RFC 2308.
   std::uint32_t ttl_s = 0;
-  bool has_ttl = false;  // false: nothing in it says how long; not to be cached
+  bool has_ttl = false;            // false: nothing in it says how long; not to be cached
   std::vector<DnsRecord> records;  // the aliases first, in the order of the chain
   std::vector<std::uint8_t> bytes;
 

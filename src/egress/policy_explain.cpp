@@ -82,6 +82,10 @@ std::string what_would_allow(const EgressJudgement& judgement, bool is_host) {
       return "ipv6: allow, and a rule that allows it";
     case EgressReason::kDeniedByRule:
       return "nothing but taking the rule that denies it away: deny wins";
+    case EgressReason::kStepNotAllowed:
+      return "a rule that allows it in this step, or without step";
+    case EgressReason::kPortNotAllowed:
+      return "this port and protocol in a rule that allows it";
     default:
       return is_host ? "an entry of egress.allow with this host"
                      : "an entry of egress.allow with this address as cidr, or with the name that "

@@ -10,15 +10,24 @@ namespace cicd {
 ResolverCounters& ResolverCounters::operator+=(const ResolverCounters& other) {
   using Member = std::uint64_t ResolverCounters::*;
   static constexpr Member kMembers[] = {
-      &ResolverCounters::queries,           &ResolverCounters::answered,
-      &ResolverCounters::cached,            &ResolverCounters::refused,
-      &ResolverCounters::audited,           &ResolverCounters::servfail,
-      &ResolverCounters::malformed,         &ResolverCounters::dropped,
-      &ResolverCounters::unknown_clients,   &ResolverCounters::limited,
-      &ResolverCounters::truncated,         &ResolverCounters::inserts_failed,
-      &ResolverCounters::rebinding_addresses, &ResolverCounters::upstream_queries,
-      &ResolverCounters::upstream_timeouts, &ResolverCounters::upstream_tcp,
-      &ResolverCounters::upstream_bad,      &ResolverCounters::upstream_unexpected,
+      &ResolverCounters::queries,
+      &ResolverCounters::answered,
+      &ResolverCounters::cached,
+      &ResolverCounters::refused,
+      &ResolverCounters::audited,
+      &ResolverCounters::servfail,
+      &ResolverCounters::malformed,
+      &ResolverCounters::dropped,
+      &ResolverCounters::unknown_clients,
+      &ResolverCounters::limited,
+      &ResolverCounters::truncated,
+      &ResolverCounters::inserts_failed,
+      &ResolverCounters::rebinding_addresses,
+      &ResolverCounters::upstream_queries,
+      &ResolverCounters::upstream_timeouts,
+      &ResolverCounters::upstream_tcp,
+      &ResolverCounters::upstream_bad,
+      &ResolverCounters::upstream_unexpected,
       &ResolverCounters::upstream_failed,
   };
   static_assert(sizeof(kMembers) / sizeof(Member) * sizeof(std::uint64_t) ==

@@ -78,10 +78,10 @@ struct ResolverCounters {
   std::uint64_t malformed = 0;  // questions that could not be read
   std::uint64_t dropped = 0;    // without a reply
   std::uint64_t unknown_clients = 0;
-  std::uint64_t limited = 0;             // too much at once, of a job or of all
-  std::uint64_t truncated = 0;           // replies that did not fit into UDP
-  std::uint64_t inserts_failed = 0;      // addresses had no room, so the client got SERVFAIL
-  std::uint64_t rebinding_addresses = 0; // left out of replies
+  std::uint64_t limited = 0;              // too much at once, of a job or of all
+  std::uint64_t truncated = 0;            // replies that did not fit into UDP
+  std::uint64_t inserts_failed = 0;       // addresses had no room, so the client got SERVFAIL
+  std::uint64_t rebinding_addresses = 0;  // left out of replies
   std::uint64_t upstream_queries = 0;
   std::uint64_t upstream_timeouts = 0;
   std::uint64_t upstream_tcp = 0;         // asked again over TCP
@@ -103,7 +103,7 @@ struct ResolverOptions {
   std::size_t max_open_per_job = 2'048;
   std::size_t max_streams = 1'024;  // clients over TCP, of all jobs
   std::size_t max_streams_per_job = 256;
-  std::size_t max_addresses = 16'384;  // of a job
+  std::size_t max_addresses = 16'384;            // of a job
   std::chrono::milliseconds try_timeout{1'000};  // the first; later ones wait up to three times it
   std::chrono::milliseconds idle_timeout{10'000};
   std::function<std::uint64_t()> clock;  // nanoseconds of CLOCK_BOOTTIME; a test's
@@ -127,8 +127,8 @@ class Resolver {
   Result<> listen_in(int netns_fd);
   void stop_listening(std::uint32_t netns);
 
-  // kInvalidInput: an upstream that is no address; kNotFound: there is none. `adopts`: the addresses
-  // that the kernel has for the slot are the job's, of a resolver before this one.
+  // kInvalidInput: an upstream that is no address; kNotFound: there is none. `adopts`: the
+  // addresses that the kernel has for the slot are the job's, of a resolver before this one.
   Result<> add_job(std::uint32_t slot, std::shared_ptr<const NameJudge> judge, bool adopts);
   // Judges all that the job's names led to again.
   Result<> replace_policy(std::uint32_t slot, std::shared_ptr<const NameJudge> judge);

@@ -46,8 +46,8 @@ void ResolverCache::store(std::uint32_t group, const DnsAsk& ask, const DnsAnswe
   const bool is_denial = answer.rcode != kRcodeOk || answer.records.size() == answer.alias_count;
   const std::uint32_t ttl_s = std::min(answer.ttl_s, is_denial ? kMaxDenialTtl_s : kMaxTtl_s);
   const std::string_view key = key_of(group, ask);
-  const std::size_t bytes = kEntryBytes + key.size() + answer.bytes.size() +
-                            answer.records.size() * sizeof(DnsRecord);
+  const std::size_t bytes =
+      kEntryBytes + key.size() + answer.bytes.size() + answer.records.size() * sizeof(DnsRecord);
   if (!answer.has_ttl || ttl_s == 0 || bytes > max_bytes_ / 16) return;
   if (const auto old = by_key_.find(key); old != by_key_.end()) drop(old->second);
   while (bytes_ + bytes > max_bytes_) drop(std::prev(entries_.end()));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // ResolverCache: answers of upstreams, as long as they hold. What was used longest ago goes first
-// when there is no room. It knows nothing of jobs: verdicts and addresses are made of what it gives,
-// for each job again.
+// when there is no room. It knows nothing of jobs: verdicts and addresses are made of what it
+// gives, for each job again.
 //
 // Threads: one at a time. find() allocates nothing.
 #pragma once
@@ -51,7 +51,7 @@ class ResolverCache {
   const std::size_t max_bytes_;
   std::size_t bytes_ = 0;
   std::array<char, 4 + 3 + 255> key_{};
-  Entries entries_;  // the one used last first
+  Entries entries_;                                                 // the one used last first
   std::unordered_map<std::string_view, Entries::iterator> by_key_;  // views of Entry::key
 };
 

@@ -96,8 +96,7 @@ void ResolverCore::run() {
 }
 
 int ResolverCore::wait_ms() {
-  const std::uint64_t next_ns =
-      std::min({flights_.next_end_ns(), next_reap_ns_, next_sweep_ns_});
+  const std::uint64_t next_ns = std::min({flights_.next_end_ns(), next_reap_ns_, next_sweep_ns_});
   if (next_ns == UINT64_MAX) return -1;
   const std::uint64_t now_ns = now();
   if (next_ns <= now_ns) return 0;

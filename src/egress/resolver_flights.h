@@ -102,9 +102,7 @@ class Flights {
     } while (by_id_[flight.id] != kNone);
     by_id_[flight.id] = static_cast<std::uint16_t>(flight.number);
   }
-  Flight* of_id(std::uint16_t id) {
-    return by_id_[id] == kNone ? nullptr : &flights_[by_id_[id]];
-  }
+  Flight* of_id(std::uint16_t id) { return by_id_[id] == kNone ? nullptr : &flights_[by_id_[id]]; }
   Flight* of_number(std::uint32_t number) {
     return number < flights_.size() && flights_[number].is_used ? &flights_[number] : nullptr;
   }

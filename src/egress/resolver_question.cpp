@@ -38,8 +38,7 @@ std::size_t read_name(std::span<const std::uint8_t> bytes, std::size_t at, DnsAs
     if (label == 0) {
       if (at - start > out.name.size()) return 0;
       out.name_bytes = static_cast<std::uint8_t>(at - start);
-      std::copy_n(bytes.begin() + static_cast<std::ptrdiff_t>(start), at - start,
-                  out.name.begin());
+      std::copy_n(bytes.begin() + static_cast<std::ptrdiff_t>(start), at - start, out.name.begin());
       if (out.text.empty()) out.text.push_back('.');
       return at;
     }

@@ -129,7 +129,11 @@ class AnswerWriter {
  public:
   AnswerWriter(const DnsAsk& ask, const DnsAnswer& answer, std::uint32_t ttl_s,
                FunctionRef<bool(const IpBytes&)> is_inside, ReplyAddresses& addresses, Writer& out)
-      : ask_(ask), answer_(answer), ttl_s_(ttl_s), is_inside_(is_inside), addresses_(addresses),
+      : ask_(ask),
+        answer_(answer),
+        ttl_s_(ttl_s),
+        is_inside_(is_inside),
+        addresses_(addresses),
         out_(out) {}
 
   void write() {
@@ -339,8 +343,8 @@ std::size_t write_answer(const DnsAsk& ask, const DnsAnswer& answer, std::uint32
   AnswerWriter records(ask, answer, ttl_s, is_inside, addresses, writer);
   records.write();
   // What was changed is not what somebody signed.
-  const bool is_authentic = answer.is_authentic && !records.is_changed() &&
-                            (ask.wants_authentic || ask.wants_dnssec);
+  const bool is_authentic =
+      answer.is_authentic && !records.is_changed() && (ask.wants_authentic || ask.wants_dnssec);
   if (is_authentic && writer.has_fit()) out[3] |= 0x20;
   opt(writer, ask, addresses.dropped > 0 ? ExtendedError::kBlocked : ExtendedError::kNone);
   return writer.has_fit() ? writer.size() : 0;

@@ -88,7 +88,7 @@ Result<ListenerSockets> open_on(std::uint16_t port) {
 }
 
 Result<ListenerSockets> open_here(PortChoice choice) {
-  struct stat netns {};
+  struct stat netns{};
   if (::stat("/proc/thread-self/ns/net", &netns) != 0) {
     return fail_errno(errno, "look at the network namespace");
   }
@@ -152,8 +152,8 @@ std::optional<SocketAddress> parse_server(std::string_view text) {
   }
   const std::string name(host);
   SocketAddress out = loopback(AF_INET, port);
-  if (::inet_pton(AF_INET, name.c_str(),
-                  &reinterpret_cast<sockaddr_in*>(&out.storage)->sin_addr) == 1) {
+  if (::inet_pton(AF_INET, name.c_str(), &reinterpret_cast<sockaddr_in*>(&out.storage)->sin_addr) ==
+      1) {
     return out;
   }
   out = loopback(AF_INET6, port);

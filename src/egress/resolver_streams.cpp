@@ -49,7 +49,8 @@ bool Streams::read(Stream& stream, std::uint64_t now_ns) {
   while (!stream.has_ended && !stream.is_full() && stream.in.size() < kMaxUnreadBytes) {
     const std::size_t before = stream.in.size();
     stream.in.resize(before + kReadBytes);
-    const ssize_t got = ::recv(stream.fd.get(), stream.in.data() + before, kReadBytes, MSG_DONTWAIT);
+    const ssize_t got =
+        ::recv(stream.fd.get(), stream.in.data() + before, kReadBytes, MSG_DONTWAIT);
     stream.in.resize(before + static_cast<std::size_t>(got > 0 ? got : 0));
     if (got < 0) return errno == EAGAIN || errno == EINTR;
     if (got == 0) stream.has_ended = true;
@@ -93,8 +94,8 @@ bool Streams::flush(Stream& stream, std::uint64_t now_ns) {
 }
 
 void Streams::update_events(Stream& stream) const {
-  const std::uint32_t wanted = (stream.has_ended || stream.is_full() ? 0u : EPOLLIN) |
-                               (stream.has_unsent() ? EPOLLOUT : 0u);
+  const std::uint32_t wanted =
+      (stream.has_ended || stream.is_full() ? 0u : EPOLLIN) | (stream.has_unsent() ? EPOLLOUT : 0u);
   if (wanted == stream.events) return;
   stream.events = wanted;
   epoll_event event{.events = wanted, .data = {.u64 = tag_ + stream.index}};

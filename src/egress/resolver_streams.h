@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Streams: the clients that ask over TCP (RFC 7766): messages with their length in front, as many as
-// they like without waiting for answers, answered as the answers come. A client that has too many
-// open questions or does not take its answers is not read from; one that is idle is closed.
+// Streams: the clients that ask over TCP (RFC 7766): messages with their length in front, as many
+// as they like without waiting for answers, answered as the answers come. A client that has too
+// many open questions or does not take its answers is not read from; one that is idle is closed.
 //
 // Threads: the resolver's.
 #pragma once
@@ -29,11 +29,11 @@ struct Stream {
   std::uint64_t job_number = 0;
   std::vector<std::uint8_t> in;
   std::vector<std::uint8_t> out;
-  std::size_t sent = 0;      // of `out`
-  std::uint32_t open = 0;    // questions without an answer
+  std::size_t sent = 0;       // of `out`
+  std::uint32_t open = 0;     // questions without an answer
   std::uint64_t last_ns = 0;  // something was read or written
-  bool has_ended = false;    // the client sends nothing more
-  std::uint32_t events = 0;  // that epoll looks for
+  bool has_ended = false;     // the client sends nothing more
+  std::uint32_t events = 0;   // that epoll looks for
 
   bool is_full() const { return open >= kMaxOpen || out.size() - sent >= kMaxUnsentBytes; }
   bool has_unsent() const { return sent < out.size(); }

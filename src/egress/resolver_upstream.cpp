@@ -81,8 +81,7 @@ void Upstream::flush() {
   queued_ = 0;
 }
 
-bool Upstream::receive(std::uint8_t socket,
-                       FunctionRef<void(std::span<std::uint8_t>)> on_message) {
+bool Upstream::receive(std::uint8_t socket, FunctionRef<void(std::span<std::uint8_t>)> on_message) {
   if (socket >= kSockets || !sockets_[socket].fd) return true;
   std::array<mmsghdr, kBatch> messages{};
   std::array<iovec, kBatch> parts{};

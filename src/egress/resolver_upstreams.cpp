@@ -159,9 +159,8 @@ void ResolverCore::on_upstream(std::uint32_t number) {
   const auto socket = static_cast<std::uint8_t>(number % Upstream::kSockets);
   if (index >= upstreams_.size() || !upstreams_[index]) return;
   Upstream& upstream = *upstreams_[index];
-  const bool is_served = upstream.receive(socket, [&](std::span<std::uint8_t> bytes) {
-    on_upstream_message(upstream, socket, bytes);
-  });
+  const bool is_served = upstream.receive(
+      socket, [&](std::span<std::uint8_t> bytes) { on_upstream_message(upstream, socket, bytes); });
   if (!is_served) on_refused(upstream, socket);
 }
 
@@ -222,24 +221,23 @@ void ResolverCore::start_call(Flight& flight) {
   }
   ++calls_;
   if (Job* job = job_of(flight.client.slot, flight.job_number)) ++job->counters.upstream_tcp;
-  flights_.wait(flight, kCallLine,
-                now_ns_ + 3 * kMillisecondNs *
-                              static_cast<std::uint64_t>(options_.try_timeout.count()));
+  flights_.wait(
+      flight, kCallLine,
+      now_ns_ + 3 * kMillisecondNs * static_cast<std::uint64_t>(options_.try_timeout.count()));
 }
 
 bool ResolverCore::open_call(Flight& flight) {
   const SocketAddress& address = flight.upstream->address();
   auto call = std::make_unique<UpstreamCall>();
-  call->fd = UniqueFd(::socket(address.storage.ss_family,
-                               SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  call->fd =
+      UniqueFd(::socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!call->fd) return false;
   const int on = 1;
   ::setsockopt(call->fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   if (::connect(call->fd.get(), address.get(), address.size) != 0 && errno != EINPROGRESS) {
     return false;
   }
-  epoll_event event{.events = EPOLLOUT,
-                    .data = {.u64 = tag_of(ResolverTag::kCall, flight.number)}};
+  epoll_event event{.events = EPOLLOUT, .data = {.u64 = tag_of(ResolverTag::kCall, flight.number)}};
   if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, call->fd.get(), &event) != 0) return false;
   call->out.resize(2 + kMaxUpstreamAskBytes);
   const std::size_t size = write_upstream_ask(flight.ask, flight.id, flight.wire_name(),
@@ -302,8 +300,8 @@ bool ResolverCore::read_call(UpstreamCall& call) {
 void ResolverCore::deliver(Job& job, const DnsAsk& ask, const Origin& origin,
                            const cicd_dns_client& client, const DnsAnswer& answer,
                            std::uint32_t ttl_s) {
-  const std::size_t limit = origin.is_stream ? large_.size()
-                                             : std::min(ask.udp_bytes, kOurUdpBytes);
+  const std::size_t limit =
+      origin.is_stream ? large_.size() : std::min(ask.udp_bytes, kOurUdpBytes);
   const auto out = begin_reply(origin, limit);
   const NameJudge& judge = *job.judge;
   std::size_t size = write_answer(

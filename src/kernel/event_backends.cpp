@@ -209,8 +209,8 @@ constexpr EventBackend kLibraryMapped = {EventType::kMonitoringGap,
 constexpr EventBackend kHelpers[] = {{EventType::kMonitoringGap, "trampoline", kLibraryFunctions,
                                       "", "", &kLibraryMapped, nullptr, kTrampolineKind}};
 
-constexpr std::string_view kEgressPrograms[] = {
-    "connect4", "connect6", "sendmsg4", "sendmsg6", "packet_sent", "socket_made"};
+constexpr std::string_view kEgressPrograms[] = {"connect4", "connect6",    "sendmsg4",
+                                                "sendmsg6", "packet_sent", "socket_made"};
 
 constexpr std::array<EventBackend, kEventTypeCount> kBackends = {{
     {EventType::kProcessExec, "tp_btf", kExecPrograms, ""},

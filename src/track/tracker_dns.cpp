@@ -115,8 +115,8 @@ void Tracker::Impl::on_dns_answer(const OpenQuestion& question, const Context& c
                                   ? NameSource::kResolver
                                   : NameSource::kDnsAnswer;
     for (const DnsAddress& each : dns_.addresses()) {
-      names.table.add(each.address, {name, source, user_of(context.header),
-                                     context.header.time_ns, each.ttl_s});
+      names.table.add(each.address,
+                      {name, source, user_of(context.header), context.header.time_ns, each.ttl_s});
     }
   }
   add_domain(dns_.questions()[0], true, context);
