@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// cicd-sensorctl: tools for people who write rules or read reports. Finds the command and hands
-// over.
+// cicd-sensorctl: tools for people who write rules and policies or read reports. Finds the command
+// and hands over.
 #include <cstdio>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "policy_explain.h"
 #include "policy_learn.h"
+#include "policy_validate.h"
 #include "report_html.h"
 #include "report_stepsummary.h"
 #include "rule_bundle.h"
@@ -31,6 +33,8 @@ Commands:
   rule bundle ...         One rule file out of a directory of them
   rule docs [PATH...]     Rules as a Markdown table
   rule schema [WHAT]      Event types and their fields, JSON Schemas of rule and test files
+  policy validate FILE... Check egress policies
+  policy explain DEST     Why a policy allows or denies a destination
   policy learn [PATH...]  An egress policy of what jobs have reached, for review
   report html [DIR]       The page of a job: of a result document, or of the files of a run
   report stepsummary      A result document as Markdown for GitHub
@@ -54,13 +58,13 @@ constexpr Command kRuleCommands[] = {
     {"schema", cicd::ctl::rule_schema},
 };
 
+constexpr Command kPolicyCommands[] = {{"validate", cicd::ctl::policy_validate},
+                                       {"explain", cicd::ctl::policy_explain},
+                                       {"learn", cicd::ctl::policy_learn}};
+
 constexpr Command kReportCommands[] = {
     {"html", cicd::ctl::report_html},
     {"stepsummary", cicd::ctl::report_stepsummary},
-};
-
-constexpr Command kPolicyCommands[] = {
-    {"learn", cicd::ctl::policy_learn},
 };
 
 struct Group {

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <map>
+#include <span>
 
 #include "egress/policy_prefixes.h"
 #include "egress/policy_random.h"

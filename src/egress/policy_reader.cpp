@@ -224,7 +224,7 @@ void PolicyReader::check_rule(const YamlNode& node, const EgressRule& rule) {
   if (rule.proto == EgressProto::kIcmp && !rule.ports.empty()) {
     walk_.error(node, "icmp has no ports; leave ports or proto out");
   }
-  if (rule.host.starts_with("*.") && rule.host.find('.', 2) == std::string::npos) {
+  if (!rule.is_deny && rule.host.starts_with("*.") && rule.host.find('.', 2) == std::string::npos) {
     warn(node, "\"" + rule.host + "\" is every name of a top-level domain");
   }
 }
