@@ -36,7 +36,8 @@ class AddressTable {
   static constexpr std::uint64_t kAdoptedNs = 300'000'000'000;
   static constexpr std::size_t kMaxAddresses = 16'384;
   static constexpr std::size_t kMaxNames = 16'384;
-  static constexpr std::size_t kClaimsPerAddress = 64;
+  static constexpr std::size_t kMaxClaims = 65'536;
+  static constexpr std::size_t kClaimsPerAddress = 1'024;
 
   AddressTable(EgressControl& control, std::uint32_t slot,
                std::size_t max_addresses = kMaxAddresses)
@@ -97,6 +98,7 @@ class AddressTable {
 
   Result<> claim(const NameJudge& judge, Name& name, const MappedIp& ip, std::uint64_t end_ns);
   Result<> put(const NameJudge& judge, const MappedIp& ip, Address& address);
+  Result<> put_rules(const MappedIp& ip, Address& address, const cicd_egress_rules& rules);
   void drop_ended(Address& address, std::uint64_t now_ns);
   void release(Name* name);
   void close(const MappedIp& ip, Address& address);
@@ -105,6 +107,7 @@ class AddressTable {
   EgressControl& control_;
   const std::uint32_t slot_;
   const std::size_t max_addresses_;
+  std::size_t claims_ = 0;
   Names names_;
   std::unordered_map<MappedIp, Address, IpHash> addresses_;
   // When to look at an address, at or before the end of its first claim: it is queued again when
