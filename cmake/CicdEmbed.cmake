@@ -1,8 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-# Script (cmake -P): writes the text of FILES (separated by |) into a C++ source that defines
-# cicd::detail::embedded_rules(), see src/rule/baseline.cpp.
-set(out "// Made by cmake/CicdEmbed.cmake from rules/*.yaml.\n#include \"rule/embedded_rules.h\"\n\n")
-string(APPEND out "namespace cicd::detail {\n\nstd::vector<EmbeddedRules> embedded_rules() {\n  return {\n")
+# Script (cmake -P): writes the text of FILES (separated by |) into a C++ source that defines the
+# function FUNCTION of HEADER, which gives a vector of TYPE: name and text of each. Without these
+# cicd::detail::embedded_rules(), see src/rule/baseline.cpp; also src/egress/policy_bases.cpp.
+if(NOT HEADER)
+  set(HEADER rule/embedded_rules.h)
+  set(TYPE EmbeddedRules)
+  set(FUNCTION embedded_rules)
+endif()
+set(out "// Made by cmake/CicdEmbed.cmake from YAML files.\n#include \"${HEADER}\"\n\n")
+string(APPEND out "namespace cicd::detail {\n\nstd::vector<${TYPE}> ${FUNCTION}() {\n  return {\n")
 string(REPLACE "|" ";" files "${FILES}")
 foreach(file IN LISTS files)
   get_filename_component(name "${file}" NAME)

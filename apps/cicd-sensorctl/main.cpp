@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// cicd-sensorctl: tools for people who write rules or read reports. Finds the command and hands
-// over.
+// cicd-sensorctl: tools for people who write rules and policies or read reports. Finds the command
+// and hands over.
 #include <cstdio>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "policy_explain.h"
+#include "policy_learn.h"
+#include "policy_validate.h"
 #include "report_html.h"
 #include "report_stepsummary.h"
 #include "rule_bundle.h"
@@ -30,6 +33,9 @@ Commands:
   rule bundle ...         One rule file out of a directory of them
   rule docs [PATH...]     Rules as a Markdown table
   rule schema [WHAT]      Event types and their fields, JSON Schemas of rule and test files
+  policy validate FILE... Check egress policies
+  policy explain DEST     Why a policy allows or denies a destination
+  policy learn [PATH...]  An egress policy of what jobs have reached, for review
   report html [DIR]       The page of a job: of a result document, or of the files of a run
   report stepsummary      A result document as Markdown for GitHub
 
@@ -52,6 +58,10 @@ constexpr Command kRuleCommands[] = {
     {"schema", cicd::ctl::rule_schema},
 };
 
+constexpr Command kPolicyCommands[] = {{"validate", cicd::ctl::policy_validate},
+                                       {"explain", cicd::ctl::policy_explain},
+                                       {"learn", cicd::ctl::policy_learn}};
+
 constexpr Command kReportCommands[] = {
     {"html", cicd::ctl::report_html},
     {"stepsummary", cicd::ctl::report_stepsummary},
@@ -61,7 +71,8 @@ struct Group {
   std::string_view name;
   std::span<const Command> commands;
 };
-constexpr Group kGroups[] = {{"rule", kRuleCommands}, {"report", kReportCommands}};
+constexpr Group kGroups[] = {
+    {"rule", kRuleCommands}, {"policy", kPolicyCommands}, {"report", kReportCommands}};
 
 std::string names_of(std::span<const Command> commands) {
   std::string out;

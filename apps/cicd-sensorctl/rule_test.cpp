@@ -7,8 +7,8 @@
 
 #include "path_arguments.h"
 #include "report/terminal_text.h"
+#include "rule/yaml_walk.h"
 #include "rule_tools/test_runner.h"
-#include "rule_tools/yaml_walk.h"
 #include "rule_validate.h"
 
 namespace cicd::ctl {

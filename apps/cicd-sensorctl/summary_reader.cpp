@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/time_format.h"
+#include "report/egress_reader.h"
 
 namespace cicd::ctl {
 
@@ -67,6 +68,7 @@ void read_job(const json& root, JobSummary& summary) {
       {"github_workflow", &data.github_workflow},
       {"gitlab_job_name", &data.gitlab_job_name},
       {"gitlab_config_ref_uri", &data.gitlab_config_ref_uri},
+      {"gitlab_pipeline_id", &data.gitlab_pipeline_id},
   };
   for (const auto& [name, to] : members) *to = text_of(*found, name);
 }
@@ -137,6 +139,10 @@ void read_uses(const json& root, JobSummary& summary) {
     use.count = number_of(item, "count");
     use.exec_paths = texts_of(item, "exec_paths");
     use.process_overflow_count = number_of(item, "process_overflow_count");
+    use.first_ns = parse_rfc3339(text_of(item, "first_seen")).value_or(0);
+    use.last_ns = parse_rfc3339(text_of(item, "last_seen")).value_or(0);
+    use.step = text_of(item, "step");
+    use.traffic = read_traffic(item);
     summary.destinations.push_back(std::move(use));
   });
   for_each(root, "domain_observations", [&](const json& item) {
@@ -190,6 +196,7 @@ Result<JobSummary> read_summary(const std::string& text) {
   read_evidence(root, summary);
   read_uses(root, summary);
   read_end(root, summary);
+  summary.egress = read_egress(root);
   return summary;
 }
 

@@ -31,8 +31,13 @@ constexpr FlagSpec kReport = {
 constexpr FlagSpec kFailOn = {
     "fail-on", "WHAT", "never",
     "Exit with 90 when a rule with this action fired: `detect` counts detect and terminate, "
-    "`terminate` only terminate.",
-    "detect|terminate|never"};
+    "`terminate` only terminate. `violation`: when something was against the egress policy, denied "
+    "or not, or a rule with `terminate` fired.",
+    "detect|terminate|violation|never"};
+constexpr FlagSpec kPolicy = {
+    "policy", "FILE", "",
+    "What the job may reach: an egress policy (YAML). What is against it becomes a row of "
+    "`violations.jsonl`. A file with mistakes is refused, and nothing is run."};
 constexpr FlagSpec kQuiet = {"quiet", "", "",
                              "No progress line and no terminal report; errors are still printed."};
 
@@ -51,7 +56,14 @@ constexpr FlagSpec kRunFlags[] = {
     kRules,
     kBaseline,
     {"mode", "MODE", "observe",
-     "What the sensor may do to the job's connections. `observe` only watches.", "observe"},
+     "What becomes of the job's connections. `observe` lets all of them pass and tells which are "
+     "against the policy, if there is one; `learn` also remembers where the job went, for "
+     "`cicd-sensorctl policy learn`; `enforce` denies what the policy does not allow.",
+     "observe|learn|enforce"},
+    kPolicy,
+    {"state-dir", "DIR", "/var/lib/cicd-sensor",
+     "With `--mode learn`: where `egress.db` is, with the destinations of all jobs. Made when "
+     "missing."},
     {"monitor-mode", "", "",
      "End nothing: rules with the action `terminate` only detect. Without it such a rule ends the "
      "whole job (exit code 91)."},
@@ -94,6 +106,7 @@ constexpr NamedDoc kRunExamples[] = {
 constexpr FlagSpec kReplayFlags[] = {
     kRules,
     kBaseline,
+    kPolicy,
     kOutput,
     kReport,
     {"name", "NAME", "", "Name of the job in every row and report. Without it: the recorded one."},
@@ -359,7 +372,7 @@ constexpr NamedDoc kExitCodes[] = {
      "Usage: an unknown flag or value, rules with mistakes, a file that is no recording. Nothing "
      "was run."},
     {"90",
-     "`run`, `replay`: a rule named by `--fail-on` fired. The command's own code is in "
+     "`run`, `replay`: what `--fail-on` names has happened. The command's own code is in "
      "`summary.json`."},
     {"91",
      "`run`: a rule with the action `terminate` ended the job (and `--fail-on` did not name it: "
@@ -380,6 +393,8 @@ constexpr NamedDoc kEnvironment[] = {
 constexpr NamedDoc kFiles[] = {
     {"DIR/events.jsonl", "One event in a row. DIR is what `--output` names."},
     {"DIR/detections.jsonl", "One row for each hit of a rule, up to its `max_alerts`."},
+    {"DIR/violations.jsonl",
+     "With `--policy`: one row for each thing that the policy does not allow; repeats are merged."},
     {"DIR/summary.json", "The whole job: result, detections, destinations, losses, coverage."},
     {"DIR/report.html",
      "The same for people, with timeline and process tree: one page for any browser, which needs "

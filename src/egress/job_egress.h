@@ -37,13 +37,16 @@ class JobEgress {
   bool is_watching() const { return host_.is_watching() || project_.is_watching(); }
 
   // Everything of the kernel side but addresses. `resolver_port` 0: names are not redirected.
-  Result<> install(EgressControl& control, std::uint32_t slot, std::uint16_t resolver_port) const;
+  // `before`: what this one takes the place of; what only that one has is taken away last, so that
+  // no rule that both have is ever missing. Addresses of names are to be put again by their owner.
+  Result<> install(EgressControl& control, std::uint32_t slot, std::uint16_t resolver_port,
+                   const JobEgress* before = nullptr) const;
 
   struct NameAnswer {
     bool is_refused = false;
     DeniedNameAnswer how = DeniedNameAnswer::kRefused;
   };
-  // A scope that only audits refuses nothing.
+  // A scope that only audits refuses nothing. The host's answer wins when both refuse.
   NameAnswer answer_name(std::string_view name) const;
   // What holds for an address that `name` leads to; count 0: nothing (all is denied or default).
   cicd_egress_rules rules_of_name(std::string_view name) const;
@@ -55,8 +58,10 @@ class JobEgress {
   std::vector<std::string> upstreams() const;  // the host's, else the project's
 
  private:
-  ScopeEgress host_, project_;
   struct Compiled;
+  JobEgress(ScopeEgress host, ScopeEgress project, std::shared_ptr<const Compiled> compiled);
+
+  ScopeEgress host_, project_;
   std::shared_ptr<const Compiled> compiled_;
 };
 

@@ -3,9 +3,10 @@
 // immutable. It answers two questions: may this name be resolved, may this flow leave.
 //
 // Order of answers for a flow, in one scope: metadata, DNS over TLS and IPv6 when the policy blocks
-// them; then a rule that denies; then one that allows, or a trusted net, or the loopback network;
-// then the default. Among rules that say the same the most specific is named: an exact host before
-// a wildcard, a longer prefix before a shorter one.
+// them; then a rule that denies, or DNS over HTTPS; then one that allows, or a trusted net, or the
+// loopback network, or metadata when the policy allows it; then the default. Among rules that say
+// the same the most specific is named: an exact host before a wildcard, a longer prefix before a
+// shorter one.
 //
 // Threads: any, once made. Nothing is allocated by the answers.
 #pragma once
@@ -29,6 +30,11 @@ struct PortRange {
 };
 
 enum class EgressProto : std::uint8_t { kAny, kTcp, kUdp, kIcmp };
+std::string_view name_of(EgressProto proto);
+
+inline constexpr std::size_t kMaxHostBytes = 253;
+inline constexpr std::size_t kMaxPolicyNameBytes = 128;  // rule_id, step, profile; CICD_STEP_ID_MAX
+inline constexpr std::size_t kMaxPolicyRules = 10'000;   // with those of `extends`
 
 struct EgressRule {
   bool is_deny = false;
@@ -76,7 +82,7 @@ struct EgressFlow {
   std::string_view host;  // name that the address was resolved from; empty: none is known
   IpBytes ip{};           // mapped (rule/ip_prefix.h)
   std::uint16_t port = 0;
-  std::uint8_t proto = 0;  // IPPROTO_*
+  std::uint8_t proto = 0;  // IPPROTO_*; ICMPv6 is ICMP to a rule
   std::string_view step;   // id; empty: none
 };
 
@@ -105,12 +111,17 @@ class EgressPolicy {
   std::unique_ptr<Index> index_;
 };
 
+// 169.254.169.254 and fd00:ec2::254.
+bool is_metadata_address(const IpBytes& ip);
+// Also the unspecified addresses, which lead there.
+bool is_loopback_address(const IpBytes& ip);
+
 struct LoadedPolicy {
   std::vector<Diagnostic> diagnostics;             // with file, line and column
   std::shared_ptr<const PolicyDocument> document;  // null when one of them is an error
 };
-// `name` stands for the file in diagnostics. `extends` is looked for beside the file that has it;
-// in a text without a file (base_dir empty) it is an error.
+// `name` stands for the file in diagnostics. A base file is looked for beside the file that extends
+// it; in a text without a file (base_dir empty) only the built-in ones are there (policy_bases.h).
 LoadedPolicy load_policy_file(const std::string& path);
 LoadedPolicy load_policy_text(std::string_view text, const std::string& name,
                               const std::string& base_dir);

@@ -3,6 +3,7 @@
 // reports. Pure data; any thread.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -18,7 +19,9 @@ std::optional<EgressMode> egress_mode_of(std::string_view name);
 // allow: it was seen and let pass (observe). audit: it would have been denied, and was let pass
 // because the policy says audit. block: it was denied.
 enum class EgressVerdict : std::uint8_t { kAllow, kAudit, kBlock };
+inline constexpr std::size_t kEgressVerdictCount = 3;
 std::string_view name_of(EgressVerdict verdict);
+std::optional<EgressVerdict> egress_verdict_of(std::string_view name);
 
 enum class EgressReason : std::uint8_t {
   kNone,
@@ -35,6 +38,8 @@ enum class EgressReason : std::uint8_t {
   kIpv6,                  // "ipv6"
   kDefaultDeny,           // "default_deny"
 };
+inline constexpr std::size_t kEgressReasonCount = 13;
 std::string_view name_of(EgressReason reason);
+std::optional<EgressReason> egress_reason_of(std::string_view name);
 
 }  // namespace cicd

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "evidence/file_sink.h"
 
+#include <optional>
+
 #include "evidence/output_directory.h"
 #include "evidence/row_file.h"
 #include "evidence/row_writer.h"
@@ -12,8 +14,12 @@ namespace {
 
 class FileSink final : public ScopeSink {
  public:
-  FileSink(const RowOptions& options, RowFile events, RowFile detections)
-      : rows_(options), events_(std::move(events)), detections_(std::move(detections)) {}
+  FileSink(const RowOptions& options, RowFile events, RowFile detections,
+           std::optional<RowFile> violations)
+      : rows_(options),
+        events_(std::move(events)),
+        detections_(std::move(detections)),
+        violations_(std::move(violations)) {}
 
   void on_event(const EventRecord& record) override {
     rows_.append_event(events_.buffer(), record);
@@ -26,9 +32,16 @@ class FileSink final : public ScopeSink {
     detections_.row_added();
   }
 
+  void on_violation(const Violation& violation, const PolicyRef& policy) override {
+    if (!violations_) return;
+    rows_.append_violation(violations_->buffer(), violation, policy);
+    violations_->row_added();
+  }
+
   void flush() override {
     events_.flush();
     detections_.flush();
+    if (violations_) violations_->flush();
   }
 
   LossReport losses() const override {
@@ -39,6 +52,7 @@ class FileSink final : public ScopeSink {
     };
     add("events.jsonl", events_);
     add("detections.jsonl", detections_);
+    if (violations_) add("violations.jsonl", *violations_);
     return report;
   }
 
@@ -46,6 +60,7 @@ class FileSink final : public ScopeSink {
   RowWriter rows_;
   RowFile events_;
   RowFile detections_;
+  std::optional<RowFile> violations_;  // none: the scope has no policy
 };
 
 }  // namespace
@@ -58,9 +73,14 @@ Result<std::unique_ptr<ScopeSink>> make_file_sink(const FileSinkOptions& options
   CICD_ASSIGN(const OutputDirectory directory, open_output_directory(options));
   CICD_ASSIGN(RowFile events, RowFile::create(directory, "events.jsonl"));
   CICD_ASSIGN(RowFile detections, RowFile::create(directory, "detections.jsonl"));
+  std::optional<RowFile> violations;
+  if (options.has_policy) {
+    CICD_ASSIGN(violations, RowFile::create(directory, "violations.jsonl"));
+  }
   const RowOptions rows{options.identity, options.metadata, options.scope, options.runner_type,
                         options.redact_process_args};
-  return std::make_unique<FileSink>(rows, std::move(events), std::move(detections));
+  return std::make_unique<FileSink>(rows, std::move(events), std::move(detections),
+                                    std::move(violations));
 }
 
 Result<void> write_summary(const FileSinkOptions& options, const JobSummary& summary) {

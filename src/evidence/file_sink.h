@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// FileSink: writes a scope's rows to events.jsonl and detections.jsonl in a directory, and
-// summary.json at the end. Rows have the log format of docs/reference/log-format.md.
+// FileSink: writes a scope's rows to events.jsonl, detections.jsonl and, when the scope has an
+// egress policy, violations.jsonl in a directory, and summary.json at the end. Rows have the log
+// format of docs/reference/log-format.md.
 //
 // Thread: the job's worker. Loss: a row that cannot be written (disk full) is counted, the job goes
 // on, and the file ends in a complete row.
@@ -24,6 +25,7 @@ struct FileSinkOptions {
   std::string scope = "project";
   std::string runner_type = "machine";
   bool redact_process_args = true;
+  bool has_policy = false;  // of egress: the file of its violations is made
   // Owner of the files; -1: leave.
   int owner_uid = -1;
   int owner_gid = -1;

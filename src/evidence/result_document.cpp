@@ -8,6 +8,7 @@
 
 #include "base/json_writer.h"
 #include "base/version.h"
+#include "evidence/egress_json.h"
 #include "evidence/process_json.h"
 #include "evidence/row_writer.h"
 
@@ -249,6 +250,7 @@ std::string Writer::write() {
   json_.member("service_version", version());
   json_.member_number("events_total", summary_.events_total);
   json_.member_number("events_dropped", summary_.events_dropped);
+  if (summary_.egress) append_egress(json_, *summary_.egress);
   json_.end_object();
   return indented_json(out_, options_.max_bytes);
 }

@@ -3,6 +3,7 @@
 
 #include "base/version.h"
 #include "evidence/process_json.h"
+#include "evidence/violation_row.h"
 
 namespace cicd {
 
@@ -90,14 +91,6 @@ void append_container(JsonWriter& json, const Container& container) {
   json.end_object();
 }
 
-void append_step(JsonWriter& json, const Step& step) {
-  json.key("step");
-  json.begin_object();
-  json.member_if("id", step.id);
-  json.member("name", step.name);
-  json.end_object();
-}
-
 void append_rule(JsonWriter& json, const CompiledRule& rule, bool is_last_alert,
                  std::string& scratch) {
   json.member("ruleset_id", rule.ruleset_id);
@@ -121,6 +114,14 @@ void append_rule(JsonWriter& json, const CompiledRule& rule, bool is_last_alert,
 }
 
 }  // namespace
+
+void append_step(JsonWriter& json, const Step& step) {
+  json.key("step");
+  json.begin_object();
+  json.member_if("id", step.id);
+  json.member("name", step.name);
+  json.end_object();
+}
 
 std::uint32_t mark_of_tag(std::string_view tag) {
   for (const MarkTag& entry : kMarkTags) {
@@ -151,6 +152,7 @@ void append_job_members(JsonWriter& json, const JobIdentity& identity,
   json.member_if("gitlab_job_id", identity.gitlab_job_id);
   json.member_if("gitlab_job_name", metadata.gitlab_job_name);
   json.member_if("gitlab_config_ref_uri", metadata.gitlab_config_ref_uri);
+  json.member_if("gitlab_pipeline_id", metadata.gitlab_pipeline_id);
   json.member_if("job_key", identity.job_key);
 }
 
@@ -163,6 +165,8 @@ RowWriter::RowWriter(const RowOptions& options)
   json.end_object();
   json.member("scope", options.scope);
   json.member("runner_type", options.runner_type);
+  JsonWriter provider(provider_json_);
+  append_provider(provider, options.identity, options.metadata);
 }
 
 void RowWriter::append_envelope(std::string& out, std::string_view log_type,

@@ -18,6 +18,7 @@
 #include "base/json_writer.h"
 #include "base/time_format.h"
 #include "base/uuid.h"
+#include "egress/violation.h"
 #include "event/event_record.h"
 #include "job/identity.h"
 #include "rule/program.h"
@@ -47,6 +48,7 @@ class RowWriter {
   void append_event(std::string& out, const EventRecord& record);
   void append_detection(std::string& out, const EventRecord& record, const CompiledRule& rule,
                         bool is_last_alert);
+  void append_violation(std::string& out, const Violation& violation, const PolicyRef& policy);
 
  private:
   struct CachedProcess {
@@ -58,7 +60,10 @@ class RowWriter {
   void append_event_object(std::string& out, const EventRecord& record, bool has_whole_argv);
   void append_process(std::string& out, const EventRecord& record, bool has_whole_argv);
 
-  std::string job_json_;  // "job":{...},"scope":"...","runner_type":"..."
+  void append_culprit(std::string& out, const Process& process) const;
+
+  std::string job_json_;       // "job":{...},"scope":"...","runner_type":"..."
+  std::string provider_json_;  // of a violation: "job_link":"...","github":{...}
   bool redact_process_args_;
   Rfc3339Formatter time_;
   UuidV7Generator uuids_;

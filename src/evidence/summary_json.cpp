@@ -9,6 +9,7 @@
 #include "base/uuid.h"
 #include "base/version.h"
 #include "event/redact.h"
+#include "evidence/egress_json.h"
 #include "evidence/process_json.h"
 #include "evidence/row_writer.h"
 
@@ -145,6 +146,10 @@ void append_observations(JsonWriter& json, const JobSummary& summary) {
     json.member_number("count", use.count);
     append_paths(json, "exec_paths", use.exec_paths);
     json.member_number("process_overflow_count", use.process_overflow_count);
+    if (use.first_ns != 0) json.time_member("first_seen", use.first_ns);
+    if (use.last_ns != 0) json.time_member("last_seen", use.last_ns);
+    json.member_if("step", use.step);
+    append_traffic(json, use.traffic);
   });
   append_objects(json, "domain_observations", summary.domains, [&](const DomainUse& use) {
     json.member("domain", use.domain);
@@ -198,6 +203,7 @@ void append_additions(JsonWriter& json, const FileSinkOptions& options, const Jo
   json.member_number("sensor_restarts", summary.sensor_restarts);
   if (summary.termination) append_termination(json, *summary.termination);
   append_paths(json, "monitoring_problems", summary.problems);
+  if (summary.egress) append_egress(json, *summary.egress);
 }
 
 }  // namespace

@@ -68,6 +68,7 @@ constexpr CiField kGitlab[] = {
     {"commit_sha", "CI_COMMIT_SHA"},     {"ref_name", "CI_COMMIT_REF_NAME"},
     {"job_link", "CI_JOB_URL"},          {"trigger", "CI_PIPELINE_SOURCE"},
     {"actor_id", "GITLAB_USER_ID"},      {"actor_name", "GITLAB_USER_LOGIN"},
+    {"gitlab_pipeline_id", "CI_PIPELINE_ID"},
 };
 // GitLab tells nothing smaller than the job.
 constexpr Name kGitlabId[] = {"CI_JOB_ID"};

@@ -40,6 +40,7 @@ constexpr MetadataField kMetadata[] = {
     {"github_workflow", &JobMetadata::github_workflow},
     {"gitlab_job_name", &JobMetadata::gitlab_job_name},
     {"gitlab_config_ref_uri", &JobMetadata::gitlab_config_ref_uri},
+    {"gitlab_pipeline_id", &JobMetadata::gitlab_pipeline_id},
 };
 
 bool belongs_to(const IdentityField& field, std::string_view provider) {

@@ -29,7 +29,7 @@ struct JobMetadata {
   std::string job_link;  // page of the job, where the provider has one
   std::string trigger, actor_id, actor_name;
   std::string github_workflow_ref, github_workflow_sha, github_workflow;
-  std::string gitlab_job_name, gitlab_config_ref_uri;
+  std::string gitlab_job_name, gitlab_config_ref_uri, gitlab_pipeline_id;
 };
 
 // A job that something else names, as the labels of a container do.

@@ -40,7 +40,9 @@ struct Task {
 
 struct Job::Impl {
   explicit Impl(JobOptions given) : options(std::move(given)), queue(options.queue_records) {
+    if (options.host) options.host->kind = ScopeKind::kHost;
     if (options.host) scopes[kHost].emplace(std::move(*options.host));
+    if (options.project) options.project->kind = ScopeKind::kProject;
     if (options.project) scopes[kProject].emplace(std::move(*options.project));
     has_host = options.host.has_value();
     has_project = options.project.has_value();
@@ -103,6 +105,7 @@ void Job::Impl::attach_waiting_project() {
   if (!is_project_waiting.load(std::memory_order_acquire)) return;
   const std::lock_guard lock(project_mutex);
   if (!waiting_project) return;
+  waiting_project->kind = ScopeKind::kProject;
   scopes[kProject].emplace(std::move(*waiting_project));
   waiting_project.reset();
   is_project_waiting.store(false, std::memory_order_relaxed);
@@ -123,6 +126,10 @@ void Job::Impl::run() {
     queue.done(weight);
   }
   attach_waiting_project();
+  for (std::optional<Scope>& scope : scopes) {
+    if (scope) scope->end();
+  }
+  tell_progress();
 }
 
 void Job::Impl::handle(const EventBatch& batch) {
@@ -261,6 +268,8 @@ JobSummary Job::Impl::summarize(std::size_t place, const End& end) const {
   merge_losses(summary.losses, queue_losses());
   summary.problems = end.problems;
   scopes[place]->summarize(summary);
+  if (summary.egress) summary.egress->kernel_totals = end.egress_totals;
+  add_traffic(summary.destinations, end.flows);
   const std::uint64_t cut = cut_before[place] + (evaluator ? evaluator->cut_evaluations(place) : 0);
   if (cut > 0) merge_losses(summary.losses, {.entries = {{"rule", "evaluation_cut", cut}}});
   summary.events_dropped = summary.losses.total();

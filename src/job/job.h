@@ -80,6 +80,8 @@ class Job {
     std::vector<Coverage> coverage;
     std::uint64_t processes_total = 0, processes_left = 0, sensor_restarts = 0;
     std::vector<std::string> problems;  // of the monitoring, one sentence each
+    std::optional<EgressKernelTotals> egress_totals;
+    std::vector<FlowTraffic> flows;
   };
   // What a scope has found so far, given on the worker when all that was submitted before is dealt
   // with; its part of a batch, a few milliseconds at most, waits meanwhile. False: the job has

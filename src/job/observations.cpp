@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <map>
+#include <tuple>
 
 #include "job/sensitive_files.h"
 
@@ -100,11 +102,44 @@ void Observations::add_destination(const EventRecord& record) {
     use->protocol = record.text(f::kProtocol);
     use->domain = record.text(f::kDomain);
     use->remote_port = static_cast<std::uint16_t>(record.number(f::kRemotePort));
+    use->first_ns = record.time_ns;
+    if (record.step) use->step = record.step->id;
   }
+  use->last_ns = std::max(use->last_ns, record.time_ns);
   if ((record.marks & kMarkAmbiguousDomain) != 0) use->is_ambiguous = true;
   ++use->count;
   if (!add_distinct(use->exec_paths, record.process->exec_path())) ++use->process_overflow_count;
   add_process(use->processes, *record.process);
+}
+
+void Observations::add(const Violation& violation) {
+  char port[24];
+  const auto end = std::to_chars(port, port + sizeof(port), violation.port).ptr;
+  key_.clear();
+  key_.append(name_of(violation.verdict)).push_back(' ');
+  key_.append(name_of(violation.reason)).push_back(' ');
+  key_.append(violation.protocol).push_back(' ');
+  key_.append(port, static_cast<std::size_t>(end - port));
+  for (const std::string_view word : {violation.ip, violation.host, violation.rule_id}) {
+    key_.push_back(' ');
+    key_.append(word);
+  }
+  bool is_new = false;
+  ViolationUse* use = entry(violations_, key_, is_new);
+  if (use == nullptr) return;
+  if (is_new) {
+    use->verdict = violation.verdict;
+    use->reason = violation.reason;
+    use->rule_id = violation.rule_id;
+    use->host = violation.host;
+    use->ip = violation.ip;
+    use->port = violation.port;
+    use->protocol = violation.protocol;
+  }
+  use->count += violation.count;
+  const Process& process = *violation.record->process;
+  if (!add_distinct(use->exec_paths, process.exec_path())) ++use->process_overflow_count;
+  add_process(use->processes, process);
 }
 
 void Observations::add_domain(const EventRecord& record) {
@@ -161,6 +196,16 @@ std::vector<DestinationUse> Observations::destinations() const {
   return out;
 }
 
+std::vector<ViolationUse> Observations::violations() const {
+  std::vector<ViolationUse> out = values_of(violations_);
+  std::ranges::sort(out, [](const ViolationUse& a, const ViolationUse& b) {
+    if (a.count != b.count) return a.count > b.count;
+    return std::tie(a.host, a.ip, a.port, a.protocol, a.reason, a.verdict, a.rule_id) <
+           std::tie(b.host, b.ip, b.port, b.protocol, b.reason, b.verdict, b.rule_id);
+  });
+  return out;
+}
+
 std::vector<DomainUse> Observations::domains() const {
   std::vector<DomainUse> out = values_of(domains_);
   std::ranges::sort(out, [](const DomainUse& a, const DomainUse& b) {
@@ -173,6 +218,28 @@ std::vector<SensitiveFileUse> Observations::sensitive_files() const {
   std::vector<SensitiveFileUse> out = values_of(sensitive_files_);
   std::ranges::sort(out, {}, &SensitiveFileUse::path);
   return out;
+}
+
+void add_traffic(std::vector<DestinationUse>& destinations, const std::vector<FlowTraffic>& flows) {
+  using Key = std::tuple<std::string_view, std::uint16_t, std::string_view>;
+  std::map<Key, std::size_t> places;
+  destinations.reserve(destinations.size() + flows.size());  // the keys point into it
+  for (std::size_t i = 0; i < destinations.size(); ++i) {
+    const DestinationUse& use = destinations[i];
+    places.try_emplace(Key{use.remote_ip, use.remote_port, use.protocol}, i);
+  }
+  for (const FlowTraffic& flow : flows) {
+    const auto found = places.find(Key{flow.remote_ip, flow.remote_port, flow.protocol});
+    if (found != places.end()) {
+      destinations[found->second].traffic = flow.traffic;
+    } else if (destinations.size() < kMaxObservations) {
+      DestinationUse& use = destinations.emplace_back();
+      use.remote_ip = flow.remote_ip;
+      use.remote_port = flow.remote_port;
+      use.protocol = flow.protocol;
+      use.traffic = flow.traffic;
+    }
+  }
 }
 
 }  // namespace cicd

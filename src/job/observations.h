@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "egress/violation.h"
 #include "event/event_record.h"
 #include "job/process_traces.h"
 #include "job/summary.h"
@@ -23,12 +24,14 @@ inline constexpr std::size_t kMaxObservedProcesses = 10;
 class Observations {
  public:
   void add(const EventRecord& record);
+  void add(const Violation& violation);
 
   // Most used first, then by name: the same job gives the same lists.
   std::vector<ProgramUse> programs() const;
   std::vector<DestinationUse> destinations() const;
   std::vector<DomainUse> domains() const;
   std::vector<SensitiveFileUse> sensitive_files() const;  // by path
+  std::vector<ViolationUse> violations() const;
   const ProcessTraces& traces() const { return traces_.data(); }
   // Events that belong to something beyond the caps.
   std::uint64_t overflow() const { return overflow_; }
@@ -56,9 +59,14 @@ class Observations {
   Map<DestinationUse> destinations_;  // "protocol port address domain"
   Map<DomainUse> domains_;
   Map<SensitiveFileUse> sensitive_files_;
+  Map<ViolationUse> violations_;  // "verdict reason protocol port address host rule"
   ProcessTraceTable traces_;
   std::string key_;
   std::uint64_t overflow_ = 0;
 };
+
+// Gives each destination its traffic; of those with several names the first. Traffic with another
+// address makes a destination of its own, as long as there is room in the list.
+void add_traffic(std::vector<DestinationUse>& destinations, const std::vector<FlowTraffic>& flows);
 
 }  // namespace cicd

@@ -173,5 +173,36 @@ TEST(Observations, EachKindIsCappedAndTheOverflowCounted) {
   EXPECT_EQ(observations.overflow(), 21u);
 }
 
+TEST(Traffic, GoesToTheFirstDestinationWithTheAddress) {
+  std::vector<DestinationUse> destinations(3);
+  destinations[0].remote_ip = destinations[1].remote_ip = "192.0.2.1";
+  destinations[0].remote_port = destinations[1].remote_port = 443;
+  destinations[0].protocol = destinations[1].protocol = "tcp";
+  destinations[2].remote_ip = "2001:db8::1";
+  destinations[2].remote_port = 53;
+  destinations[2].protocol = "udp";
+  add_traffic(destinations, {{"2001:db8::1", 53, "udp", {.sent_bytes = 1}},
+                             {"192.0.2.1", 443, "tcp", {.sent_bytes = 2, .received_bytes = 3}},
+                             {"192.0.2.9", 22, "tcp", {.blocked_packets = 4}}});
+  ASSERT_EQ(destinations.size(), 4u);
+  EXPECT_EQ(destinations[0].traffic.sent_bytes, 2u);
+  EXPECT_EQ(destinations[0].traffic.received_bytes, 3u);
+  EXPECT_EQ(destinations[1].traffic.sent_bytes, 0u);
+  EXPECT_EQ(destinations[2].traffic.sent_bytes, 1u);
+  EXPECT_EQ(destinations[3].remote_ip, "192.0.2.9");
+  EXPECT_EQ(destinations[3].count, 0u);
+  EXPECT_EQ(destinations[3].traffic.blocked_packets, 4u);
+}
+
+TEST(Traffic, TheListStaysBounded) {
+  std::vector<DestinationUse> destinations;
+  std::vector<FlowTraffic> flows;
+  for (std::size_t i = 0; i < 2 * kMaxObservations; ++i) {
+    flows.push_back({"192.0.2.1", static_cast<std::uint16_t>(i), "tcp", {.sent_bytes = 1}});
+  }
+  add_traffic(destinations, flows);
+  EXPECT_EQ(destinations.size(), kMaxObservations);
+}
+
 }  // namespace
 }  // namespace cicd

@@ -51,6 +51,8 @@ Scope::Scope(ScopeOptions options)
       correlations_(program_),
       sink_(std::move(options.sink)),
       on_terminate_(std::move(options.on_terminate)),
+      judge_(std::move(options.egress), name_of(options.kind)),
+      policy_ref_(judge_.policy_ref()),
       hits_(program_ ? program_->rules().size() : 0),
       events_by_type_(kEventTypeCount) {}
 
@@ -59,6 +61,7 @@ void Scope::handle(const EventRecord& record, std::span<const std::uint32_t> fir
   ++events_by_type_[static_cast<std::size_t>(record.type)];
   observations_.add(record);
   if (sink_) sink_->on_event(record);
+  if (judge_.has_policy()) judge(record);
   if (!program_) return;
   for (std::uint32_t index : fired) hit(record, index);
   for (std::uint32_t index : correlations_.count(record, fired)) hit(record, index);
@@ -82,8 +85,45 @@ void Scope::hit(const EventRecord& record, std::uint32_t rule_index) {
   if (sink_) sink_->on_detection(record, rule, is_capped && hits.count == cap);
 }
 
+void Scope::judge(const EventRecord& record) {
+  last_time_ns_ = record.time_ns;
+  const std::optional<Violation> violation = judge_.judge(record);
+  if (!violation) return;
+  violations_[static_cast<std::size_t>(violation->verdict)]
+             [static_cast<std::size_t>(violation->reason)] += violation->count;
+  violations_total_ += violation->count;
+  observations_.add(*violation);
+  if (!sink_) return;
+  merger_.add(*violation, [&](const Violation& told) { sink_->on_violation(told, policy_ref_); });
+}
+
+void Scope::tell_due(std::uint64_t now_ns) {
+  if (!sink_) return;
+  merger_.take_due(now_ns, [&](const Violation& told) { sink_->on_violation(told, policy_ref_); });
+}
+
 void Scope::flush() {
+  tell_due(last_time_ns_);
   if (sink_) sink_->flush();
+}
+
+void Scope::end() {
+  if (!judge_.has_policy()) return;
+  tell_due(UINT64_MAX);
+  if (sink_) sink_->flush();
+}
+
+void Scope::summarize_egress(JobSummary& summary) const {
+  const ScopeEgress& egress = judge_.egress();
+  if (!judge_.has_policy() && egress.mode == EgressMode::kObserve) return;
+  EgressSummary& out = summary.egress.emplace();
+  out.mode = egress.mode;
+  out.has_policy = judge_.has_policy();
+  out.is_audit = egress.is_watching() && !egress.is_enforcing();
+  out.profile = policy_ref_.profile;
+  out.version = policy_ref_.version;
+  out.violations = violations_;
+  out.top = observations_.violations();
 }
 
 LossReport Scope::sink_losses() const { return sink_ ? sink_->losses() : LossReport{}; }
@@ -96,6 +136,7 @@ void Scope::summarize(JobSummary& summary) const {
   summary.domains = observations_.domains();
   summary.sensitive_files = observations_.sensitive_files();
   summary.traces = observations_.traces();
+  summarize_egress(summary);
   summary.rule_count = hits_.size();
   summary.rule_warnings = rule_warnings_;
   summary.observation_overflow = observations_.overflow();

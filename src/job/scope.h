@@ -4,16 +4,20 @@
 // once and gives each scope its own hits.
 //
 // Thread: the job's worker, or once that has ended any. Order per record: observations,
-// the event's row, then its hits, in the order of the rules, then correlations they make true.
+// the event's row, what its egress policy says, then its hits, in the order of the rules, then
+// correlations they make true.
 // Steady state: no allocation.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <span>
 #include <vector>
 
+#include "egress/scope_egress.h"
+#include "egress/violation_merger.h"
 #include "job/observations.h"
 #include "job/scope_sink.h"
 #include "job/summary.h"
@@ -30,6 +34,8 @@ struct ScopeOptions {
   std::unique_ptr<ScopeSink> sink;         // null: no rows
   TerminateHandler on_terminate;           // null: hits of `terminate` are only detections
   std::uint64_t rule_warnings = 0;         // that compiling the program gave
+  ScopeEgress egress;                      // no policy: nothing is a violation
+  ScopeKind kind = ScopeKind::kProject;
 };
 
 class Scope {
@@ -40,9 +46,12 @@ class Scope {
   void handle(const EventRecord& record, std::span<const std::uint32_t> fired);
   // End of a batch: rows are handed on.
   void flush();
+  // No record comes any more: what waits for repeats is told.
+  void end();
 
   std::uint64_t events() const { return events_total_; }
   std::uint64_t detections() const { return detections_; }  // hits of detect and terminate
+  std::uint64_t violations() const { return violations_total_; }
   LossReport sink_losses() const;
 
   const std::shared_ptr<const Program>& program() const { return program_; }
@@ -58,12 +67,21 @@ class Scope {
     std::vector<AlertSummary> alerts;
   };
   void hit(const EventRecord& record, std::uint32_t rule_index);
+  void judge(const EventRecord& record);
+  void tell_due(std::uint64_t now_ns);
+  void summarize_egress(JobSummary& summary) const;
 
   std::shared_ptr<const Program> program_;
   std::uint64_t rule_warnings_ = 0;
   CorrelationState correlations_;
   std::unique_ptr<ScopeSink> sink_;
   TerminateHandler on_terminate_;
+  EgressJudge judge_;
+  PolicyRef policy_ref_;  // of judge_
+  ViolationMerger merger_;
+  std::array<EgressReasonCounts, kEgressVerdictCount> violations_{};
+  std::uint64_t violations_total_ = 0;
+  std::uint64_t last_time_ns_ = 0;  // of a record
   Observations observations_;
   std::vector<Hits> hits_;  // indexed as Program::rules()
   std::vector<std::uint64_t> events_by_type_;

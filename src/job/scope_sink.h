@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "egress/violation.h"
 #include "event/event_record.h"
 #include "job/summary.h"
 #include "kernel/loss.h"
@@ -18,6 +19,9 @@ class ScopeSink {
   // `is_last_alert`: this hit reaches max_alerts; later ones are counted only.
   virtual void on_detection(const EventRecord& record, const CompiledRule& rule,
                             bool is_last_alert) = 0;
+  // Something that the scope's egress policy does not allow, after the event's row. Repeats come
+  // merged, some time after the event. A sink that keeps none has nothing to do.
+  virtual void on_violation(const Violation& /*violation*/, const PolicyRef& /*policy*/) {}
   // End of a batch: a good moment to write what is buffered.
   virtual void flush() = 0;
   // Rows that could not be written, so far.

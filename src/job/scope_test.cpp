@@ -220,5 +220,82 @@ TEST(Subject, SaysWhatTheEventWasAbout) {
   EXPECT_EQ(subject_of(make_open(curl, longest)).size(), 1'024u);
 }
 
+// Policy and sink of the tests below.
+ScopeEgress observing(EgressMode mode) {
+  PolicyDocument document;
+  document.profile = "ci";
+  document.version_digest = "sha256:00";
+  EgressRule rule;
+  rule.rule_id = "allow[0]";
+  rule.host = "ok.test";
+  document.rules = {rule};
+  return {std::make_shared<const EgressPolicy>(std::move(document), PolicySubject{}), mode};
+}
+
+class ViolationSink final : public ScopeSink {
+ public:
+  explicit ViolationSink(std::vector<std::string>& rows) : rows_(rows) {}
+  void on_event(const EventRecord& record) override {
+    rows_.emplace_back(info_of(record.type).name);
+  }
+  void on_detection(const EventRecord&, const CompiledRule&, bool) override {}
+  void on_violation(const Violation& violation, const PolicyRef& policy) override {
+    rows_.push_back(std::string(policy.scope) + " " + std::string(name_of(violation.verdict)) +
+                    " " + std::string(name_of(violation.reason)) + " " + std::string(violation.ip) +
+                    " x" + std::to_string(violation.count));
+  }
+  void flush() override {}
+  LossReport losses() const override { return {}; }
+
+ private:
+  std::vector<std::string>& rows_;
+};
+
+TEST(Scope, ViolationsFollowTheEventAndRepeatsAreMerged) {
+  std::vector<std::string> rows;
+  Scope scope({.sink = std::make_unique<ViolationSink>(rows),
+               .egress = observing(EgressMode::kObserve),
+               .kind = ScopeKind::kHost});
+  const ProcessRef curl = make_process(1, "/usr/bin/curl", {"curl"});
+  EventRecord allowed = make_connect(curl, "192.0.2.1", 443);
+  allowed.fields[field::network_connect::kDomain].text = "ok.test";
+  scope.handle(allowed, {});
+  for (int i = 0; i < 4; ++i) scope.handle(make_connect(curl, "192.0.2.7", 443), {});
+  scope.flush();
+  EXPECT_THAT(rows,
+              ElementsAre("network_connect", "network_connect", "host allow direct_ip 192.0.2.7 x1",
+                          "network_connect", "network_connect", "network_connect"));
+  JobSummary summary;
+  scope.summarize(summary);
+  ASSERT_TRUE(summary.egress);
+  EXPECT_EQ(summary.egress->count(EgressVerdict::kAllow), 4u) << "before they are told";
+  scope.end();
+  EXPECT_EQ(rows.back(), "host allow direct_ip 192.0.2.7 x3");
+  EXPECT_EQ(summary.egress->mode, EgressMode::kObserve);
+  EXPECT_EQ(summary.egress->profile, "ci");
+  EXPECT_EQ(summary.egress->version, "sha256:00");
+  ASSERT_EQ(summary.egress->top.size(), 1u);
+  const ViolationUse& top = summary.egress->top[0];
+  EXPECT_EQ(top.ip, "192.0.2.7");
+  EXPECT_EQ(top.port, 443);
+  EXPECT_EQ(top.reason, EgressReason::kDirectIp);
+  EXPECT_EQ(top.count, 4u);
+  EXPECT_THAT(top.exec_paths, ElementsAre("/usr/bin/curl"));
+  EXPECT_EQ(top.processes.traces.size(), 1u);
+  EXPECT_EQ(summary.result, JobResult::kPassed) << "a violation is no detection";
+}
+
+TEST(Scope, WithoutAPolicyThereIsNothingToSayOfEgress) {
+  Scope scope({});
+  scope.handle(make_connect(make_process(1, "/bin/x", {}), "192.0.2.7", 443), {});
+  JobSummary summary;
+  scope.summarize(summary);
+  EXPECT_FALSE(summary.egress);
+  Scope learning({.egress = {nullptr, EgressMode::kLearn}});
+  learning.summarize(summary);
+  ASSERT_TRUE(summary.egress);
+  EXPECT_FALSE(summary.egress->has_policy);
+}
+
 }  // namespace
 }  // namespace cicd

@@ -3,11 +3,13 @@
 // Pure data, made once by Scope::summarize(); any thread.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "egress/verdict.h"
 #include "event/event_type.h"
 #include "event/process.h"
 #include "job/identity.h"
@@ -53,6 +55,19 @@ struct ProcessUse {
   std::vector<std::uint32_t> traces;  // of JobSummary::traces; distinct, at most 10
   std::uint64_t unlisted_count = 0;   // how often others did it
 };
+struct TrafficCounts {
+  // With IP headers.
+  std::uint64_t sent_bytes = 0, sent_packets = 0;
+  std::uint64_t received_bytes = 0, received_packets = 0;
+  std::uint64_t blocked_bytes = 0, blocked_packets = 0;
+};
+// Traffic of a job with one address and port, as the kernel side has counted it.
+struct FlowTraffic {
+  std::string remote_ip;  // as in rows: the shortest form
+  std::uint16_t remote_port = 0;
+  std::string protocol;  // "tcp", "udp" or the number
+  TrafficCounts traffic;
+};
 struct DestinationUse {
   std::string remote_ip;
   std::string domain;  // empty when unknown
@@ -63,6 +78,10 @@ struct DestinationUse {
   std::uint64_t process_overflow_count = 0;
   bool is_ambiguous = false;  // several names lead to the address; `domain` is the likeliest
   ProcessUse processes;
+  // Traffic with the address and port, whatever its name; 0 where nothing counts it.
+  TrafficCounts traffic;
+  std::uint64_t first_ns = 0, last_ns = 0;  // CLOCK_REALTIME
+  std::string step;                         // id of the first one's; empty: none
 };
 struct DomainUse {
   std::string domain;
@@ -77,6 +96,42 @@ struct SensitiveFileUse {
   std::uint64_t reads = 0;
   std::uint64_t writes = 0;
   std::vector<std::string> exec_paths;  // distinct, at most 10
+};
+
+// Violations of the scope's egress policy that are alike.
+struct ViolationUse {
+  EgressVerdict verdict = EgressVerdict::kBlock;
+  EgressReason reason = EgressReason::kDefaultDeny;
+  std::string rule_id;  // empty: none
+  std::string host;     // empty: not known
+  std::string ip;       // empty: only the name was asked for
+  std::uint16_t port = 0;
+  std::string protocol;
+  std::uint64_t count = 0;              // attempts
+  std::vector<std::string> exec_paths;  // distinct, at most 10
+  std::uint64_t process_overflow_count = 0;
+  ProcessUse processes;
+};
+using EgressReasonCounts = std::array<std::uint64_t, kEgressReasonCount>;  // by EgressReason
+// What the kernel side has counted of the whole job, exact whatever became of the events.
+struct EgressKernelTotals {
+  EgressReasonCounts denied{};
+  EgressReasonCounts audited{};
+  std::uint64_t flows_missing = 0;  // destinations whose traffic nothing counts
+};
+struct EgressSummary {
+  EgressMode mode = EgressMode::kObserve;
+  bool has_policy = false;
+  bool is_audit = false;
+  std::string profile, version;                                      // of the policy
+  std::array<EgressReasonCounts, kEgressVerdictCount> violations{};  // attempts, by EgressVerdict
+  std::vector<ViolationUse> top;                                     // most first, at most 1,000
+  std::optional<EgressKernelTotals> kernel_totals;
+  std::uint64_t new_destinations = 0;  // mode learn: that no job of the project had used before
+  std::string learn_problem;           // why destinations could not be remembered; empty: they are
+
+  std::uint64_t count(EgressVerdict verdict) const;
+  std::uint64_t count() const;
 };
 
 // How a rule with the action `terminate` ended the job.
@@ -126,7 +181,8 @@ struct JobSummary {
   std::uint64_t processes_left = 0;  // still running when the grace time was over
   std::uint64_t sensor_restarts = 0;
   std::optional<TerminationSummary> termination;
-  std::vector<std::string> problems;  // why less than usual may have been seen, one sentence each
+  std::optional<EgressSummary> egress;  // none: no policy, no mode but observe
+  std::vector<std::string> problems;    // why less than usual may have been seen, one sentence each
 };
 
 }  // namespace cicd

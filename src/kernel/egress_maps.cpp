@@ -269,6 +269,10 @@ void EgressMaps::clear(std::uint32_t slot) {
 }
 
 bool EgressMaps::note_socket(const cicd_socket_owner& owner, int socket) {
+  int family = 0;
+  socklen_t size = sizeof(family);
+  if (::getsockopt(socket, SOL_SOCKET, SO_DOMAIN, &family, &size) != 0) return false;
+  if (family != AF_INET && family != AF_INET6) return false;
   cicd_socket_owner noted = owner;
   if (read_peer(socket, noted)) noted.flags |= CICD_SOCKET_BEFORE;
   // One that has a note was used since; that is the better one.

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Walks over the entries of a hash map of the kernel. Threads: any; entries that come and go
-// meanwhile may be seen or not.
+// Walks over the entries of a hash map or trie of the kernel. Threads: any; entries that come and
+// go meanwhile may be seen or not.
 #pragma once
 
 #include <bpf/bpf.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -17,12 +19,14 @@ void for_each_entry(int map_fd, Use use) {
   constexpr std::uint32_t kBatch = 4096;
   std::vector<Key> keys(kBatch);
   std::vector<Value> values(kBatch);
-  std::uint32_t position = 0;
+  // Where the next batch begins: a number of a hash map, the last key of a trie.
+  alignas(8) std::array<std::byte, std::max(sizeof(Key), sizeof(std::uint64_t))> position{};
   bool is_first = true;
   for (;;) {
     std::uint32_t count = kBatch;
-    const int error = ::bpf_map_lookup_batch(map_fd, is_first ? nullptr : &position, &position,
-                                             keys.data(), values.data(), &count, nullptr);
+    const int error =
+        ::bpf_map_lookup_batch(map_fd, is_first ? nullptr : position.data(), position.data(),
+                               keys.data(), values.data(), &count, nullptr);
     if (error != 0 && error != -ENOENT) return;
     for (std::uint32_t i = 0; i < count; ++i) use(keys[i], values[i]);
     if (error != 0) return;

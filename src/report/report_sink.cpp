@@ -21,6 +21,9 @@ class ReportSink final : public ScopeSink {
     model_->add_alert(record, rule);
     next_->on_detection(record, rule, is_last_alert);
   }
+  void on_violation(const Violation& violation, const PolicyRef& policy) override {
+    next_->on_violation(violation, policy);
+  }
   void flush() override { next_->flush(); }
   LossReport losses() const override { return next_->losses(); }
 

@@ -12,6 +12,7 @@
 #include "base/time_format.h"
 #include "job/payload_json.h"
 #include "job/subject.h"
+#include "report/egress_reader.h"
 #include "report/told_processes.h"
 
 namespace cicd {
@@ -298,6 +299,7 @@ JobSummary Reader::read() {
   if (summary_.events_dropped > 0) {
     summary_.losses.entries.push_back({"event", "dropped", summary_.events_dropped});
   }
+  summary_.egress = read_egress(root_);
   summary_.problems.emplace_back(kNote);
   return std::move(summary_);
 }

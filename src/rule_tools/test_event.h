@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "event/event_record.h"
-#include "rule_tools/yaml_walk.h"
+#include "rule/yaml_walk.h"
 
 namespace cicd {
 

@@ -146,6 +146,11 @@ Result<void> Engine::drain(milliseconds limit) {
   return {};
 }
 
+void Engine::add(std::span<const cicd_sample_egress> samples) {
+  for (const cicd_sample_egress& sample : samples) handle(std::as_bytes(std::span(&sample, 1)));
+  submit_batch();
+}
+
 JobSummary Engine::finish(Job::End end) {
   if (auto losses = source_.losses(settings_.slot)) merge_losses(end.source_losses, *losses);
   merge_losses(end.source_losses, tracker_.losses(settings_.slot));

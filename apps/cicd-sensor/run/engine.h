@@ -16,6 +16,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "base/result.h"
@@ -73,6 +74,9 @@ class Engine {
   const std::optional<Error>& journal_error() const { return journal_error_; }
   JobProgress progress() const { return job_.progress(); }
   JobActivity activity() const { return tracker_.activity(settings_.slot); }
+
+  // Samples that did not come through the rings.
+  void add(std::span<const cicd_sample_egress> samples);
 
   // Ends the job. Fills in what the engine knows: losses, coverage, number of processes.
   JobSummary finish(Job::End end);

@@ -15,10 +15,13 @@
 #include "base/priority.h"
 #include "base/time_format.h"
 #include "console.h"
+#include "egress/egress_guard.h"
 #include "evidence/file_sink.h"
 #include "job/ci_platform.h"
+#include "job/egress_facts.h"
 #include "job/job_cgroup.h"
 #include "job/spawn.h"
+#include "kernel/egress_samples.h"
 #include "report/terminal.h"
 #include "run/outputs.h"
 #include "run/pace.h"
@@ -64,6 +67,8 @@ class EngineProcess {
   template <typename Open>
   auto with_journal_rights(Open open) const;
   Result<void> open_journal();
+  Result<void> enforce();
+  void add_egress(Job::End& end);
   Result<void> resume(RecordingReader& journal);
   bool wait_for_begin();
   void check_self();
@@ -74,6 +79,7 @@ class EngineProcess {
   void take_messages(int wait_ms);
   void take(Message& message);
   void name_command();
+  void note_sockets() const;
   void look_at_command();
   void look_at_journal();
   bool is_over();
@@ -96,6 +102,7 @@ class EngineProcess {
   steady_clock::time_point ended_at_{};
   ProgressLine progress_;
   std::optional<JobCgroup> cgroup_;
+  std::unique_ptr<EgressGuard> guard_;  // null: nothing is denied
   std::optional<Outputs> outputs_;
   std::vector<std::string> problems_;
   bool is_strike_said_ = false;
@@ -128,6 +135,14 @@ void EngineProcess::take_messages(int wait_ms) {
   }
 }
 
+// Sockets that the command was given, as its standard input for one, are the job's too.
+void EngineProcess::note_sockets() const {
+  const auto control = start_.source->egress();
+  if (!control || !is_in_initial_pid_namespace()) return;
+  const std::uint32_t pids[] = {static_cast<std::uint32_t>(command_pid_)};
+  (*control)->note_sockets(kRunSlot, pids);
+}
+
 void EngineProcess::name_command() {
   if (is_in_initial_pid_namespace()) engine_->set_command(command_pid_);
 }
@@ -142,6 +157,7 @@ void EngineProcess::take(Message& message) {
       received_pidfd_ = std::move(message.descriptor);
       command_pidfd_ = received_pidfd_.get();
       if (engine_) name_command();
+      note_sockets();
       break;
     case MessageType::kEnded:
       status_ = static_cast<int>(message.number);
@@ -202,6 +218,27 @@ Result<void> EngineProcess::resume(RecordingReader& journal) {
   return {};
 }
 
+// In force when this returns, before the command runs.
+Result<void> EngineProcess::enforce() {
+  const std::shared_ptr<const JobEgress>& egress = start_.options->egress;
+  if (!egress) return {};
+  CICD_ASSIGN(EgressControl* const control, start_.source->egress());
+  CICD_ASSIGN(guard_, EgressGuard::start(*control, {}));
+  return guard_->begin(kRunSlot, egress, start_.is_restart);
+}
+
+// What the kernel side has counted, exact whatever became of the events.
+void EngineProcess::add_egress(Job::End& end) {
+  const auto control = start_.source->egress();
+  if (!control) return;
+  const std::int64_t offset = start_.source->clock().realtime_offset_ns;
+  const std::uint64_t boot_time_ns = realtime_now_ns() - static_cast<std::uint64_t>(offset);
+  engine_->add(take_untold(**control, kRunSlot, boot_time_ns));
+  add_egress_facts(**control, kRunSlot, end);
+  if (!guard_) return;
+  add_resolver_facts(guard_->end(kRunSlot), end);
+}
+
 Result<void> EngineProcess::open_outputs() {
   CICD_ASSIGN(JobCgroup group, JobCgroup::open(start_.names.cgroup_dir));
   cgroup_ = std::move(group);
@@ -225,6 +262,7 @@ Result<void> EngineProcess::open_outputs() {
   settings.positions = [source = start_.source] { return source->positions(); };
   engine_ = std::make_unique<Engine>(*start_.source, std::move(settings));
   if (command_pid_ != 0) name_command();
+  CICD_TRY(enforce());
 
   if (!start_.is_restart) return open_journal();
   auto journal = with_journal_rights([&] { return RecordingReader::open(start_.names.journal); });
@@ -345,6 +383,7 @@ void EngineProcess::finish() {
                       "what was seen is in the other output files"});
   }
   end.problems = problems_;
+  add_egress(end);
   JobSummary summary = engine_->finish(std::move(end));
   if (termination_->is_struck()) {
     termination_->wait();

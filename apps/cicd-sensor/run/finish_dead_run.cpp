@@ -85,14 +85,16 @@ JobSummary replay(ReplaySource& source, JobOptions job, const RunOptions& option
 Result<void> finish(const RunNames& names) {
   CICD_ASSIGN(const CommandUser owner,
               invoking_user(names.recipe.owner_uid, names.recipe.owner_gid));
-  CICD_ASSIGN(const RunOptions options, options_of(names.recipe));
+  CICD_ASSIGN(RunOptions options, options_of(names.recipe));
   if (!is_untouched(options, names, owner)) {
     return fail(ErrorCode::kNotFound, "its rows are not there any more");
   }
   CICD_ASSIGN(const auto source, open_journal(names, owner));
   CICD_ASSIGN(const auto program, load_program(options));
+  CICD_TRY(load_policy(options));
   CICD_ASSIGN(Outputs outputs, Outputs::open(options, names.id, owner));
-  outputs.write(replay(*source, outputs.job_options(program), options, names));
+  JobSummary summary = replay(*source, outputs.job_options(program), options, names);
+  outputs.write(summary);
   return {};
 }
 

@@ -11,6 +11,7 @@
 #include <cstdlib>
 
 #include "console.h"
+#include "job/learn_job.h"
 #include "report/html_report.h"
 #include "report/report_sink.h"
 #include "report/terminal.h"
@@ -20,6 +21,7 @@ namespace cicd {
 namespace {
 
 constexpr const char* kRowFiles[] = {"events.jsonl", "detections.jsonl"};
+constexpr const char* kViolationsFile = "violations.jsonl";
 constexpr const char* kSummaryFile = "summary.json";
 constexpr const char* kHtmlFile = "report.html";
 constexpr int kReportColumns = 80;
@@ -33,6 +35,7 @@ bool wants_colour() {
 
 bool has_struck(const JobSummary& summary, FailOn fail_on) {
   if (fail_on == FailOn::kNever) return false;
+  if (fail_on == FailOn::kViolation && summary.egress && summary.egress->count() > 0) return true;
   return std::ranges::any_of(summary.detections, [&](const DetectionSummary& detection) {
     const RuleAction action = detection.rule.rule.action;
     const bool counts = action == RuleAction::kTerminate ||
@@ -68,12 +71,16 @@ Result<Outputs> Outputs::open(const RunOptions& options, const std::string& run_
     outputs.files_.owner_uid = static_cast<int>(owner.uid);
     outputs.files_.owner_gid = static_cast<int>(owner.gid);
   }
+  outputs.files_.has_policy = options.policy != nullptr;
   struct stat info{};
   outputs.made_folder_ = ::stat(options.output_dir.c_str(), &info) != 0;
   CICD_ASSIGN(outputs.sink_, make_file_sink(outputs.files_));
   // What an earlier run left beside rows of this one would be taken for this one's.
   for (const char* name : {kSummaryFile, kHtmlFile}) {
     remove_file_of(outputs.files_.directory + "/" + name, owner);
+  }
+  if (!options.policy) {
+    remove_file_of(outputs.files_.directory + "/" + kViolationsFile, owner);
   }
   if (options.wants_html_report) {
     outputs.model_ = std::make_shared<ReportModel>();
@@ -90,12 +97,14 @@ JobOptions Outputs::job_options(std::shared_ptr<const Program> program) {
   job.project.emplace();
   job.project->program = std::move(program);
   job.project->sink = std::move(sink_);
+  job.project->egress = {options_->policy, options_->mode};
   return job;
 }
 
 std::vector<std::string> Outputs::files_written(bool has_summary, bool has_html) const {
   std::vector<std::string> names;
   for (const char* name : kRowFiles) names.push_back(files_.directory + "/" + name);
+  if (options_->policy) names.push_back(files_.directory + "/" + kViolationsFile);
   if (has_summary) names.push_back(files_.directory + "/" + kSummaryFile);
   if (has_html) names.push_back(files_.directory + "/" + kHtmlFile);
   if (!options_->record_path.empty()) names.push_back(options_->record_path);
@@ -108,7 +117,13 @@ Result<void> Outputs::write_html(const JobSummary& summary) const {
       kHtmlFile, [&](OutputDirectory::Write write) { write_html_report(*model_, summary, write); });
 }
 
-void Outputs::write(const JobSummary& summary) const {
+void Outputs::write(JobSummary& summary) const {
+  if (options_->mode == EgressMode::kLearn) {
+    remember_destinations(options_->state_dir, summary);
+    if (summary.egress && !summary.egress->learn_problem.empty()) {
+      print_line("cicd-sensor: " + summary.egress->learn_problem);
+    }
+  }
   bool has_summary = false;
   if (options_->wants_summary_file) {
     const auto written = write_summary(files_, summary);
@@ -133,6 +148,7 @@ void Outputs::discard() const {
   for (const char* name : kRowFiles) {
     remove_file_of(files_.directory + "/" + name, owner_);
   }
+  if (options_->policy) remove_file_of(files_.directory + "/" + kViolationsFile, owner_);
   if (!made_folder_) return;
   const ActAs as_owner(owner_);
   ::rmdir(files_.directory.c_str());

@@ -39,8 +39,9 @@ class Outputs {
   // Once: the Job takes the sink over.
   JobOptions job_options(std::shared_ptr<const Program> program);
   // summary.json, report.html and the terminal report. The Job's worker must have ended. Says on
-  // standard error what could not be written.
-  void write(const JobSummary& summary) const;
+  // standard error what could not be written. In mode learn the destinations are remembered first;
+  // what came of that goes into the summary.
+  void write(JobSummary& summary) const;
   // Removes what open() made; the Job must be gone.
   void discard() const;
 

@@ -150,6 +150,30 @@ Result<std::shared_ptr<const Program>> load_program(const RunOptions& options) {
       "correct them, or run without: --rules names the files, --baseline off leaves ours out");
 }
 
+Result<> load_policy(RunOptions& options) {
+  if (options.policy_path.empty()) return {};
+  const LoadedPolicy loaded = load_policy_file(options.policy_path);
+  std::size_t errors = 0;
+  for (const Diagnostic& diagnostic : loaded.diagnostics) {
+    const bool is_error = diagnostic.severity == Diagnostic::Severity::kError;
+    errors += is_error ? 1 : 0;
+    if (is_error || !options.is_quiet) print_line("cicd-sensor: policy: " + diagnostic.format());
+  }
+  if (!loaded.document) {
+    return fail(ErrorCode::kInvalidInput,
+                "--policy: " + options.policy_path + ": " + std::to_string(errors) +
+                    (errors == 1 ? " mistake" : " mistakes") + ", nothing was run",
+                "correct the file; cicd-sensorctl policy validate checks it");
+  }
+  options.policy = std::make_shared<const EgressPolicy>(
+      *loaded.document, PolicySubject{.project = options.name, .job = {}});
+  if (options.mode != EgressMode::kEnforce) return {};
+  auto egress = JobEgress::make({}, {options.policy, options.mode});
+  if (!egress) return std::unexpected(std::move(egress.error()).with_context("--policy"));
+  options.egress = std::move(*egress);
+  return {};
+}
+
 Result<void> check_capabilities(const std::vector<std::string>& arguments) {
   if (has_capability(CAP_SYS_ADMIN) || has_capability(CAP_BPF)) return {};
   if (::geteuid() == 0) {
@@ -182,6 +206,7 @@ std::expected<RunPlan, PlanFailure> plan_run(RunOptions options) {
   auto program = load_program(plan.options);
   if (!program) return failed(program.error());
   plan.program = std::move(*program);
+  if (auto loaded = load_policy(plan.options); !loaded) return failed(loaded.error());
   if (auto output = check_output(plan.options, plan.owner); !output) return failed(output.error());
   auto path = resolve_command(plan.options, plan.command_user);
   if (!path) {

@@ -41,6 +41,9 @@ Result<CommandUser> find_owner();
 // Rules of the given files and, when wanted, the baseline. Prints diagnostics.
 Result<std::shared_ptr<const Program>> load_program(const RunOptions& options);
 
+// Reads the policy that the options name into them, for the job of that name. Prints diagnostics.
+Result<> load_policy(RunOptions& options);
+
 // kPermission when this process has not the capabilities for BPF; the hint is the command line that
 // would work.
 Result<void> check_capabilities(const std::vector<std::string>& arguments);

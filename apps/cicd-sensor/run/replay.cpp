@@ -67,6 +67,9 @@ int run_replay(const CommandLine& line) {
   if (options->name.empty()) options->name = info.job_name;
   const auto program = load_program(*options);
   if (!program) return report(program.error(), exit_code_of(program.error()));
+  if (auto loaded = load_policy(*options); !loaded) {
+    return report(loaded.error(), exit_code_of(loaded.error()));
+  }
   auto outputs = Outputs::open(*options, "replay", *owner);
   if (!outputs) return report(outputs.error(), kExitSensorFailed);
 
@@ -79,7 +82,7 @@ int run_replay(const CommandLine& line) {
   ProgressLine progress(!options->is_quiet);
   const std::optional<Error> damage = read_all(engine, **source, progress);
   progress.clear();
-  const JobSummary summary = end_job(engine, damage.has_value());
+  JobSummary summary = end_job(engine, damage.has_value());
   outputs->write(summary);
   if (damage) return report(*damage, kExitFindings);
   return has_struck(summary, options->fail_on) ? kExitRuleStruck : 0;

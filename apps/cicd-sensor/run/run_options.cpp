@@ -18,6 +18,7 @@ std::string current_folder_name() {
 
 FailOn fail_on_of(std::string_view text) {
   if (text == "detect") return FailOn::kDetect;
+  if (text == "violation") return FailOn::kViolation;
   return text == "terminate" ? FailOn::kTerminate : FailOn::kNever;
 }
 
@@ -36,6 +37,11 @@ Result<RunOptions> read_replay_options(const CommandLine& line) {
   options.wants_html_report = std::ranges::find(reports, "html") != reports.end();
   options.name = line.value("name");
   options.fail_on = fail_on_of(line.value("fail-on"));
+  options.policy_path = line.value("policy");
+  if (options.fail_on == FailOn::kViolation && options.policy_path.empty()) {
+    return fail(ErrorCode::kUsage, "--fail-on violation: there is no policy to violate",
+                "name one with --policy");
+  }
   options.is_quiet = line.has("quiet");
   return options;
 }
@@ -54,6 +60,12 @@ Result<RunOptions> read_run_options(const CommandLine& line) {
   options.reports_repeats = line.has("no-dedup");
   options.captures_tls = line.has("tls-capture");
   options.backend_kind = line.value("backend");
+  options.mode = egress_mode_of(line.value("mode")).value_or(EgressMode::kObserve);
+  options.state_dir = line.value("state-dir");
+  if (options.mode == EgressMode::kEnforce && options.policy_path.empty()) {
+    return fail(ErrorCode::kUsage, "--mode enforce: there is no policy to enforce",
+                "name one with --policy");
+  }
   options.command = line.command_to_run;
   return options;
 }

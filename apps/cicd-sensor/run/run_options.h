@@ -1,20 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-// RunOptions: the flags of `cicd-sensor run` with their types. Pure data.
+// RunOptions: the flags of `cicd-sensor run` with their types, and the policy that one names.
+// Pure data.
 #pragma once
 
 #include <chrono>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "config/parse.h"
+#include "egress/job_egress.h"
+#include "egress/policy.h"
 
 namespace cicd {
 
 // provider_host of every job of `run`, in its rows and for the targets of rules.
 inline constexpr const char* kLocalProviderHost = "local";
 
-enum class FailOn { kNever, kDetect, kTerminate };
+enum class FailOn { kNever, kDetect, kTerminate, kViolation };
 
 struct RunOptions {
   std::vector<std::string> rule_paths;
@@ -29,6 +33,11 @@ struct RunOptions {
   std::chrono::milliseconds grace{};
   std::string record_path;  // empty: no recording is kept
   std::string user;         // empty: the invoking user
+  std::string policy_path;  // empty: none
+  EgressMode mode = EgressMode::kObserve;
+  std::string state_dir;                       // of mode learn
+  std::shared_ptr<const EgressPolicy> policy;  // of policy_path, once load_policy() has read it
+  std::shared_ptr<const JobEgress> egress;     // the same for the kernel; null: nothing is denied
   bool is_quiet = false;
   bool reports_repeats = false;  // of opens
   std::string btf_path;          // empty: the kernel's own
@@ -40,7 +49,7 @@ struct RunOptions {
 };
 
 Result<RunOptions> read_run_options(const CommandLine& line);
-// Only what `replay` has: rules, outputs, name (empty when not given), fail_on, is_quiet.
+// Only what `replay` has: rules, policy, outputs, name (empty when not given), fail_on, is_quiet.
 Result<RunOptions> read_replay_options(const CommandLine& line);
 
 }  // namespace cicd

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "rule_tools/yaml_walk.h"
+#include "rule/yaml_walk.h"
 
 #include <charconv>
 #include <utility>

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "egress/egress_guard.h"
+
+#include <utility>
+
+#include "egress/job_name_judge.h"
+
+namespace cicd {
+
+class EgressGuard::Events final : public ResolverEvents {
+ public:
+  explicit Events(RebindingHandler on_rebinding) : on_rebinding_(std::move(on_rebinding)) {}
+  // The question is in the job's events, where its policy judges it as the resolver did.
+  void name_denied(const DeniedName& name) override {
+    if (name.why == NameRefusal::kRebinding && on_rebinding_) on_rebinding_(name);
+  }
+  void name_resolved(const ResolvedName& /*name*/) override {}
+
+ private:
+  RebindingHandler on_rebinding_;
+};
+
+EgressGuard::EgressGuard(EgressControl& control, std::unique_ptr<Events> events)
+    : control_(control), events_(std::move(events)) {}
+
+EgressGuard::~EgressGuard() = default;
+
+Result<std::unique_ptr<EgressGuard>> EgressGuard::start(EgressControl& control,
+                                                        RebindingHandler on_rebinding) {
+  std::unique_ptr<EgressGuard> guard(
+      new EgressGuard(control, std::make_unique<Events>(std::move(on_rebinding))));
+  CICD_ASSIGN(guard->resolver_, Resolver::start(control, *guard->events_));
+  return guard;
+}
+
+Result<> EgressGuard::begin(std::uint32_t slot, std::shared_ptr<const JobEgress> egress,
+                            bool adopts) {
+  CICD_TRY(resolver_->add_job(slot, std::make_shared<JobNameJudge>(egress), adopts));
+  if (Result<> installed = egress->install(control_, slot, resolver_->port()); !installed) {
+    resolver_->remove_job(slot);
+    return installed;
+  }
+  jobs_[slot] = std::move(egress);
+  return {};
+}
+
+Result<> EgressGuard::replace(std::uint32_t slot, std::shared_ptr<const JobEgress> egress) {
+  const auto before = jobs_.find(slot);
+  if (before == jobs_.end()) return begin(slot, std::move(egress), false);
+  CICD_TRY(resolver_->replace_policy(slot, std::make_shared<JobNameJudge>(egress)));
+  CICD_TRY(egress->install(control_, slot, resolver_->port(), before->second.get()));
+  before->second = std::move(egress);
+  return {};
+}
+
+ResolverCounters EgressGuard::end(std::uint32_t slot) {
+  jobs_.erase(slot);
+  return resolver_->remove_job(slot);
+}
+
+}  // namespace cicd

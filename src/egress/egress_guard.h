@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// EgressGuard: puts the policies of jobs in force on this machine: their rules in the kernel, and
+// the resolver that their questions for names are turned to. One per process.
+//
+// Order, which is what makes it tight: the addresses and rules are there and the resolver listens
+// before the policy that turns questions to it; the policy is in force when begin() returns, and
+// the job's first instruction comes after that.
+//
+// When this process is killed the kernel goes on to deny, as long as what was attached stays
+// attached; the next one begins with adopts = true and takes over the addresses that are open.
+//
+// Threads: any, one at a time. Lifetime: `control` outlives it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "egress/job_egress.h"
+#include "egress/resolver.h"
+#include "kernel/egress_control.h"
+
+namespace cicd {
+
+class EgressGuard {
+ public:
+  // `on_rebinding`: an allowed name of a job led to an address of the inside, which was left out of
+  // the answer. On the resolver's thread; must be quick.
+  using RebindingHandler = std::function<void(const DeniedName& name)>;
+
+  // Listens in the caller's network namespace.
+  static Result<std::unique_ptr<EgressGuard>> start(EgressControl& control,
+                                                    RebindingHandler on_rebinding);
+  ~EgressGuard();
+  EgressGuard(const EgressGuard&) = delete;
+  EgressGuard& operator=(const EgressGuard&) = delete;
+
+  // An error leaves the slot without a policy; a job that is to be held to one must not start.
+  Result<> begin(std::uint32_t slot, std::shared_ptr<const JobEgress> egress, bool adopts);
+  // Another policy from now on, when a scope joins. Nothing is open in between that neither allows.
+  Result<> replace(std::uint32_t slot, std::shared_ptr<const JobEgress> egress);
+  // The resolver serves the job no more. The kernel side is its owner's to clear.
+  ResolverCounters end(std::uint32_t slot);
+  // Questions of jobs are answered in this network namespace, too.
+  Result<> serve(int netns_fd) { return resolver_->listen_in(netns_fd); }
+
+ private:
+  class Events;
+  EgressGuard(EgressControl& control, std::unique_ptr<Events> events);
+
+  EgressControl& control_;
+  std::unique_ptr<Events> events_;
+  std::unique_ptr<Resolver> resolver_;  // after events_, which it calls
+  std::map<std::uint32_t, std::shared_ptr<const JobEgress>> jobs_;
+};
+
+}  // namespace cicd
