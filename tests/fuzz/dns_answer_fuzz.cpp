@@ -71,8 +71,8 @@ void question(Bytes bytes) {
   must(read_ask(std::span(passed).first(size), again) == AskFault::kNone);
   must(again.text == ask.text && again.type == ask.type && again.id == 4'711);
   std::array<std::uint8_t, 512> reply{};
-  must(parse(std::span(reply).first(write_code(
-           ask, {kRcodeRefused, ExtendedError::kBlocked, false}, reply))) != nullptr);
+  must(parse(std::span(reply).first(
+           write_code(ask, {kRcodeRefused, ExtendedError::kBlocked, false}, reply))) != nullptr);
   must(parse(std::span(reply).first(write_localhost(ask, reply))) != nullptr);
   must(!reverse_address(ask.text) || ask.text.ends_with(".arpa"));
 }
@@ -125,7 +125,8 @@ void answer(Bytes bytes) {
   std::size_t end = kDnsHeaderBytes;
   while (end < bytes.size() && bytes[end] != 0 && bytes[end] < 64) end += bytes[end] + 1u;
   if (end + 5 > bytes.size()) return;
-  std::vector<std::uint8_t> asked(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(end + 5));
+  std::vector<std::uint8_t> asked(bytes.begin(),
+                                  bytes.begin() + static_cast<std::ptrdiff_t>(end + 5));
   asked[2] = 1;
   std::fill(asked.begin() + 4, asked.begin() + 12, 0);
   asked[5] = 1;
