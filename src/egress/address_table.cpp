@@ -95,6 +95,11 @@ Result<> AddressTable::claim(const NameJudge& judge, Name& name, const MappedIp&
     return {};
   }
   if (address.claims.size() >= kClaimsPerAddress || claims_ >= kMaxClaims) {
+    if (Claim* other = stand_in(address, name)) {
+      other->end_ns = std::max(other->end_ns, end_ns);
+      return {};
+    }
+    if (is_new) addresses_.erase(place);
     return fail(ErrorCode::kResource, "too many names lead to one address, or to all of them");
   }
   // What is in the kernel stands for all claims there are.
@@ -110,6 +115,15 @@ Result<> AddressTable::claim(const NameJudge& judge, Name& name, const MappedIp&
   ++name.second.claims;
   queue_end(ip, address, end_ns);
   return {};
+}
+
+// A claim with the same rules: as long as it lives the address is as open as `name` would have it.
+// After another policy it is judged by its own name, which leads there too.
+AddressTable::Claim* AddressTable::stand_in(Address& address, const Name& name) {
+  for (Claim& claim : address.claims) {
+    if (same(claim.name->second.rules, name.second.rules)) return &claim;
+  }
+  return nullptr;
 }
 
 void AddressTable::queue_end(const MappedIp& ip, Address& address, std::uint64_t end_ns) {

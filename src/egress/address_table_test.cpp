@@ -97,6 +97,21 @@ TEST_F(AddressTableTest, MoreRulesThanTheKernelTakes) {
   EXPECT_EQ(rules("192.0.2.1"), static_cast<std::uint32_t>(CICD_EGRESS_RULES_MAX));
 }
 
+TEST_F(AddressTableTest, ManyNamesAtOneAddress) {
+  for (int i = 0; i < 50'000; ++i) {
+    ASSERT_TRUE(learn((std::to_string(i) + ".a.test").c_str(), "192.0.2.1", 60)) << i;
+  }
+  EXPECT_TRUE(learn("late.a.test", "192.0.2.1", 60, 50 * kSecond));
+  EXPECT_EQ(rules("192.0.2.1"), 1u);
+  // Names with other rules have no one to stand for them.
+  EXPECT_FALSE(learn("b.test", "192.0.2.1", 60));
+  table_.reap(judge_, 60 * kSecond + kGrace);
+  EXPECT_TRUE(egress_.has(kSlot, "192.0.2.1"));
+  EXPECT_TRUE(learn("b.test", "192.0.2.1", 60, 100 * kSecond));
+  table_.reap(judge_, 110 * kSecond + kGrace);
+  EXPECT_EQ(egress_.rules(kSlot, "192.0.2.1").rules[0].rule, 2);
+}
+
 TEST_F(AddressTableTest, NameWithoutRulesOpensNothing) {
   EXPECT_TRUE(learn("c.test", "192.0.2.1", 60));
   EXPECT_EQ(egress_.puts, 0u);
