@@ -99,8 +99,11 @@ Result<> AddressTable::claim(const NameJudge& judge, Name& name, const MappedIp&
       other->end_ns = std::max(other->end_ns, end_ns);
       return {};
     }
-    if (is_new) addresses_.erase(place);
-    return fail(ErrorCode::kResource, "too many names lead to one address, or to all of them");
+    // Few names have rules of their own, so these may be more.
+    if (address.claims.size() >= 2 * kClaimsPerAddress || claims_ >= kMaxClaims) {
+      if (is_new) addresses_.erase(place);
+      return fail(ErrorCode::kResource, "too many names lead to one address, or to all of them");
+    }
   }
   // What is in the kernel stands for all claims there are.
   cicd_egress_rules rules = address.in_kernel;
