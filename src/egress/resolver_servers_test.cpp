@@ -22,7 +22,6 @@ namespace {
 using namespace support;
 using testing::ElementsAre;
 using testing::IsEmpty;
-using testing::UnorderedElementsAre;
 
 constexpr std::uint32_t kSlot = 1;
 
