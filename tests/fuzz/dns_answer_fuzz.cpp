@@ -77,7 +77,7 @@ void question(Bytes bytes) {
   must(!reverse_address(ask.text) || ask.text.ends_with(".arpa"));
 }
 
-bool is_inside(const IpBytes& ip) { return (ip[15] & 1) != 0; }
+constexpr auto is_inside = [](const IpBytes& ip) { return (ip[15] & 1) != 0; };
 
 // The addresses of a reply that ldns finds in it.
 std::set<IpBytes> addresses_of(const ldns_pkt* packet) {
