@@ -60,6 +60,7 @@ std::vector<Named> one_of_each() {
       {"io_uring",
        make_sample(actor, CICD_SAMPLE_IO_URING, cicd_sample_io_uring{}, {raw("x"), walked("/b")})},
       {"exec_memory", make_sample(actor, CICD_SAMPLE_EXEC_MEMORY, cicd_sample_exec_memory{})},
+      {"egress", make_sample(actor, CICD_SAMPLE_EGRESS, cicd_sample_egress{.family = 2})},
   };
 }
 
@@ -181,7 +182,7 @@ TEST(Decode, StringsAboveTheirLimits) {
 }
 
 TEST(Decode, UnknownTypesSaySo) {
-  for (const std::uint16_t type : std::initializer_list<std::uint16_t>{0, 27, 31, 32, 65535}) {
+  for (const std::uint16_t type : std::initializer_list<std::uint16_t>{0, 30, 31, 32, 65535}) {
     SampleBuffer bytes = exit_sample({});
     patch(bytes, offsetof(cicd_sample_header, type), type);
     const auto decoded = decode_exact(bytes);

@@ -295,6 +295,21 @@ TEST_F(Egress, AConnectedDatagramSocketMaySendNowhereElse) {
   ::close(server);
 }
 
+// The C library connects datagram sockets to sort addresses: only what is sent is judged.
+TEST_F(Egress, AConnectedDatagramSocketIsDeniedWhenItSends) {
+  enforce();
+  EXPECT_EQ(act([] { return connect_to(LoopNet::kFar4, 443, SOCK_DGRAM); }), 0);
+  EXPECT_TRUE(told().empty());
+  const int error = act([] {
+    const Address to = address(LoopNet::kFar4, 443);
+    const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (::connect(fd, &to.any, size_of(to)) != 0) return 1;
+    return ::send(fd, "x", 1, 0) == 1 ? 0 : errno;
+  });
+  EXPECT_EQ(error, EPERM);
+  expect_told(CICD_REASON_DIRECT_IP, CICD_EGRESS_PACKET);
+}
+
 TEST_F(Egress, AFlowGoesOnWhenItsEntryIsGone) {
   const int server = net_.serve(SOCK_STREAM, 443);
   put(LoopNet::kFar4, rules({allow(443, 443)}));

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What jobs of the egress tests do; run inside of a job: `acts.py NAME...` prints a JSON object
+{name: outcome}. An outcome is "ok", the name of an error, or what the act says of itself."""
+import ctypes
+import errno
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+FAR, WILD, SHARED, DENIED = "203.0.113.10", "203.0.113.11", "203.0.113.12", "203.0.113.99"
+
+
+def outcome(act):
+    try:
+        return act() or "ok"
+    except socket.timeout:
+        return "timeout"
+    except socket.gaierror as error:
+        return f"gai {error.errno}"
+    except OSError as error:
+        return errno.errorcode.get(error.errno, str(error))
+
+
+def tcp(host, port, family=0):
+    def act():
+        last = OSError(errno.EADDRNOTAVAIL, "no address")
+        for kind, _, _, _, address in socket.getaddrinfo(host, port, family, socket.SOCK_STREAM):
+            with socket.socket(kind, socket.SOCK_STREAM) as s:
+                s.settimeout(3)
+                try:
+                    s.connect(address)
+                    s.sendall(b"hello")
+                    return "ok" if s.recv(16) == b"hello" else "no echo"
+                except OSError as error:
+                    last = error
+        raise last
+    return act
+
+
+def udp(ip, port):
+    def act():
+        with socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.settimeout(3)
+            s.sendto(b"hello", (ip, port))
+            return "ok" if s.recv(16) == b"hello" else "no echo"
+    return act
+
+
+def query(name, kind=1, number=7):
+    return struct.pack(">HHHHHH", number, 0x100, 1, 0, 0, 0) + b"".join(
+        bytes([len(label)]) + label.encode() for label in name.split(".")) + b"\0" + struct.pack(
+            ">HH", kind, 1)
+
+
+def rcode(name, server="8.8.8.8", kind=1):
+    """What a program that asks a server of its own choice is told."""
+    def act():
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.settimeout(4)
+            s.sendto(query(name, kind), (server, 53))
+            answer, peer = s.recvfrom(4096)
+            assert peer == (server, 53), peer
+            return f"rcode {answer[3] & 15} answers {struct.unpack('>H', answer[6:8])[0]}"
+    return act
+
+
+def rcode_over_tcp(name):
+    def act():
+        with socket.create_connection(("8.8.8.8", 53), timeout=4) as s:
+            assert s.getpeername()[0] == "8.8.8.8"
+            message = query(name)
+            s.sendall((struct.pack(">H", len(message)) + message) * 2)
+            data = b""
+            while len(data) < 2 or len(data) < 2 * (2 + struct.unpack(">H", data[:2])[0]):
+                part = s.recv(65536)
+                if not part:
+                    return "closed"
+                data += part
+            return f"rcode {data[5] & 15} answers {struct.unpack('>H', data[8:10])[0]}"
+    return act
+
+
+def fast_open():
+    with socket.socket() as s:
+        s.sendto(b"x", 0x20000000, (DENIED, 80))
+
+
+def mptcp():
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262) as s:
+        s.settimeout(3)
+        s.connect((DENIED, 80))
+
+
+def sendmmsg():
+    """Three datagrams at once; the world says whether one came through."""
+    class Iovec(ctypes.Structure):
+        _fields_ = [("base", ctypes.c_char_p), ("len", ctypes.c_size_t)]
+
+    class Msghdr(ctypes.Structure):
+        _fields_ = [("name", ctypes.c_char_p), ("namelen", ctypes.c_uint),
+                    ("iov", ctypes.POINTER(Iovec)), ("iovlen", ctypes.c_size_t),
+                    ("control", ctypes.c_void_p), ("controllen", ctypes.c_size_t),
+                    ("flags", ctypes.c_int)]
+
+    class Mmsghdr(ctypes.Structure):
+        _fields_ = [("hdr", Msghdr), ("len", ctypes.c_uint)]
+
+    name = struct.pack("=H", socket.AF_INET) + struct.pack(">H", 5000) + socket.inet_aton(DENIED)
+    name += bytes(8)
+    vector = Iovec(b"data", 4)
+    messages = (Mmsghdr * 3)()
+    for message in messages:
+        message.hdr = Msghdr(name, len(name), ctypes.pointer(vector), 1, None, 0, 0)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        if LIBC.sendmmsg(s.fileno(), messages, 3, 0) < 0:
+            raise OSError(ctypes.get_errno(), "sendmmsg")
+
+
+def raw_icmp():
+    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as s:
+        s.sendto(struct.pack(">BBHHH", 8, 0, 0xF7FF, 0, 0), (DENIED, 0))
+
+
+def packet_socket():
+    with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM) as s:
+        s.sendto(b"a frame", ("job0", 0x88B5, 0, 0, b"\xff" * 6))
+
+
+def given_socket():
+    """An unconnected socket that a process outside of the job has made; it is connected here."""
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(os.environ["GIVER"])
+        _, descriptors, _, _ = socket.recv_fds(s, 16, 1)
+        with socket.socket(fileno=descriptors[0]) as given:
+            given.connect((DENIED, 80))
+
+
+def flushed():
+    subprocess.run(["nft", "flush", "ruleset"], check=True)
+    return rcode("denied.test")()
+
+
+def many_first_acts():
+    """200 processes whose first act is a connect to what is denied."""
+    code = ("import socket\ns = socket.socket()\ntry:\n  s.connect(('%s', 80))\nexcept PermissionError:\n"
+            "  raise SystemExit(7)\n" % DENIED)
+    running = [subprocess.Popen([sys.executable, "-S", "-c", code]) for _ in range(200)]
+    codes = [each.wait() for each in running]
+    return f"{codes.count(7)} denied"
+
+
+ACTS = {
+    "allowed": tcp("allowed.test", 443),
+    "allowed6": tcp("six.test", 443),
+    "wrong_port": tcp("allowed.test", 80),
+    "denied": tcp("denied.test", 443),
+    "wild": tcp("deep.wild.test", 443),
+    "chain": tcp("chain.test", 443),
+    "chain_to_denied": tcp("todenied.test", 443),
+    "big": tcp("big.test", 443, socket.AF_INET),
+    "rebind": tcp("rebind.test", 443),
+    "rebind_local": tcp("rebindlocal.test", 443),
+    "direct": tcp(DENIED, 80),
+    "direct6": tcp("fd00:ec2::253", 80),
+    "mapped": tcp("::ffff:" + DENIED, 80),
+    "direct_udp": udp(DENIED, 5000),
+    "range": udp("203.0.113.11", 5000),
+    "metadata": tcp("169.254.169.254", 80),
+    "metadata6": tcp("fd00:ec2::254", 80),
+    "dot": tcp("1.1.1.1", 853),
+    "doh": tcp("1.1.1.1", 443),
+    "own_server": rcode("denied.test"),
+    "own_server_allowed": rcode("allowed.test"),
+    "text": rcode("text.test", kind=16),
+    "dns_tcp": rcode_over_tcp("allowed.test"),
+    "dns_tcp_denied": rcode_over_tcp("denied.test"),
+    "fast_open": fast_open,
+    "mptcp": mptcp,
+    "sendmmsg": sendmmsg,
+    "raw_icmp": raw_icmp,
+    "packet_socket": packet_socket,
+    "given_socket": given_socket,
+    "nft_flush": flushed,
+    "first_acts": many_first_acts,
+    "two_names": lambda: "one %s, two %s" % (outcome(tcp("one.test", 443)),
+                                             outcome(tcp("two.test", 443))),
+}
+
+if __name__ == "__main__":
+    print(json.dumps({name: outcome(ACTS[name]) for name in sys.argv[1:]}))

@@ -1,0 +1,181 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""What a job can reach under a policy that is enforced: real programs, real sockets, and a world that
+writes down what reached it. In two runs of the sensor, because each takes its time."""
+import json
+import pathlib
+import socket
+import sys
+import tempfile
+import threading
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "support"))
+from acts import ACTS, DENIED, SHARED  # noqa: E402
+from lab import Lab  # noqa: E402
+from sensor import Run, rows_of, run_tests  # noqa: E402
+
+ACTS_FILE = str(pathlib.Path(__file__).resolve().parent / "acts.py")
+POLICY = """version: 1
+profile: lab
+egress:
+  default: deny
+  allow:
+    - {host: allowed.test, ports: [443], rule_id: the-allowed}
+    - {host: six.test, ports: [443]}
+    - {host: "*.wild.test", ports: [443]}
+    - {host: chain.test, ports: [443]}
+    - {host: todenied.test, ports: [443]}
+    - {host: big.test, ports: [443]}
+    - {host: rebind.test}
+    - {host: rebindlocal.test}
+    - {host: text.test}
+    - {host: one.test, ports: [443]}
+    - {cidr: 203.0.113.11/32, ports: [5000], proto: udp}
+  deny:
+    - {cidr: 203.0.113.98/32, rule_id: never}
+"""
+# What the acts find, when the policy is enforced.
+OUTCOMES = {
+    "allowed": "ok", "allowed6": "ok", "wild": "ok", "chain": "ok", "chain_to_denied": "ok",
+    "big": "ok", "range": "ok", "rebind": "ok",
+    "wrong_port": "EPERM", "direct": "EPERM", "direct6": "EPERM", "mapped": "EPERM",
+    "direct_udp": "EPERM", "metadata": "EPERM", "metadata6": "EPERM", "dot": "EPERM",
+    "doh": "EPERM", "fast_open": "EPERM", "mptcp": "EPERM", "sendmmsg": "EPERM",
+    "raw_icmp": "EPERM", "given_socket": "EPERM",
+    "denied": "gai -3", "rebind_local": "gai -5",
+    "own_server": "rcode 5 answers 0", "nft_flush": "rcode 5 answers 0",
+    "own_server_allowed": "rcode 0 answers 1", "text": "rcode 0 answers 1",
+    "dns_tcp": "rcode 0 answers 1", "dns_tcp_denied": "rcode 5 answers 0",
+    # A frame goes below everything that a cgroup sees; docs/egress.md says so.
+    "packet_socket": "ok",
+    "first_acts": "200 denied",
+    "two_names": "one ok, two gai -3",
+}
+LAB = None
+
+
+def lab():
+    global LAB  # pylint: disable=global-statement
+    if LAB is None:
+        LAB = Lab()
+    return LAB
+
+
+class Giver:
+    """Gives whoever connects a socket that was made outside of the job."""
+
+    def __init__(self):
+        self.path = tempfile.mktemp(prefix="cicd-giver-")
+        self.server = socket.socket(socket.AF_UNIX)
+        self.server.bind(self.path)
+        self.server.listen(1)
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        peer, _ = self.server.accept()
+        with peer, socket.socket() as given:
+            socket.send_fds(peer, [b"x"], [given.fileno()])
+            peer.recv(1)
+
+    def close(self):
+        self.server.close()
+        pathlib.Path(self.path).unlink()
+
+
+def run_acts(names, flags, policy=POLICY):
+    place = lab()
+    place.forget()
+    giver = Giver()
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        file.write(policy)
+        file.flush()
+        run = Run([sys.executable, ACTS_FILE, *names], ["--policy", file.name, *flags],
+                  env={"GIVER": giver.path})
+    giver.close()
+    return run
+
+
+def test_enforced():
+    with run_acts(OUTCOMES, ["--mode", "enforce"]) as run:
+        assert run.exit_code == 0, run.stderr
+        found = json.loads(run.stdout)
+        wrong = {name: (found[name], wanted) for name, wanted in OUTCOMES.items()
+                 if found[name] != wanted}
+        assert not wrong, f"(found, wanted): {wrong}"
+        check_contacts()
+        check_violations(run)
+        check_events(run)
+
+
+def check_contacts():
+    """Nothing that was denied has reached the world, by whatever way."""
+    place = lab()
+    assert not place.contacts(ip=DENIED, kind="udp"), place.contacts(ip=DENIED)
+    assert not place.contacts(kind="icmp")
+    # The end of the chain of an allowed name; nothing else of that address.
+    assert {each["port"] for each in place.contacts(ip=DENIED)} <= {443}
+    for ip in ("169.254.169.254", "fd00:ec2::254", "1.1.1.1", "10.20.30.40"):
+        assert not place.contacts(ip=ip), place.contacts(ip=ip)
+    assert place.contacts(ip=SHARED, port=443)
+    assert place.contacts(kind="frame"), "a packet socket is not out of reach any more: say so"
+
+
+def check_violations(run):
+    rows = list(rows_of(run.folder / "out" / "violations.jsonl"))
+    assert all(row["verdict"] == "block" for row in rows)
+    reasons = {row["reason"] for row in rows}
+    wanted = {"domain_not_in_allowlist", "direct_ip", "port_not_allowed", "metadata", "dot",
+              "doh_endpoint", "raw_socket"}
+    assert wanted <= reasons, wanted - reasons
+    counts = {}
+    for row in rows:
+        if row["destination"]["proto"] != "dns":
+            counts[row["reason"]] = counts.get(row["reason"], 0) + int(row["count"])
+    exact = {reason: int(count)
+             for reason, count in run.summary["egress"]["kernel_totals"]["denied"].items()}
+    by_name = counts.pop("domain_not_in_allowlist", 0)  # the kernel does not know names
+    exact["direct_ip"] -= by_name
+    assert counts == exact, f"rows {counts}, kernel {exact}"
+    icmp = [row for row in rows if row["reason"] == "raw_socket"]
+    assert icmp and icmp[0]["process"]["comm"].startswith("python3"), icmp
+    direct = next(row for row in rows if row["reason"] == "direct_ip")
+    chain = [each["binary"] for each in direct["process"]["ancestry"]]
+    assert chain[-1] == direct["process"]["binary"]
+    assert run.summary["events_dropped"] == 0, run.summary["losses"]
+
+
+def check_events(run):
+    connects = [event for event in run.events() if event["type"] == "network_connect"]
+    named = [event for event in connects
+             if event.get("network_connect", event).get("domain") == "allowed.test"]
+    assert named, connects[:3]
+    uses = [use for use in run.summary["destinations"]
+            if use["remote_ip"] == SHARED and use["remote_port"] == 443]
+    assert uses and int(uses[0]["sent_bytes"]) > 0, uses
+
+
+def test_audit_lets_pass():
+    names = ["allowed", "direct", "denied", "metadata", "own_server"]
+    with run_acts(names, ["--mode", "enforce"], POLICY.replace("version: 1", "version: 1\naudit: true",
+                                                               1)) as run:
+        found = json.loads(run.stdout)
+        assert found == {"allowed": "ok", "direct": "ok", "denied": "ok", "metadata": "ok",
+                         "own_server": "rcode 0 answers 1"}, found
+        rows = list(rows_of(run.folder / "out" / "violations.jsonl"))
+        assert rows and {row["verdict"] for row in rows} == {"audit"}, rows
+        assert {"direct_ip", "domain_not_in_allowlist", "metadata"} <= {r["reason"] for r in rows}
+
+
+def test_observe_denies_nothing():
+    with run_acts(["allowed", "direct", "denied"], ["--mode", "observe"]) as run:
+        assert set(json.loads(run.stdout).values()) == {"ok"}, run.stdout
+        rows = list(rows_of(run.folder / "out" / "violations.jsonl"))
+        assert rows and {row["verdict"] for row in rows} == {"allow"}, rows
+
+
+def test_acts_are_all_used():
+    assert set(OUTCOMES) == set(ACTS)
+
+
+if __name__ == "__main__":
+    run_tests(globals())
