@@ -139,6 +139,7 @@ class JobKeeper final : public JobKeeping {
   Pipeline& pipeline_;
   const KeeperOptions options_;
   const Log& log_;
+  std::shared_ptr<JobPool> pool_ = std::make_shared<JobPool>();  // of all jobs
   ProgramCache programs_;
   std::atomic<std::uint64_t> shared_cgroup_ = 0;
   std::map<std::uint32_t, std::unique_ptr<Watched>> watched_;  // by slot
