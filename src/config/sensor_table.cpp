@@ -171,6 +171,15 @@ constexpr FlagSpec kAgentFlags[] = {
      "given again.",
      "", true},
     {"disable-baseline-rules", "", "", "Leave out the rules that come with the program."},
+    {"policy", "FILE", "",
+     "The host's egress policy: what the jobs of this machine may reach. A file with mistakes is "
+     "refused, and the agent does not start."},
+    {"mode", "MODE", "observe",
+     "What becomes of connections that the host's policy does not allow: `observe` tells of them, "
+     "`learn` also remembers where jobs went (`egress.db` in the state directory), `enforce` "
+     "denies "
+     "them; a job that cannot be held to the policy does not start then.",
+     "observe|learn|enforce"},
     {"monitor-mode", "", "",
      "End nothing: rules with the action `terminate` only detect. Without it such a rule ends the "
      "whole job."},
@@ -227,6 +236,12 @@ constexpr FlagSpec kProjectOwnFlags[] = {
      "Settings of the project: YAML with `default_max_alerts_per_rule`, `disable_baseline_rules` "
      "and "
      "`monitor_mode`."},
+    {"mode", "MODE", "observe",
+     "What becomes of connections that the project's policy does not allow: `observe` and `learn` "
+     "tell, `enforce` denies. The host's policy counts beside it.",
+     "observe|learn|enforce"},
+    {"policy", "FILE", "",
+     "An egress policy of the project. What it extends must be built in (`builtin:...`)."},
 };
 // What both lists have.
 template <std::size_t A, std::size_t B>

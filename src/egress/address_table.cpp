@@ -13,6 +13,31 @@ bool same(const cicd_egress_rules& a, const cicd_egress_rules& b) {
          std::memcmp(a.rules, b.rules, a.count * sizeof(cicd_egress_rule)) == 0;
 }
 
+// Whether all of `some` are in `all`: usually so, as names that share an address share a rule.
+bool has_all(const cicd_egress_rules& all, const cicd_egress_rules& some) {
+  for (std::uint32_t i = 0; i < some.count; ++i) {
+    std::uint32_t at = 0;
+    while (at < all.count &&
+           std::memcmp(&all.rules[at], &some.rules[i], sizeof(cicd_egress_rule)) != 0) {
+      ++at;
+    }
+    if (at == all.count) return false;
+  }
+  return true;
+}
+
+// Adds `more` to `rules`; false: they do not fit.
+bool add_rules(const NameJudge& judge, cicd_egress_rules& rules, const cicd_egress_rules& more) {
+  if (has_all(rules, more)) return true;
+  const auto both = rules.count == 0 ? std::optional(more) : judge.merge(rules, more);
+  if (both) rules = *both;
+  return both.has_value();
+}
+
+std::unexpected<Error> too_many_rules() {
+  return fail(ErrorCode::kResource, "more rules meet at one address than the kernel takes");
+}
+
 }  // namespace
 
 void AddressTable::adopt(std::uint64_t now_ns) {
@@ -69,19 +94,39 @@ Result<> AddressTable::claim(const NameJudge& judge, Name& name, const MappedIp&
     claim.end_ns = std::max(claim.end_ns, end_ns);
     return {};
   }
-  if (address.claims.size() >= kClaimsPerAddress) {
-    return fail(ErrorCode::kResource, "too many names lead to one address");
+  if (address.claims.size() >= kClaimsPerAddress || claims_ >= kMaxClaims) {
+    if (Claim* other = stand_in(address, name)) {
+      other->end_ns = std::max(other->end_ns, end_ns);
+      return {};
+    }
+    // Few names have rules of their own, so these may be more.
+    if (address.claims.size() >= 2 * kClaimsPerAddress || claims_ >= kMaxClaims) {
+      if (is_new) addresses_.erase(place);
+      return fail(ErrorCode::kResource, "too many names lead to one address, or to all of them");
+    }
   }
-  address.claims.push_back({&name, end_ns});
-  Result<> result = put(judge, ip, address);
+  // What is in the kernel stands for all claims there are.
+  cicd_egress_rules rules = address.in_kernel;
+  Result<> result = add_rules(judge, rules, name.second.rules) ? put_rules(ip, address, rules)
+                                                               : Result<>(too_many_rules());
   if (!result) {
-    address.claims.pop_back();
     if (is_new) addresses_.erase(place);
     return result;
   }
+  address.claims.push_back({&name, end_ns});
+  ++claims_;
   ++name.second.claims;
   queue_end(ip, address, end_ns);
   return {};
+}
+
+// A claim with the same rules: as long as it lives the address is as open as `name` would have it.
+// After another policy it is judged by its own name, which leads there too.
+AddressTable::Claim* AddressTable::stand_in(Address& address, const Name& name) {
+  for (Claim& claim : address.claims) {
+    if (same(claim.name->second.rules, name.second.rules)) return &claim;
+  }
+  return nullptr;
 }
 
 void AddressTable::queue_end(const MappedIp& ip, Address& address, std::uint64_t end_ns) {
@@ -90,21 +135,18 @@ void AddressTable::queue_end(const MappedIp& ip, Address& address, std::uint64_t
   ends_.push({end_ns, ip});
 }
 
-// The kernel's list is replaced only when it is another one. What was there stays when this fails.
+// What was in the kernel stays when this fails.
 Result<> AddressTable::put(const NameJudge& judge, const MappedIp& ip, Address& address) {
   cicd_egress_rules rules{};
   if (address.adopted) rules = *address.adopted;
   for (const Claim& claim : address.claims) {
-    if (rules.count == 0) {
-      rules = claim.name->second.rules;
-      continue;
-    }
-    const auto both = judge.merge(rules, claim.name->second.rules);
-    if (!both) {
-      return fail(ErrorCode::kResource, "more rules meet at one address than the kernel takes");
-    }
-    rules = *both;
+    if (!add_rules(judge, rules, claim.name->second.rules)) return too_many_rules();
   }
+  return put_rules(ip, address, rules);
+}
+
+Result<> AddressTable::put_rules(const MappedIp& ip, Address& address,
+                                 const cicd_egress_rules& rules) {
   if (same(rules, address.in_kernel)) return {};
   if (rules.count == 0) {
     close(ip, address);
@@ -148,6 +190,7 @@ void AddressTable::drop_ended(Address& address, std::uint64_t now_ns) {
   std::erase_if(address.claims, [&](const Claim& claim) {
     if (claim.end_ns > now_ns) return false;
     release(claim.name);
+    --claims_;
     return true;
   });
 }
@@ -172,6 +215,7 @@ std::size_t AddressTable::replace_policy(const NameJudge& judge, std::uint64_t n
 void AddressTable::clear() {
   for (auto& [ip, address] : addresses_) close(ip, address);
   addresses_.clear();
+  claims_ = 0;
   names_.clear();
   ends_ = {};
 }

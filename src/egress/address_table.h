@@ -7,6 +7,7 @@
 // The table of an earlier process: what the kernel has already is adopted and stays as it is for
 // kAdoptedNs. Until then names claim it again; their rules come to the adopted ones.
 //
+// Of many names with the same rules at one address some stand for the others.
 // Names without rules (the default decides) are kept as far as there is room, for a policy that
 // comes later. Bounded: what does not fit is an error, never the end of another claim. After an
 // error the addresses before it have been taken.
@@ -36,6 +37,7 @@ class AddressTable {
   static constexpr std::uint64_t kAdoptedNs = 300'000'000'000;
   static constexpr std::size_t kMaxAddresses = 16'384;
   static constexpr std::size_t kMaxNames = 16'384;
+  static constexpr std::size_t kMaxClaims = 65'536;
   static constexpr std::size_t kClaimsPerAddress = 64;
 
   AddressTable(EgressControl& control, std::uint32_t slot,
@@ -97,6 +99,8 @@ class AddressTable {
 
   Result<> claim(const NameJudge& judge, Name& name, const MappedIp& ip, std::uint64_t end_ns);
   Result<> put(const NameJudge& judge, const MappedIp& ip, Address& address);
+  Result<> put_rules(const MappedIp& ip, Address& address, const cicd_egress_rules& rules);
+  static Claim* stand_in(Address& address, const Name& name);
   void drop_ended(Address& address, std::uint64_t now_ns);
   void release(Name* name);
   void close(const MappedIp& ip, Address& address);
@@ -105,6 +109,7 @@ class AddressTable {
   EgressControl& control_;
   const std::uint32_t slot_;
   const std::size_t max_addresses_;
+  std::size_t claims_ = 0;
   Names names_;
   std::unordered_map<MappedIp, Address, IpHash> addresses_;
   // When to look at an address, at or before the end of its first claim: it is queued again when

@@ -92,7 +92,7 @@ class Reader {
 
   // The SOA of a zone that the final name is in, once; proofs only for those who can check them.
   bool is_denial(const ldns_rr* record, bool has_soa) const {
-    const std::uint16_t type = ldns_rr_get_type(record);
+    const auto type = static_cast<std::uint16_t>(ldns_rr_get_type(record));
     if (type == LDNS_RR_TYPE_SOA) {
       return !has_soa && ldns_rr_rd_count(record) == 7 &&
              (ldns_dname_compare(ldns_rr_owner(record), final_) == 0 ||

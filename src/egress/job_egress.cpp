@@ -94,7 +94,7 @@ class JobEgress::Compiled::Compiler {
 
  private:
   Result<std::uint8_t> number_of_step(const EgressRule& rule);
-  Result<> add_rules(const EgressPolicy& policy, std::uint8_t bit);
+  Result<> add_rules(const EgressPolicy& its_policy, std::uint8_t bit);
   std::uint32_t add_source(std::vector<cicd_egress_rule> entries, const EgressRule* rule = nullptr);
   // The rules of these sources, the most specific one first.
   Result<cicd_egress_rules> list_of(const std::vector<std::uint32_t>& sources,
@@ -132,9 +132,10 @@ Result<std::uint8_t> JobEgress::Compiled::Compiler::number_of_step(const EgressR
   return number;
 }
 
-Result<> JobEgress::Compiled::Compiler::add_rules(const EgressPolicy& policy, std::uint8_t bit) {
+Result<> JobEgress::Compiled::Compiler::add_rules(const EgressPolicy& its_policy,
+                                                  std::uint8_t bit) {
   std::uint16_t number = 0;
-  for (const EgressRule* rule : policy.rules()) {
+  for (const EgressRule* rule : its_policy.rules()) {
     ++number;
     CICD_ASSIGN(const std::uint8_t step, number_of_step(*rule));
     const std::uint32_t source = add_source(wire_rules(*rule, bit, step, number), rule);

@@ -80,9 +80,11 @@ std::optional<IpBytes> reverse_v4(std::string_view text) {
     if (label.empty() || label.size() > 3 || end.ptr != label.data() + label.size()) return {};
     if (value > 255 || (label.size() > 1 && label[0] == '0')) return {};
     ip[15 - i] = static_cast<std::uint8_t>(value);
-    text.remove_prefix(std::min(label.size() + 1, text.size()));
+    const bool is_last = label.size() == text.size();
+    if (is_last != (i == 3)) return {};
+    if (!is_last) text.remove_prefix(label.size() + 1);
   }
-  return text.empty() ? std::optional(ip) : std::nullopt;
+  return ip;
 }
 
 std::optional<IpBytes> reverse_v6(std::string_view text) {

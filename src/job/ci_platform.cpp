@@ -63,11 +63,16 @@ constexpr Name kGithubId[] = {"GITHUB_ACTION"};
 constexpr Name kGithubName[] = {"GITHUB_ACTION_REPOSITORY"};
 
 constexpr CiField kGitlab[] = {
-    {"provider_host", "CI_SERVER_HOST"}, {"project_path", "CI_PROJECT_PATH"},
-    {"gitlab_job_id", "CI_JOB_ID"},      {"gitlab_job_name", "CI_JOB_NAME"},
-    {"commit_sha", "CI_COMMIT_SHA"},     {"ref_name", "CI_COMMIT_REF_NAME"},
-    {"job_link", "CI_JOB_URL"},          {"trigger", "CI_PIPELINE_SOURCE"},
-    {"actor_id", "GITLAB_USER_ID"},      {"actor_name", "GITLAB_USER_LOGIN"},
+    {"provider_host", "CI_SERVER_HOST"},
+    {"project_path", "CI_PROJECT_PATH"},
+    {"gitlab_job_id", "CI_JOB_ID"},
+    {"gitlab_job_name", "CI_JOB_NAME"},
+    {"commit_sha", "CI_COMMIT_SHA"},
+    {"ref_name", "CI_COMMIT_REF_NAME"},
+    {"job_link", "CI_JOB_URL"},
+    {"trigger", "CI_PIPELINE_SOURCE"},
+    {"actor_id", "GITLAB_USER_ID"},
+    {"actor_name", "GITLAB_USER_LOGIN"},
     {"gitlab_pipeline_id", "CI_PIPELINE_ID"},
 };
 // GitLab tells nothing smaller than the job.

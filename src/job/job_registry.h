@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "egress/verdict.h"
 #include "job/identity.h"
 #include "job/summary.h"
 #include "rule/rule_set.h"
@@ -40,6 +41,8 @@ struct ProjectSettings {
   std::optional<int> default_max_alerts;  // of rules that do not say; 0: 10
   bool disable_baseline_rules = false;
   bool monitor_mode = false;
+  std::string egress_policy;  // the text of a policy; empty: none
+  EgressMode mode = EgressMode::kObserve;
   std::string request;  // the text they were read from, for an agent that takes over
 };
 

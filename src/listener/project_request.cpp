@@ -137,6 +137,17 @@ Result<void> read_member(const std::string& name, const json& value, ProjectStar
     for (std::size_t i = 0; i < value.size(); ++i) CICD_TRY(read_source(value[i], i, call.rules));
     return {};
   }
+  if (name == "egress_policy") {
+    if (!value.is_string()) return refuse("egress_policy must be a string, the text of a policy");
+    call.settings.egress_policy = value.get<std::string>();
+    return {};
+  }
+  if (name == "mode") {
+    const auto mode = value.is_string() ? egress_mode_of(value.get<std::string>()) : std::nullopt;
+    if (!mode) return refuse("mode must be observe, learn or enforce");
+    call.settings.mode = *mode;
+    return {};
+  }
   if (name == "manager_url" || name == "manager_token") {
     if (value.is_string() && value.get<std::string>().empty()) return {};
     return refuse(name + ": this agent has no manager; leave it out");
@@ -222,6 +233,9 @@ Result<std::string> write_project_request(const JobIdentity& identity, const Job
   }
   body["disable_baseline_rules"] = settings.disable_baseline_rules;
   body["monitor_mode"] = settings.monitor_mode;
+  // Another agent of this protocol does not know them.
+  if (!settings.egress_policy.empty()) body["egress_policy"] = settings.egress_policy;
+  if (settings.mode != EgressMode::kObserve) body["mode"] = name_of(settings.mode);
   json sources = json::array();
   CICD_ASSIGN(const std::vector<json> documents, documents_of(rule_file));
   for (const json& document : documents) {

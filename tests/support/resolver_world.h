@@ -231,7 +231,8 @@ inline std::uint16_t port_of(int fd) {
 
 inline UniqueFd bound_socket(int type, std::uint16_t port = 0) {
   UniqueFd fd(::socket(AF_INET, type | SOCK_CLOEXEC, 0));
-  const int on = 1;
+  // On a datagram socket it would let two of them have one port.
+  const int on = type == SOCK_STREAM ? 1 : 0;
   ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
   const sockaddr_in address = loopback(port);
   EXPECT_EQ(::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);

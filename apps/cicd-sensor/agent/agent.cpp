@@ -431,7 +431,7 @@ std::string pin_dir_of(const std::string& state_dir) {
 
 // With everything open: serves until a signal, then ends the jobs.
 int serve(const AgentOptions& options, const Log& log, const Signals& signals, LiveSource& source,
-          LoadedRules rules) {
+          KeeperOptions keeping) {
   std::vector<std::pair<JobStore, StoredJob>> jobs = jobs_left(options, log);
   std::vector<std::uint32_t> slots;
   for (const auto& [store, stored] : jobs) slots.push_back(stored.slot);
@@ -444,12 +444,6 @@ int serve(const AgentOptions& options, const Log& log, const Signals& signals, L
     ::kill(own, SIGUSR1);
   });
   if (!pipeline) return failed(pipeline.error(), log);
-  KeeperOptions keeping;
-  keeping.jobs_dir = options.state_dir + "/jobs";
-  keeping.runner_type = options.runner_type;
-  keeping.rules = std::move(rules);
-  keeping.is_monitor_mode = options.is_monitor_mode;
-  keeping.keep_jobs = options.keep_jobs;
   JobKeeper keeper(source, **pipeline, std::move(keeping), log);
   Agent agent(options, log, **pipeline, keeper);
   agent.restore(std::move(jobs));
@@ -486,6 +480,11 @@ int run_agent(const AgentOptions& options) {
     print_error(rules.error());
     return kExitUsage;
   }
+  auto egress = load_host_egress(options.policy_path, options.mode);
+  if (!egress) {
+    print_error(egress.error());
+    return kExitUsage;
+  }
   std::error_code error;
   std::filesystem::create_directories(options.state_dir + "/jobs", error);
   if (error || ::chmod(options.state_dir.c_str(), 0750) != 0) {
@@ -513,7 +512,15 @@ int run_agent(const AgentOptions& options) {
              {{"reason", pins.error},
               {"effect", "what happens while a killed agent is not there yet again is not seen"}});
   }
-  return serve(options, log, signals, **source, std::move(*rules));
+  KeeperOptions keeping;
+  keeping.state_dir = options.state_dir;
+  keeping.jobs_dir = options.state_dir + "/jobs";
+  keeping.runner_type = options.runner_type;
+  keeping.rules = std::move(*rules);
+  keeping.is_monitor_mode = options.is_monitor_mode;
+  keeping.egress = std::move(*egress);
+  keeping.keep_jobs = options.keep_jobs;
+  return serve(options, log, signals, **source, std::move(keeping));
 }
 
 }  // namespace cicd

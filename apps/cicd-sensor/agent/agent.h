@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "config/parse.h"
+#include "egress/verdict.h"
 
 namespace cicd {
 
@@ -20,6 +21,8 @@ struct AgentOptions {
   std::vector<std::string> rule_paths;
   bool has_baseline = true;
   bool is_monitor_mode = false;
+  std::string policy_path;  // empty: none
+  EgressMode mode = EgressMode::kObserve;
   bool is_debug = false;
   bool dedup = true;
   std::string backend_kind;

@@ -51,6 +51,8 @@ Result<AgentOptions> read_agent_options(const CommandLine& line) {
   }
   options.has_baseline = !line.has("disable-baseline-rules");
   options.is_monitor_mode = line.has("monitor-mode");
+  options.policy_path = line.value("policy");
+  options.mode = egress_mode_of(line.value("mode")).value_or(EgressMode::kObserve);
   options.is_debug = line.has("debug");
   options.dedup = !line.has("no-dedup");
   options.backend_kind = line.value("backend");

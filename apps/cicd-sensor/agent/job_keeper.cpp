@@ -15,6 +15,7 @@
 
 #include "base/time_format.h"
 #include "evidence/result_document.h"
+#include "job/learn_job.h"
 #include "job/process_tree.h"
 #include "rule/baseline.h"
 
@@ -42,7 +43,11 @@ std::string joined(const std::vector<Diagnostic>& diagnostics) {
 }  // namespace
 
 JobKeeper::JobKeeper(LiveSource& source, Pipeline& pipeline, KeeperOptions options, const Log& log)
-    : source_(source), pipeline_(pipeline), options_(std::move(options)), log_(log) {
+    : source_(source),
+      pipeline_(pipeline),
+      options_(std::move(options)),
+      log_(log),
+      egress_(source, options_.egress, log) {
   closer_.start("cicd-closer", [this] {
     while (auto ending = endings_.pop()) {
       (*ending)();
@@ -80,7 +85,9 @@ Result<void> JobKeeper::add_host(Watched& watched, JobOptions& job) {
   compiling.scope = {watched.identity.provider_host, watched.identity.project_path};
   compiling.modifiers = options_.rules.rule_modifiers;
   compiling.monitor_mode = options_.is_monitor_mode;
-  CICD_ASSIGN(job.host, make_scope(watched, "host", options_.rules.rule_sets, compiling));
+  watched.host_egress = egress_.host_scope(watched.identity, watched.metadata);
+  CICD_ASSIGN(job.host, make_scope(watched, "host", options_.rules.rule_sets, compiling,
+                                   watched.host_egress));
   return {};
 }
 
@@ -127,19 +134,27 @@ Result<void> JobKeeper::observe(std::uint32_t slot, const JobDescription& job,
   if (!peer) keep_earlier_part(key);
   Result<void> begun = prepare(*watched, slot, add_scope);
   if (begun) begun = begin_watching(*watched, slot);
-  if (begun && peer) {
-    begun = move_tree(*watched, slot, root);
-    if (!begun) pipeline_.remove(slot);
-  }
+  const bool is_watched = begun.has_value();
+  // In force before the first process is in it.
+  if (begun) begun = enforce(*watched, slot, false);
+  if (begun && peer) begun = move_tree(*watched, slot, root);
+  if (!begun && is_watched) let_go(slot);
   if (!begun) {
     undo(*watched);
     return begun;
   }
+  egress_.note_sockets(slot);
   log_.info("job_started", {{"job", key},
                             {"root_pid", std::to_string(root)},
                             {"cgroup", watched->cgroup ? watched->cgroup->dir() : ""}});
   watched_[slot] = std::move(watched);
   return {};
+}
+
+void JobKeeper::let_go(std::uint32_t slot) {
+  Job::End ignored;
+  egress_.end(slot, ignored);
+  pipeline_.remove(slot);
 }
 
 // A job that is known by its containers comes back when there was none of them for too long: what
@@ -158,7 +173,8 @@ void JobKeeper::keep_earlier_part(const std::string& key) const {
 
 Result<ScopeOptions> JobKeeper::make_scope(Watched& watched, const char* name,
                                            const std::vector<RuleSet>& rule_sets,
-                                           const CompileOptions& options) {
+                                           const CompileOptions& options,
+                                           const ScopeEgress& egress) {
   CompileResult compiled = programs_.compile(rule_sets, options);
   if (!compiled.program) {
     return fail(ErrorCode::kInvalidInput,
@@ -171,20 +187,24 @@ Result<ScopeOptions> JobKeeper::make_scope(Watched& watched, const char* name,
   files.metadata = watched.metadata;
   files.scope = name;
   files.runner_type = options_.runner_type;
+  files.has_policy = egress.policy != nullptr;
   std::error_code error;
   watched.made_folder = fs::create_directories(folder, error) || watched.made_folder;
   // Of an earlier run with this name; beside rows of this one it would be taken for this one's.
   fs::remove(files.directory + "/summary.json", error);
   CICD_ASSIGN(std::unique_ptr<ScopeSink> sink, make_file_sink(files));
   watched.files[name] = std::move(files);
-  return ScopeOptions{
-      std::move(compiled.program), std::move(sink),
-      [termination = watched.termination.get(), is_over = watched.is_over](
-          const EventRecord&, const CompiledRule& rule) {
-        if (!is_over->load()) termination->hit(rule);
-      },
-      static_cast<std::uint64_t>(std::ranges::count(
-          compiled.diagnostics, Diagnostic::Severity::kWarning, &Diagnostic::severity))};
+  ScopeOptions scope;
+  scope.program = std::move(compiled.program);
+  scope.sink = std::move(sink);
+  scope.on_terminate = [termination = watched.termination.get(), is_over = watched.is_over](
+                           const EventRecord&, const CompiledRule& rule) {
+    if (!is_over->load()) termination->hit(rule);
+  };
+  scope.rule_warnings = static_cast<std::uint64_t>(std::ranges::count(
+      compiled.diagnostics, Diagnostic::Severity::kWarning, &Diagnostic::severity));
+  scope.egress = egress;
+  return scope;
 }
 
 Result<TerminationTarget> JobKeeper::termination_target(const Watched& watched,
@@ -252,7 +272,9 @@ Result<ScopeOptions> JobKeeper::make_project(Watched& watched, const ProjectSett
   compiling.scope = {watched.identity.provider_host, watched.identity.project_path};
   compiling.modifiers = std::move(own.rule_modifiers);
   compiling.monitor_mode = settings.monitor_mode;
-  auto project = make_scope(watched, "project", own.rule_sets, compiling);
+  CICD_ASSIGN(watched.project_egress,
+              EgressKeeper::project_scope(watched.identity, watched.metadata, settings));
+  auto project = make_scope(watched, "project", own.rule_sets, compiling, watched.project_egress);
   if (project) {
     log_.info("project_started", {{"job", identity_key(watched.identity)},
                                   {"rule_sets", std::to_string(own.rule_sets.size())}});
@@ -263,7 +285,15 @@ Result<ScopeOptions> JobKeeper::make_project(Watched& watched, const ProjectSett
 Result<void> JobKeeper::attach_project(std::uint32_t slot, const ProjectSettings& settings,
                                        const LoadedRules& rules) {
   Watched& watched = *watched_.at(slot);
-  CICD_ASSIGN(ScopeOptions project, make_project(watched, settings, rules));
+  auto made = make_project(watched, settings, rules);
+  // The policy first: a scope that cannot be held to it is not attached.
+  Result<void> enforced =
+      made ? enforce(watched, slot, false) : Result<void>(std::unexpected(std::move(made).error()));
+  if (!enforced) {
+    watched.project_egress = {};
+    return enforced;
+  }
+  ScopeOptions project = std::move(*made);
   const JobStore store = store_of(watched);
   CICD_TRY(store.write_request(settings.request));
   const std::uint64_t at =
@@ -427,6 +457,8 @@ void JobKeeper::end(std::uint32_t slot, const std::string& reason, std::function
   // A rule that struck meanwhile is not given up: its hunt knows the job's processes by the slot.
   if (watched->termination->is_struck()) watched->termination->wait();
   watched->is_over->store(true);
+  auto facts = std::make_shared<Job::End>();
+  egress_.end(slot, *facts);
   auto left = std::make_shared<Pipeline::Left>(pipeline_.remove(slot));
   give_processes_back(*watched);
   const std::string key = identity_key(watched->identity);
@@ -434,8 +466,8 @@ void JobKeeper::end(std::uint32_t slot, const std::string& reason, std::function
     const std::lock_guard lock(closing_mutex_);
     closing_.insert(key);
   }
-  std::function<void()> ending = [this, watched, left, reason, key, done = std::move(done)] {
-    finish(*watched, std::move(*left), reason);
+  std::function<void()> ending = [this, watched, left, facts, reason, key, done = std::move(done)] {
+    finish(*watched, std::move(*left), std::move(*facts), reason);
     {
       const std::lock_guard lock(closing_mutex_);
       closing_.erase(key);
@@ -445,19 +477,27 @@ void JobKeeper::end(std::uint32_t slot, const std::string& reason, std::function
   run_later(std::move(ending));
 }
 
-void JobKeeper::finish(Watched& watched, Pipeline::Left left, const std::string& reason) const {
-  Job::End end;
+void JobKeeper::finish(Watched& watched, Pipeline::Left left, Job::End end,
+                       const std::string& reason) const {
   end.finalize_reason = reason;
   end.start_time_ns = watched.start_time_ns;
   end.end_time_ns = realtime_now_ns();
-  end.source_losses = std::move(left.losses);
+  merge_losses(end.source_losses, left.losses);
+  end.egress_totals = left.egress_totals;
+  end.flows = std::move(left.flows);
   end.coverage = std::move(left.coverage);
   end.processes_total = left.activity.processes_seen;
   end.sensor_restarts = watched.stored.restarts;
-  end.problems = watched.problems;
+  std::ranges::copy(watched.problems, std::back_inserter(end.problems));
   JobSummaries summaries = watched.job->finish(end);
   watched.job.reset();
   remove_cgroup(watched);
+  // Once a job, by the scope that asks for it; the host's sees what the project's does.
+  if (summaries.host && watched.host_egress.mode == EgressMode::kLearn) {
+    remember_destinations(options_.state_dir, *summaries.host);
+  } else if (summaries.project && watched.project_egress.mode == EgressMode::kLearn) {
+    remember_destinations(options_.state_dir, *summaries.project);
+  }
   if (summaries.host) write(watched, "host", *summaries.host);
   if (summaries.project) write(watched, "project", *summaries.project);
   store_of(watched).remove();

@@ -24,6 +24,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/egress_keeper.h"
 #include "agent/job_store.h"
 #include "agent/pipeline.h"
 #include "base/bounded_queue.h"
@@ -40,10 +41,12 @@
 namespace cicd {
 
 struct KeeperOptions {
+  std::string state_dir;
   std::string jobs_dir;  // a folder a job, named by its identity_key
   std::string runner_type = "machine";
   LoadedRules rules;  // of the host
   bool is_monitor_mode = false;
+  HostEgress egress;
   std::size_t keep_jobs = 50;  // folders of jobs that are over; the oldest go first
 };
 
@@ -89,6 +92,7 @@ class JobKeeper final : public JobKeeping {
     std::optional<JobCgroup> cgroup;  // of its own
     pid_t known_pid = 0;              // was a process of it when we looked last
     std::map<std::string, FileSinkOptions> files;  // by scope
+    ScopeEgress host_egress, project_egress;
     bool made_folder = false;
     std::vector<std::string> problems;
     std::uint64_t start_time_ns = 0;
@@ -121,15 +125,19 @@ class JobKeeper final : public JobKeeping {
                                     const LoadedRules& rules);
   Result<pid_t> make_cgroup(Watched& watched, const JobPeer& peer) const;
   Result<TerminationTarget> termination_target(const Watched& watched, std::uint32_t slot) const;
+  void let_go(std::uint32_t slot);
   void keep_earlier_part(const std::string& key) const;
   Result<ScopeOptions> make_scope(Watched& watched, const char* name,
                                   const std::vector<RuleSet>& rule_sets,
-                                  const CompileOptions& options);
+                                  const CompileOptions& options, const ScopeEgress& egress);
+  Result<void> enforce(const Watched& watched, std::uint32_t slot, bool adopts) {
+    return egress_.enforce(slot, watched.host_egress, watched.project_egress, adopts);
+  }
   Result<void> move_tree(const Watched& watched, std::uint32_t slot, pid_t root) const;
   void run_later(std::function<void()> task);
   void wait_until_written(const std::string& key);
   void undo(Watched& watched) const;
-  void finish(Watched& watched, Pipeline::Left left, const std::string& reason) const;
+  void finish(Watched& watched, Pipeline::Left left, Job::End end, const std::string& reason) const;
   void write(const Watched& watched, const char* scope, JobSummary& summary) const;
   void give_processes_back(const Watched& watched) const;
   void remove_cgroup(const Watched& watched) const;
@@ -141,6 +149,7 @@ class JobKeeper final : public JobKeeping {
   const Log& log_;
   std::shared_ptr<JobPool> pool_ = std::make_shared<JobPool>();  // of all jobs
   ProgramCache programs_;
+  EgressKeeper egress_;
   std::atomic<std::uint64_t> shared_cgroup_ = 0;
   std::map<std::uint32_t, std::unique_ptr<Watched>> watched_;  // by slot
   std::mutex closing_mutex_;

@@ -153,6 +153,12 @@ Result<void> JobKeeper::follow_journal(Watched& watched, const JobStore& store) 
     if (!tracked) watched.problems.push_back(tracked.error().text);
   }
   note_gap(watched, store, restored);
+  // Until now the kernel went on to deny, and nobody answered names.
+  if (const Result<void> enforced = enforce(watched, slot, source_.pins().is_adopted); !enforced) {
+    watched.problems.push_back("the egress policy is not in force since the agent was restarted: " +
+                               enforced.error().text);
+    log_.error("policy_not_enforced", {{"reason", enforced.error().text}});
+  }
   if (const Result<void> written = store.write(watched.stored); !written) {
     log_.warn("job_not_stored", {{"reason", written.error().text}});
   }

@@ -14,7 +14,10 @@
 #include <utility>
 
 #include "base/priority.h"
+#include "base/time_format.h"
 #include "job/ci_platform.h"
+#include "job/egress_facts.h"
+#include "kernel/egress_samples.h"
 #include "wire/loss.h"
 #include "wire/sample.h"
 
@@ -379,6 +382,23 @@ LossReport Pipeline::catch_up(std::uint32_t slot) {
   return report;
 }
 
+// What the kernel side has counted; repeats that it has not told yet are told.
+void Pipeline::take_egress(std::uint32_t slot, Left& left) {
+  const auto control = source_.egress();
+  if (!control) return;
+  const std::uint64_t offset = static_cast<std::uint64_t>(source_.clock().realtime_offset_ns);
+  for (const cicd_sample_egress& sample :
+       take_untold(**control, slot, realtime_now_ns() - offset)) {
+    handle(std::as_bytes(std::span(&sample, 1)));
+  }
+  submit_all();
+  Job::End end;
+  add_egress_facts(**control, slot, end);
+  merge_losses(left.losses, end.source_losses);
+  left.egress_totals = end.egress_totals;
+  left.flows = std::move(end.flows);
+}
+
 Pipeline::Left Pipeline::remove(std::uint32_t slot) {
   Left left;
   run_between([&] {
@@ -388,6 +408,7 @@ Pipeline::Left Pipeline::remove(std::uint32_t slot) {
       if (!count || *count == 0) break;
     }
     left.losses = losses_of(slot);
+    take_egress(slot, left);
     left.activity = tracker_.activity(slot);
     left.coverage = source_.coverage();
     source_.untrack_slot(slot);

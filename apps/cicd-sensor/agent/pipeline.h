@@ -89,6 +89,8 @@ class Pipeline {
     LossReport losses;  // of the kernel side and the tracker
     JobActivity activity;
     std::vector<Coverage> coverage;
+    std::optional<EgressKernelTotals> egress_totals;
+    std::vector<FlowTraffic> flows;
   };
   // Hands the job all that has happened up to now, then forgets the slot.
   Left remove(std::uint32_t slot);
@@ -141,6 +143,7 @@ class Pipeline {
   void settle(std::uint32_t slot);
   EventBatch* batch_of(std::uint32_t slot);
   void submit_all();
+  void take_egress(std::uint32_t slot, Left& left);
   LossReport losses_of(std::uint32_t slot) const;
   void wait_for_workers() const;
 

@@ -115,6 +115,8 @@ Result<void> start_project(const CommandLine& line, const NamedJob& job) {
     return std::unexpected(
         std::move(settings.error()).with_context(std::string(line.value("config-file"))));
   }
+  CICD_ASSIGN(settings->egress_policy, file_of(line, "policy"));
+  settings->mode = egress_mode_of(line.value("mode")).value_or(EgressMode::kObserve);
   auto body = write_project_request(job.identity, job.metadata, *settings, rules);
   if (!body) {
     return std::unexpected(
