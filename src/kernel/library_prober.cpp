@@ -14,7 +14,9 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -78,7 +80,10 @@ constexpr const char* kHostLibraries[] = {
 // A number of an inode alone is used again when a file is gone.
 using FileKey = std::tuple<dev_t, ino_t, std::int64_t, std::int64_t>;
 
-// What a probe's pin begins with, so that the next process knows which files have theirs.
+// What a probe's pin begins with, so that the next process knows which files have theirs; the last
+// one of a file ends with kWhole. A process that was killed on the way has not come to that one.
+constexpr std::string_view kWhole = "-whole";
+
 std::string pin_name(const FileKey& file) {
   const auto& [device, inode, time_ns, bytes] = file;
   char text[96];
@@ -139,6 +144,30 @@ std::optional<Mapping> executable_mapping(const std::string& line) {
   return mapping;
 }
 
+std::optional<FileKey> key_of(int fd) {
+  struct stat status{};
+  if (::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) return std::nullopt;
+  return FileKey{status.st_dev, status.st_ino,
+                 status.st_mtim.tv_sec * std::int64_t{1'000'000'000} + status.st_mtim.tv_nsec,
+                 status.st_size};
+}
+
+// The libraries that a process has mapped, as files to read.
+void for_each_library(const std::string& pid,
+                      const std::function<void(int fd, LibraryName name)>& act) {
+  std::ifstream maps("/proc/" + pid + "/maps");
+  for (std::string line; std::getline(maps, line);) {
+    const std::optional<Mapping> mapping = executable_mapping(line);
+    if (!mapping) continue;
+    const LibraryName name = library_name(mapping->path);
+    if (!name.is_known) continue;
+    char range[64];
+    std::snprintf(range, sizeof(range), "/map_files/%lx-%lx", mapping->start, mapping->end);
+    const UniqueFd fd(::open(("/proc/" + pid + range).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    if (fd) act(fd.get(), name);
+  }
+}
+
 }  // namespace
 
 LibraryName library_name(std::string_view path) {
@@ -170,6 +199,7 @@ struct LibraryProber::State {
   LinkPins pins;
   std::vector<std::string> pin_names;
   std::set<FileKey> files;
+  std::set<FileKey> half;  // an earlier process was killed while it probed them
 
   std::mutex mutex;
   std::condition_variable ended;
@@ -181,7 +211,9 @@ struct LibraryProber::State {
   bool scan_process(std::uint32_t pid, std::uint32_t slot);
   bool probe_path(const Request& request);
   bool probe_file(int fd, LibraryName name, std::uint32_t slot);
-  Result<> attach(int program, int fd, std::uint64_t offset, bool is_return, const FileKey& file);
+  void probe_half();
+  std::size_t probe_offsets(int fd, const std::vector<std::uint64_t>& offsets, const FileKey& file);
+  Result<> attach(int program, int fd, std::uint64_t offset, bool is_return, std::string pin);
   void drop_pins() {
     for (const std::string& name : pin_names) pins.drop(name);
     pin_names.clear();
@@ -190,73 +222,100 @@ struct LibraryProber::State {
 };
 
 Result<> LibraryProber::State::attach(int program, int fd, std::uint64_t offset, bool is_return,
-                                      const FileKey& file) {
+                                      std::string pin) {
   const std::string path = "/proc/self/fd/" + std::to_string(fd);
   Result<UniqueFd> link = uprobes->attach(program, path, offset, is_return);
   if (!link) return std::unexpected(std::move(link).error());
-  // Several processes in a row may use the same pins.
-  pin_names.push_back(pin_name(file) + "-" + std::to_string(::getpid()) + "-" +
-                      std::to_string(pin_names.size()));
+  pin_names.push_back(std::move(pin));
   pins.keep(pin_names.back(), std::move(*link));
   return {};
 }
 
+// Of a file without its last probe all go: it is probed anew.
 void LibraryProber::State::take_over(const std::vector<std::string>& names) {
   for (const std::string& name : names) {
-    if (const auto file = file_of_pin(name)) files.insert(*file);
-    pin_names.push_back(name);
+    const auto file = file_of_pin(name);
+    if (file && name.ends_with(kWhole)) files.insert(*file);
   }
+  for (const std::string& name : names) {
+    const auto file = file_of_pin(name);
+    if (!file || files.contains(*file)) {
+      pin_names.push_back(name);
+      continue;
+    }
+    pins.drop(name);
+    half.insert(*file);
+  }
+}
+
+// How many functions have their probes now; 0: at least one has not.
+std::size_t LibraryProber::State::probe_offsets(int fd, const std::vector<std::uint64_t>& offsets,
+                                                const FileKey& file) {
+  std::vector<std::size_t> wanted;
+  for (std::size_t i = 0; i < kTargets.size(); ++i) {
+    const auto [called, returned] = programs[i];
+    if (offsets[i] != 0 && called >= 0 && returned >= 0) wanted.push_back(i);
+  }
+  for (const std::size_t i : wanted) {
+    if (is_stopped) return 0;
+    // Several processes in a row may use the same pins.
+    const std::string pin = pin_name(file) + "-" + std::to_string(::getpid()) + "-";
+    const std::string mark(i == wanted.back() ? kWhole : "");
+    // The return first: a call that was not seen is then counted, not one that never returns.
+    if (!attach(programs[i].second, fd, offsets[i], true, pin + std::to_string(pin_names.size())) ||
+        !attach(programs[i].first, fd, offsets[i], false,
+                pin + std::to_string(pin_names.size()) + mark)) {
+      return 0;
+    }
+  }
+  return wanted.size();
 }
 
 // True: nothing is left to do for this file.
 bool LibraryProber::State::probe_file(int fd, LibraryName name, std::uint32_t slot) {
-  struct stat status{};
-  if (::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) return false;
-  const FileKey key{status.st_dev, status.st_ino,
-                    status.st_mtim.tv_sec * std::int64_t{1'000'000'000} + status.st_mtim.tv_nsec,
-                    status.st_size};
-  if (files.contains(key)) return true;
+  const std::optional<FileKey> key = key_of(fd);
+  if (!key) return false;
+  if (files.contains(*key)) return true;
   if (!name.is_libc && !tls_capture) return true;
   if (!uprobes || files.size() >= kMaxFiles || files_of_job[slot] >= kMaxFilesOfJob) return false;
   std::array<std::string_view, kTargets.size()> symbols;
   for (std::size_t i = 0; i < kTargets.size(); ++i) symbols[i] = kTargets[i].symbol;
   const Result<std::vector<std::uint64_t>> offsets = find_elf_functions(fd, symbols);
   if (!offsets) return false;
-  files.insert(key);
+  files.insert(*key);
   ++files_of_job[slot];
-  std::size_t attached = 0;
-  for (std::size_t i = 0; i < kTargets.size(); ++i) {
-    const auto [called, returned] = programs[i];
-    const std::uint64_t offset = (*offsets)[i];
-    if (offset == 0 || called < 0 || returned < 0 || is_stopped) continue;
-    // The return first: a call that was not seen is then counted, not one that never returns.
-    if (!attach(returned, fd, offset, true, key) || !attach(called, fd, offset, false, key)) {
-      return false;
-    }
-    ++attached;
+  if (probe_offsets(fd, *offsets, *key) == 0) return false;
+  half.erase(*key);
+  return true;
+}
+
+// Files that only a container sees: a process that has them mapped already gives no sample of it.
+// What no process has any more is nobody's loss.
+void LibraryProber::State::probe_half() {
+  if (half.empty()) return;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc", error)) {
+    const std::string pid = entry.path().filename();
+    if (half.empty() || is_stopped) return;
+    if (pid.find_first_not_of("0123456789") != std::string::npos) continue;
+    for_each_library(pid, [this](int fd, LibraryName name) {
+      const std::optional<FileKey> key = key_of(fd);
+      if (!key || !half.contains(*key)) return;
+      if (!probe_file(fd, name, 0)) ++not_probed[0];
+      half.erase(*key);
+    });
   }
-  return attached > 0;
 }
 
 bool LibraryProber::State::scan_process(std::uint32_t pid, std::uint32_t slot) {
-  const std::string process = "/proc/" + std::to_string(pid);
-  std::ifstream maps(process + "/maps");
   bool is_done = false;
-  for (std::string line; std::getline(maps, line);) {
-    const std::optional<Mapping> mapping = executable_mapping(line);
-    if (!mapping) continue;
-    const LibraryName name = library_name(mapping->path);
-    if (!name.is_known) continue;
-    char range[64];
-    std::snprintf(range, sizeof(range), "/map_files/%lx-%lx", mapping->start, mapping->end);
-    const UniqueFd fd(::open((process + range).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-    if (!fd) continue;
-    if (probe_file(fd.get(), name, slot)) {
+  for_each_library(std::to_string(pid), [&](int fd, LibraryName name) {
+    if (probe_file(fd, name, slot)) {
       is_done = true;
     } else {
       ++not_probed[slot];
     }
-  }
+  });
   return is_done;
 }
 
@@ -279,6 +338,7 @@ void LibraryProber::State::look_at(const Request& request) {
 }
 
 void LibraryProber::State::run() {
+  probe_half();
   while (std::optional<Request> request = queue.pop()) {
     if (!is_stopped) look_at(*request);
     if (request->is_library) --pending[request->slot];

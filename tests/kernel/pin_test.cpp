@@ -2,14 +2,21 @@
 // A kernel side that is pinned: it goes on when the process that loaded it is killed, the next one
 // takes it over without a gap where this kernel can pin everything, and one that ends leaves
 // nothing.
+#include <dlfcn.h>
 #include <fcntl.h>
+#include <netdb.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <set>
+#include <thread>
 
 #include "kernel/kernel_release.h"
 #include "support.h"
@@ -168,6 +175,126 @@ TEST_F(PinnedSource, AnotherKindOfSourceIsNotTakenOver) {
   auto next = LiveSource::open(other);
   ASSERT_TRUE(next) << next.error().text;
   EXPECT_FALSE((*next)->pins().is_adopted);
+}
+
+// Pins of probes by file: "probe-<device>-<inode>-<time>-<bytes>" -> what comes after it.
+std::map<std::string, std::set<std::string>> probes_by_file(const std::string& pins) {
+  std::map<std::string, std::set<std::string>> out;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(pins + "/probes", error)) {
+    const std::string name = entry.path().filename();
+    std::size_t end = 0;
+    for (int dashes = 0; dashes < 5; ++dashes) end = name.find('-', end + 1);
+    out[name.substr(0, end)].insert(name.substr(end));
+  }
+  return out;
+}
+
+bool is_whole(const std::set<std::string>& pins) {
+  const auto ends = [](const std::string& name) { return name.ends_with("-whole"); };
+  return std::count_if(pins.begin(), pins.end(), ends) == 1;
+}
+
+// A process that is killed as soon as there are `count` probes; how many there were in the end.
+std::size_t kill_at_probe(const LiveOptions& options, std::size_t count) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const auto source = LiveSource::open(options);
+    const bool works = source && (*source)->start_job_hooks();
+    if (works) ::pause();
+    ::_exit(1);
+  }
+  const auto probes = [&] {
+    std::error_code error;
+    const fs::directory_iterator all(options.pin_dir + "/probes", error);
+    return error ? std::size_t{0} : static_cast<std::size_t>(std::distance(begin(all), end(all)));
+  };
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (probes() < count && std::chrono::steady_clock::now() < end) {
+    std::this_thread::sleep_for(std::chrono::microseconds(100));
+  }
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  return probes();
+}
+
+// Its pins, as it was found; and what the next one makes of them.
+TEST_F(PinnedSource, ALibraryThatIsHalfProbedIsProbedAnew) {
+  if (!pins_everything()) GTEST_SKIP() << "not in this kernel: pins of all links";
+  bool was_half = false;
+  for (int round = 0; round < 10 && !was_half; ++round) {
+    ASSERT_GE(kill_at_probe(pinned(), 1), 1u);
+    for (const auto& [file, found] : probes_by_file(pins())) was_half |= !is_whole(found);
+  }
+  ASSERT_TRUE(was_half) << "no kill came between the first probe of a file and its last";
+  auto next = LiveSource::open(pinned());
+  ASSERT_TRUE(next) << next.error().text;
+  ASSERT_TRUE((*next)->track_cgroup(cgroup()->id(), kSlot));
+  ASSERT_TRUE((*next)->start_job_hooks());
+  EXPECT_TRUE((*next)->pins().is_adopted) << (*next)->pins().error;
+  for (const auto& [file, found] : probes_by_file(pins())) {
+    EXPECT_TRUE(is_whole(found)) << file;
+    EXPECT_EQ(found.size() % 2, 0u) << file << ": a call and a return for each function";
+  }
+  run(cgroup(), [] {
+    addrinfo* found = nullptr;
+    if (::getaddrinfo("127.0.0.78", "80", nullptr, &found) != 0) return 1;
+    ::freeaddrinfo(found);
+    return 0;
+  });
+  Samples samples;
+  EXPECT_TRUE((*next)->poll(milliseconds(200), [&](SampleBytes bytes) { samples.add(bytes); }));
+  EXPECT_EQ(samples.of(CICD_SAMPLE_GETADDRINFO).size(), 1u);
+}
+
+// Only a process of a container has it: it is found there, without a sample that tells of it.
+TEST_F(PinnedSource, AHalfProbedLibraryIsFoundWhereItIsMapped) {
+  if (!pins_everything()) GTEST_SKIP() << "not in this kernel: pins of all links";
+  // A copy of the library that this process has.
+  Dl_info own{};
+  ASSERT_NE(::dladdr(reinterpret_cast<void*>(&::getaddrinfo), &own), 0);
+  const std::string copy = scratch() + "/libc.so.6";
+  ASSERT_TRUE(fs::copy_file(own.dli_fname, copy));
+  struct stat status{};
+  const UniqueFd fd(::open(copy.c_str(), O_RDONLY | O_CLOEXEC));
+  ASSERT_EQ(::fstat(fd.get(), &status), 0);
+  void* mapped = ::mmap(nullptr, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd.get(), 0);
+  ASSERT_NE(mapped, MAP_FAILED);
+  char file[96];
+  std::snprintf(file, sizeof(file), "probe-%lx-%lx-%lx-%lx", status.st_dev, status.st_ino,
+                status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec, status.st_size);
+
+  let_one_be_killed();
+  const auto before = probes_by_file(pins());
+  ASSERT_FALSE(before.empty());
+  const std::string taken = pins() + "/probes/" + before.begin()->first;
+  for (const std::string& pin : before.begin()->second) {
+    const std::string other = pins() + "/probes/" + file + pin;
+    ASSERT_EQ(pin.ends_with("-whole") ? ::unlink((taken + pin).c_str())
+                                      : ::rename((taken + pin).c_str(), other.c_str()),
+              0);
+  }
+  auto next = LiveSource::open(pinned());
+  ASSERT_TRUE(next) << next.error().text;
+  ASSERT_TRUE((*next)->track_cgroup(cgroup()->id(), kSlot));
+  ASSERT_TRUE((*next)->start_job_hooks());
+  run(cgroup(), [] { return exec("/bin/true", {"true"}); });
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (!is_whole(probes_by_file(pins())[file]) && std::chrono::steady_clock::now() < end) {
+    ASSERT_TRUE((*next)->poll(milliseconds(20), [](SampleBytes) {}));
+  }
+  EXPECT_TRUE(is_whole(probes_by_file(pins())[file]));
+  ::munmap(mapped, 4096);
+}
+
+TEST_F(PinnedSource, ALibraryThatIsWholeIsTakenOver) {
+  let_one_be_killed();
+  const auto before = probes_by_file(pins());
+  ASSERT_FALSE(before.empty());
+  auto next = LiveSource::open(pinned());
+  ASSERT_TRUE(next) << next.error().text;
+  ASSERT_TRUE((*next)->start_job_hooks());
+  EXPECT_EQ(probes_by_file(pins()), before) << "nothing was attached a second time";
 }
 
 TEST_F(PinnedSource, AFolderThatCannotBeHadIsSaid) {
