@@ -313,13 +313,18 @@ static __always_inline void judge(const struct flow *flow, const struct cicd_egr
 
 /* What is told of an attempt besides the flow. */
 struct attempt {
-  struct cicd_actor who;
+  const struct cicd_actor *who; /* a pointer: the stack is small */
   __u64 cookie;
   __u64 bytes;
   __u16 socket_type;
   __u16 hook;
   __u32 pad0;
 };
+
+/* The compiler makes an "or" of adding a constant zero, which kernels before 5.12 do not know. */
+static __always_inline void add_bytes(__u64 *total, __u64 bytes) {
+  if (bytes) __sync_fetch_and_add(total, bytes);
+}
 
 /* How many attempts are to be told now; 0: it is merged with the one before. */
 static __always_inline __u64 merge_attempt(const struct cicd_denied_key *key,
@@ -330,7 +335,7 @@ static __always_inline __u64 merge_attempt(const struct cicd_denied_key *key,
   if (known) {
     if (now - known->last_told_ns < CICD_MERGE_NS) {
       __sync_fetch_and_add(&known->pending, 1);
-      __sync_fetch_and_add(&known->pending_bytes, attempt->bytes);
+      add_bytes(&known->pending_bytes, attempt->bytes);
       return 0;
     }
     known->last_told_ns = now;
@@ -343,8 +348,8 @@ static __always_inline __u64 merge_attempt(const struct cicd_denied_key *key,
   }
   struct cicd_denied fresh = {
       .last_told_ns = now,
-      .start_time_ns = attempt->who.start_time_ns,
-      .cgroup_id = attempt->who.cgroup_id,
+      .start_time_ns = attempt->who->start_time_ns,
+      .cgroup_id = attempt->who->cgroup_id,
       .scopes = verdict->failing,
       .is_audit = !verdict->blocking,
       .step = flow->step,
@@ -360,8 +365,8 @@ static __always_inline void tell(const struct flow *flow, const struct judgement
   __u32 group = verdict->blocking ? CICD_TOTAL_DENIED : CICD_TOTAL_AUDITED;
   count_total(flow->slot, group + (verdict->reason & (CICD_REASONS - 1)), 1);
   struct cicd_denied_key key = {.slot = flow->slot,
-                                .pid = attempt->who.pid,
-                                .exec_id = attempt->who.exec_id,
+                                .pid = attempt->who->pid,
+                                .exec_id = attempt->who->exec_id,
                                 .port = flow->port,
                                 .proto = flow->proto,
                                 .reason = verdict->reason};
@@ -370,8 +375,8 @@ static __always_inline void tell(const struct flow *flow, const struct judgement
   __u64 count = merge_attempt(&key, flow, verdict, attempt, &bytes);
   if (!count) return;
   struct cicd_sample_egress sample = {};
-  __u16 flags = attempt->who.pid ? 0 : CICD_EGRESS_UNKNOWN_OWNER;
-  fill_header_of_actor(&sample.header, CICD_SAMPLE_EGRESS, flags, sizeof(sample), &attempt->who);
+  __u16 flags = attempt->who->pid ? 0 : CICD_EGRESS_UNKNOWN_OWNER;
+  fill_header_of_actor(&sample.header, CICD_SAMPLE_EGRESS, flags, sizeof(sample), attempt->who);
   sample.header.slot = flow->slot;
   sample.socket_cookie = attempt->cookie;
   sample.count = count;
@@ -396,7 +401,7 @@ static __always_inline void tell(const struct flow *flow, const struct judgement
   struct cicd_denied *known = bpf_map_lookup_elem(&egress_denied, &key);
   if (!known) return;
   __sync_fetch_and_add(&known->pending, count);
-  __sync_fetch_and_add(&known->pending_bytes, bytes);
+  add_bytes(&known->pending_bytes, bytes);
 }
 
 static __always_inline struct cicd_flow *flow_entry(const struct cicd_flow_key *key) {

@@ -134,12 +134,8 @@ static __always_inline int judge_packet(struct __sk_buff *skb, struct bpf_sock *
                             .bytes = skb->len,
                             .socket_type = sk ? sk->type : 0,
                             .hook = CICD_EGRESS_PACKET};
-  if (owner) {
-    attempt.who = owner->who;
-  } else {
-    attempt.who.slot = flow->slot;
-    attempt.who.cgroup_id = bpf_skb_cgroup_id(skb);
-  }
+  struct cicd_actor nobody = {.slot = flow->slot, .cgroup_id = bpf_skb_cgroup_id(skb)};
+  attempt.who = owner ? &owner->who : &nobody;
   tell(flow, &verdict, &attempt);
   return is_denied ? DENY : ALLOW;
 }

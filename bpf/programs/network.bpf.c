@@ -173,7 +173,12 @@ static __always_inline int admit(struct bpf_sock_addr *ctx, struct destination *
     owner->generation = 0;
     return ALLOW;
   }
-  struct attempt attempt = {.who = actor_of_task((void *)bpf_get_current_task(), to->slot),
+  if (!owner) {
+    /* No memory to note who it is: counted, which tells that a row is missing. */
+    count_total(to->slot, CICD_TOTAL_DENIED_FULL, 1);
+    return verdict.blocking ? DENY : ALLOW;
+  }
+  struct attempt attempt = {.who = &owner->who,
                             .cookie = bpf_get_socket_cookie(ctx),
                             .socket_type = ctx->type,
                             .hook = hook};
