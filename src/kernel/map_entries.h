@@ -14,6 +14,19 @@
 
 namespace cicd {
 
+// One call an entry: tries of kernels before 5.14 have no batches.
+template <typename Key, typename Value, typename Use>
+void for_each_key(int map_fd, Use use) {
+  Key key{};
+  Key next{};
+  Value value{};
+  for (const Key* previous = nullptr; ::bpf_map_get_next_key(map_fd, previous, &next) == 0;) {
+    key = next;
+    previous = &key;
+    if (::bpf_map_lookup_elem(map_fd, &key, &value) == 0) use(key, value);
+  }
+}
+
 template <typename Key, typename Value, typename Use>
 void for_each_entry(int map_fd, Use use) {
   constexpr std::uint32_t kBatch = 4096;
@@ -27,7 +40,10 @@ void for_each_entry(int map_fd, Use use) {
     const int error =
         ::bpf_map_lookup_batch(map_fd, is_first ? nullptr : position.data(), position.data(),
                                keys.data(), values.data(), &count, nullptr);
-    if (error != 0 && error != -ENOENT) return;
+    if (error != 0 && error != -ENOENT) {
+      if (is_first) for_each_key<Key, Value>(map_fd, use);
+      return;
+    }
     for (std::uint32_t i = 0; i < count; ++i) use(keys[i], values[i]);
     if (error != 0) return;
     is_first = false;
