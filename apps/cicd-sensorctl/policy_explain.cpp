@@ -133,7 +133,7 @@ bool is_colour_wanted() {
 }
 
 std::string verdict_text(bool is_allowed) {
-  const std::string word = is_allowed ? "allowed" : "denied";
+  std::string word = is_allowed ? "allowed" : "denied";
   if (!is_colour_wanted()) return word;
   return (is_allowed ? "\033[32m" : "\033[31m") + word + "\033[0m";
 }
