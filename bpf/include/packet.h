@@ -103,4 +103,31 @@ static __always_inline bool read_ip(struct __sk_buff *skb, struct ip_facts *fact
   return false;
 }
 
+/*
+ * Ports (source, destination; network order) of a whole TCP or UDP packet without options or
+ * extension headers, which nearly all are: read where they lie. False: read_ip() has to look.
+ */
+static __always_inline bool peek_ports(struct __sk_buff *skb, __u16 *ports) {
+  void *data = (void *)(long)skb->data;
+  void *end = (void *)(long)skb->data_end;
+  __u8 *ip = data;
+  if (data + sizeof(struct ip4_header) + 4 > end) return false;
+  if (ip[0] == 0x45) {
+    struct ip4_header *ip4 = data;
+    if (ip4->fragment & bpf_htons(FRAGMENT_OFFSET4)) return false;
+    if (ip4->protocol != 17 && ip4->protocol != 6) return false;
+    __u16 *at = data + sizeof(*ip4);
+    ports[0] = at[0];
+    ports[1] = at[1];
+    return true;
+  }
+  if (data + sizeof(struct ip6_header) + 4 > end || ip[0] >> 4 != 6) return false;
+  struct ip6_header *ip6 = data;
+  if (ip6->next != 17 && ip6->next != 6) return false;
+  __u16 *at = data + sizeof(*ip6);
+  ports[0] = at[0];
+  ports[1] = at[1];
+  return true;
+}
+
 #endif

@@ -226,9 +226,15 @@ static __always_inline __u16 dns_port_of(struct __sk_buff *skb, struct bpf_sock 
   return port;
 }
 
-static __always_inline bool may_be_dns(struct __sk_buff *skb, struct bpf_sock *sk) {
-  if (sk->protocol != IPPROTO_TCP) return true;
+/* Most packets are not, and nothing else is looked at for them. */
+static __always_inline bool may_be_dns(struct __sk_buff *skb, struct bpf_sock *sk,
+                                       bool is_ingress) {
   __u32 port = bpf_ntohl(skb->remote_port);
+  if (sk->protocol != IPPROTO_TCP) {
+    __u16 ports[2];
+    if (!peek_ports(skb, ports)) return true;
+    port = bpf_ntohs(is_ingress ? ports[0] : ports[1]);
+  }
   if (port == CICD_DNS_PORT) return true;
   struct cicd_shared *memory = shared_memory();
   return memory && memory->resolver_port == port;
@@ -237,7 +243,7 @@ static __always_inline bool may_be_dns(struct __sk_buff *skb, struct bpf_sock *s
 static __always_inline int on_packet(struct __sk_buff *skb, bool is_ingress) {
   struct bpf_sock *sk = skb->sk;
   if (sk) sk = bpf_sk_fullsock(sk);
-  if (!sk || !may_be_dns(skb, sk)) return ALLOW;
+  if (!sk || !may_be_dns(skb, sk, is_ingress)) return ALLOW;
   __u32 slot = slot_of_cgroup(bpf_skb_cgroup_id(skb));
   struct cicd_socket_owner *kept = bpf_sk_storage_get(&socket_owners, sk, 0, 0);
   if (!slot && kept) slot = slot_of_owner(&kept->who);

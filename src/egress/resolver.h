@@ -116,7 +116,8 @@ class Resolver {
   // Listens in the caller's network namespace, where the sockets to upstreams are, too.
   static Result<std::unique_ptr<Resolver>> start(EgressControl& control, ResolverEvents& events,
                                                  ResolverOptions options = {});
-  // What names have led to stays in the kernel, for the next one to adopt.
+  // What the names of jobs that are left have led to stays in the kernel, for the next one to
+  // adopt; until then their questions go to a port that is closed.
   ~Resolver();
   Resolver(const Resolver&) = delete;
   Resolver& operator=(const Resolver&) = delete;

@@ -42,6 +42,8 @@ ResolverCore::~ResolverCore() {
   is_over_ = true;
   wake();
   worker_.join();
+  // Jobs that are left are asked to fail: their questions must not find another way.
+  if (!jobs_.empty()) return;
   for (const auto& port : ports_) {
     if (port) control_.stop_serving(port->netns);
   }

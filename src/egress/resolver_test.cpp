@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <chrono>
 #include <thread>
@@ -357,8 +358,20 @@ TEST_F(ResolverTest, AdoptedAddressesStayForAWhile) {
 TEST_F(ResolverTest, EndLeavesAddressesToTheNext) {
   start(one_address);
   ask("www.good.test", kTypeA);
+  struct stat netns{};
+  ASSERT_EQ(::stat("/proc/self/ns/net", &netns), 0);
   resolver_.reset();
   EXPECT_TRUE(egress_.has(kSlot, "192.0.2.1"));
+  EXPECT_TRUE(egress_.serves(static_cast<std::uint32_t>(netns.st_ino)));
+}
+
+TEST_F(ResolverTest, EndWithoutJobsTurnsNoQuestionsHere) {
+  start(one_address);
+  resolver_->remove_job(kSlot);
+  struct stat netns{};
+  ASSERT_EQ(::stat("/proc/self/ns/net", &netns), 0);
+  resolver_.reset();
+  EXPECT_FALSE(egress_.serves(static_cast<std::uint32_t>(netns.st_ino)));
 }
 
 TEST_F(ResolverTest, OtherPolicyJudgesWhatIsThere) {

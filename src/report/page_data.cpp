@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/version.h"
+#include "report/egress_text.h"
 
 namespace cicd {
 
@@ -175,6 +176,7 @@ void write_job(PageWriter& out, const JobSummary& summary) {
       {"Run", id.github_run_id},
       {"Attempt", id.github_run_attempt},
       {"Runner", id.github_runner_tracking_id},
+      {"Pipeline", data.gitlab_pipeline_id},
       {"Workflow", data.github_workflow},
       {"Workflow file", data.github_workflow_ref},
       {"Configuration", data.gitlab_config_ref_uri},
@@ -237,6 +239,48 @@ void write_termination(PageWriter& out, const TerminationSummary& ended) {
   out.raw("}");
 }
 
+std::string address_of(const std::string& ip, std::uint16_t port, const std::string& protocol) {
+  if (ip.empty()) return {};
+  const bool is_v6 = ip.find(':') != std::string::npos;
+  std::string out = is_v6 ? "[" + ip + "]" : ip;
+  if (port != 0) out += ":" + std::to_string(port);
+  return out + "/" + protocol;
+}
+
+void write_egress(PageWriter& out, const EgressSummary& egress) {
+  out.key("egress").raw("{");
+  out.member("mode", egress_mode_text(egress));
+  out.member("violations", violations_text(egress));
+  out.member("learned", learning_text(egress));
+  out.objects("top", egress.top, [&](const ViolationUse& use) {
+    out.member("verdict", name_of(use.verdict)).member("reason", name_of(use.reason));
+    out.member("rule", use.rule_id).member("host", use.host);
+    out.member("address", address_of(use.ip, use.port, use.protocol));
+    out.member_number("count", use.count);
+    out.strings("by", use.exec_paths);
+  });
+  out.raw("}");
+}
+
+void write_traffic(PageWriter& out, const std::vector<DestinationUse>& destinations) {
+  std::vector<const DestinationUse*> uses;
+  for (const DestinationUse& use : destinations) {
+    if (!traffic_text(use.traffic).empty()) uses.push_back(&use);
+  }
+  std::ranges::stable_sort(uses, std::ranges::greater(),
+                           [](const DestinationUse* use) { return use->traffic.sent_bytes; });
+  out.objects("traffic", uses, [&](const DestinationUse* use) {
+    out.member("host", use->domain);
+    out.member("address", address_of(use->remote_ip, use->remote_port, use->protocol));
+    out.member_number("sent", use->traffic.sent_bytes);
+    out.member_number("sentPackets", use->traffic.sent_packets);
+    out.member_number("received", use->traffic.received_bytes);
+    out.member_number("receivedPackets", use->traffic.received_packets);
+    out.member_number("blocked", use->traffic.blocked_bytes);
+    out.member_number("blockedPackets", use->traffic.blocked_packets);
+  });
+}
+
 void write_summary(PageWriter& out, const JobSummary& summary,
                    const std::vector<std::string>& command) {
   out.member("version", version());
@@ -253,6 +297,8 @@ void write_summary(PageWriter& out, const JobSummary& summary,
   out.member_number("processesLeft", summary.processes_left);
   out.member_number("restarts", summary.sensor_restarts);
   if (summary.termination) write_termination(out, *summary.termination);
+  if (summary.egress) write_egress(out, *summary.egress);
+  write_traffic(out, summary.destinations);
   write_job(out, summary);
   write_evidence(out, summary);
 }

@@ -5,6 +5,7 @@
 
 #include "base/time_format.h"
 #include "report/domain_groups.h"
+#include "report/egress_text.h"
 #include "report/process_chain.h"
 #include "report/terminal_text.h"
 
@@ -93,7 +94,23 @@ void write_destination(PageWriter& out, const DestinationUse& use) {
   out.raw("<code>").raw(is_v6 ? "[" : "").html(use.remote_ip).raw(is_v6 ? "]:" : ":");
   out.number(use.remote_port).raw("/").html(use.protocol).raw("</code> ");
   out.raw(with_separators(use.count));
+  if (const std::string traffic = traffic_text(use.traffic); !traffic.empty()) {
+    out.raw(" (").raw(traffic).raw(")");
+  }
   write_names(out, use.exec_paths, use.process_overflow_count);
+}
+
+void write_egress(PageWriter& out, const EgressSummary& egress) {
+  out.raw("<section class=\"card\"><h2>Egress</h2><p>Mode: ").html(egress_mode_text(egress));
+  out.raw("</p><p>").html(violations_text(egress)).raw("</p><p>").html(learning_text(egress));
+  out.raw("</p></section>");
+  write_rows(out, "Against the egress policy", egress.top, [&](const ViolationUse& use) {
+    out.raw(verdict_text(use.verdict)).raw(" <code>").html(target_text(use)).raw("</code> ");
+    out.raw(reason_text(use.reason)).raw(" ");
+    if (!use.rule_id.empty()) out.raw("by ").html(use.rule_id).raw(" ");
+    out.raw(with_separators(use.count));
+    write_names(out, use.exec_paths, use.process_overflow_count);
+  });
 }
 
 void write_sensitive(PageWriter& out, const SensitiveFileUse& use) {
@@ -114,6 +131,7 @@ void write_static_page(PageWriter& out, const JobSummary& summary,
   const std::size_t shown = std::min(summary.detections.size(), kMaxRules);
   if (shown > 0) out.raw("<h2>What happened</h2>");
   for (std::size_t i = 0; i < shown; ++i) write_detection(out, summary.detections[i]);
+  if (summary.egress) write_egress(out, *summary.egress);
   write_rows(out, "Where it went", summary.destinations,
              [&](const DestinationUse& use) { write_destination(out, use); });
   write_rows(out, "Names it asked for", group_domains(summary.domains),

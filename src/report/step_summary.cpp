@@ -6,6 +6,7 @@
 
 #include "base/time_format.h"
 #include "report/domain_groups.h"
+#include "report/egress_text.h"
 #include "report/process_chain.h"
 #include "report/terminal_text.h"
 
@@ -66,6 +67,9 @@ void append_head(std::string& out, const JobSummary& summary) {
   if (!summary.identity.github_job.empty())
     out.append(", ").append(shown(summary.identity.github_job));
   const std::uint64_t start_ns = summary.start_time_ns / 1'000'000'000 * 1'000'000'000;
+  if (is_report_url(summary.metadata.job_link)) {
+    out.append(", [the job](<").append(summary.metadata.job_link).append(">)");
+  }
   out.append(". Watched since ").append(format_rfc3339(start_ns)).append(" with ");
   out.append(with_separators(summary.rule_count)).append(" rules.");
   if (summary.events_dropped > 0) {
@@ -90,6 +94,22 @@ void append_detections(std::string& out, const JobSummary& summary) {
                });
 }
 
+void append_egress(std::string& out, const EgressSummary& egress) {
+  out.append("\n### Egress\n").append(shown(egress_mode_text(egress)));
+  for (const std::string& text : {violations_text(egress), learning_text(egress)}) {
+    if (!text.empty()) out.append(". ").append(shown(text));
+  }
+  out.append(".\n");
+  append_table(out, "Against the egress policy", "Verdict | Destination | Why | How often | By",
+               egress.top, [](const ViolationUse& use) {
+                 std::string row(verdict_text(use.verdict));
+                 row += " | " + code(target_text(use)) + " | " + shown(reason_text(use.reason));
+                 if (!use.rule_id.empty()) row += " by " + code(use.rule_id);
+                 row += " | " + with_separators(use.count) + " | ";
+                 return row + names_of(use.exec_paths, use.process_overflow_count);
+               });
+}
+
 void append_network(std::string& out, const JobSummary& summary) {
   append_table(out, "Where it went", "Destination | By", summary.destinations,
                [](const DestinationUse& use) {
@@ -97,6 +117,9 @@ void append_network(std::string& out, const JobSummary& summary) {
                  std::string row = use.domain.empty() ? "" : "**" + shown(use.domain) + "** ";
                  row += code((is_v6 ? "[" + use.remote_ip + "]" : use.remote_ip) + ":" +
                              std::to_string(use.remote_port) + "/" + use.protocol);
+                 if (const std::string traffic = traffic_text(use.traffic); !traffic.empty()) {
+                   row += " " + shown(traffic);
+                 }
                  return row + " | " + names_of(use.exec_paths, use.process_overflow_count);
                });
   append_table(out, "Names it asked for", "Name | By", group_domains(summary.domains),
@@ -138,6 +161,7 @@ std::string step_summary(const JobSummary* summary, const StepSummaryOptions& op
   if (summary == nullptr) return out;
   if (summary->detections.empty()) out.append("\nNo rule fired.\n");
   append_detections(out, *summary);
+  if (summary->egress) append_egress(out, *summary->egress);
   append_network(out, *summary);
   return out;
 }

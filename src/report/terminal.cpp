@@ -9,6 +9,7 @@
 #include "base/time_format.h"
 #include "event/redact.h"
 #include "report/domain_groups.h"
+#include "report/egress_text.h"
 #include "report/process_chain.h"
 #include "report/terminal_text.h"
 
@@ -81,6 +82,9 @@ class Page {
     out_.append(static_cast<std::size_t>(indent), ' ');
     text(fit(words, width_ - indent), style);
     end_line();
+  }
+  void line_if(int indent, std::string_view words, Style style) {
+    if (!words.empty()) line(indent, words, style);
   }
   // Words of ours over as many lines as they need.
   void wrapped(int indent, std::string_view words, Style style = Style::kDim) {
@@ -299,8 +303,37 @@ void write_destinations(Page& page, const JobSummary& summary) {
     if (!use.domain.empty()) {
       page.line(kIndent, "= " + use.domain + (use.is_ambiguous ? " (or another name)" : ""));
     }
+    page.line_if(kIndent, traffic_text(use.traffic), Style::kDim);
   }
   page.more(kIndent, shown, summary.destinations.size(), "destinations");
+}
+
+void write_egress(Page& page, const JobSummary& summary) {
+  if (!summary.egress) return;
+  constexpr int kIndent = 11;
+  const EgressSummary& egress = *summary.egress;
+  page.title("EGRESS", egress_mode_text(egress));
+  const bool is_harmless = egress.count(EgressVerdict::kBlock) == 0;
+  if (const std::string text = violations_text(egress); !text.empty()) {
+    page.line(2, text,
+              egress.count() == 0 ? Style::kPlain
+              : is_harmless       ? Style::kYellow
+                                  : Style::kRed);
+  }
+  page.line_if(2, learning_text(egress),
+               egress.learn_problem.empty() ? Style::kPlain : Style::kRed);
+  const std::size_t shown = std::min(egress.top.size(), kMaxDestinations);
+  for (std::size_t i = 0; i < shown; ++i) {
+    const ViolationUse& use = egress.top[i];
+    page.text(fit_right(with_separators(use.count), kIndent - 2)).text("  ");
+    page.text(fit(target_text(use), page.width() - kIndent)).end_line();
+    std::string why(verdict_text(use.verdict));
+    why += ", " + reason_text(use.reason);
+    if (!use.rule_id.empty()) why += " by " + use.rule_id;
+    page.line(kIndent, why + ", " + names_of(use.exec_paths, use.process_overflow_count),
+              Style::kDim);
+  }
+  page.more(kIndent, shown, egress.top.size(), "violations");
 }
 
 void write_domains(Page& page, const JobSummary& summary) {
@@ -430,6 +463,7 @@ std::string render_terminal_report(const JobSummary& summary,
   write_problems(page, summary);
   write_detections(page, summary);
   write_programs(page, summary);
+  write_egress(page, summary);
   write_destinations(page, summary);
   write_domains(page, summary);
   write_sensitive_files(page, summary);

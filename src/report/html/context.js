@@ -35,10 +35,14 @@ function coverageTable() {
   return el('div.wide', table);
 }
 
+// Only what is plainly an address of the web becomes a link; it tells the other side nothing.
+const isWebAddress = text => /^https?:\/\/[\x21-\x7e]+$/.test(text) && text.length <= 2048;
+const webLink = text => attributes(el('a', text), {href: text, rel: 'noopener noreferrer'});
+
 function contextSection() {
   const node = el('section.card', el('h2', 'Job'));
   node.id = 'job';
-  const rows = D.job.map(([label, text]) => [label, text]);
+  const rows = D.job.map(([label, text]) => [label, isWebAddress(text) ? webLink(text) : text]);
   rows.push(['Command', el('code', D.command.join(' '))]);
   if (D.startUs) rows.push(['Began', moment(D.startUs)], ['Ended', moment(D.endUs)]);
   rows.push(['Ended by', REASONS[D.reason] || D.reason], ['Sensor', `cicd-sensor ${D.version}`]);

@@ -2,11 +2,12 @@
 // Puts the page together.
 
 const PARTS = [['happened', 'What happened'], ['went', 'Where it went'], ['touched', 'What was touched'],
-  ['time', 'Timeline'], ['tree', 'Processes'], ['events', 'Events'], ['drops', 'Drops and coverage'], ['job', 'Job']];
+  ['egress', 'Egress'], ['time', 'Timeline'], ['tree', 'Processes'], ['events', 'Events'], ['drops', 'Drops and coverage'], ['job', 'Job']];
 
 function navigation() {
   const nav = document.getElementById('nav');
   for (const [id, title] of PARTS) {
+    if (id === 'egress' && !D.egress && !D.traffic.length) continue;
     const link = el('a', title);
     link.href = '#' + id;
     nav.append(link);
@@ -61,7 +62,7 @@ function start() {
   navigation();
   add(document.getElementById('parts'),
     el('div.first', whatHappened(), el('div.side', whereItWent(), whatWasTouched())),
-    timelineSection(), treeSection(), printedTree(), eventsSection(), dropsSection(), contextSection());
+    egressSection(), timelineSection(), treeSection(), printedTree(), eventsSection(), dropsSection(), contextSection());
   add(document.getElementById('foot'), `cicd-sensor ${D.version}. This page needs no network and sends nothing.`);
   app.hidden = false;
   drawTimeline();

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// Load for bench/cost/egress: what a program does with sockets, timed by itself.
+//   egress_load serve PORT              accepts and drains TCP, drops UDP, until it is killed
+//   egress_load connect IP PORT COUNT   "median p99" of a connect, in nanoseconds
+//   egress_load tcp IP PORT SECONDS     bytes a second
+//   egress_load udp IP PORT SECONDS     datagrams of 64 bytes a second, on a connected socket
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <vector>
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+sockaddr_in address_of(const char* ip, int port) {
+  sockaddr_in out{};
+  out.sin_family = AF_INET;
+  out.sin_port = htons(static_cast<std::uint16_t>(port));
+  ::inet_pton(AF_INET, ip, &out.sin_addr);
+  return out;
+}
+
+int connected(int type, const sockaddr_in& to) {
+  const int fd = ::socket(AF_INET, type | SOCK_CLOEXEC, 0);
+  if (::connect(fd, reinterpret_cast<const sockaddr*>(&to), sizeof(to)) != 0) {
+    std::perror("connect");
+    std::exit(1);
+  }
+  return fd;
+}
+
+int serve(int port) {
+  const sockaddr_in any = address_of("0.0.0.0", port);
+  const int on = 1;
+  const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  ::setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+  const int datagrams = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (::bind(listener, reinterpret_cast<const sockaddr*>(&any), sizeof(any)) != 0 ||
+      ::listen(listener, 4096) != 0 ||
+      ::bind(datagrams, reinterpret_cast<const sockaddr*>(&any), sizeof(any)) != 0) {
+    std::perror("serve");
+    return 1;
+  }
+  std::vector<pollfd> polled = {{listener, POLLIN, 0}, {datagrams, POLLIN, 0}};
+  std::vector<char> buffer(1 << 20);
+  std::puts("up");
+  std::fflush(stdout);
+  while (::poll(polled.data(), polled.size(), -1) > 0) {
+    for (std::size_t i = 0; i < polled.size(); ++i) {
+      if (polled[i].revents == 0) continue;
+      if (i == 0) {
+        polled.push_back({::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC), POLLIN, 0});
+      } else if (::recv(polled[i].fd, buffer.data(), buffer.size(), MSG_DONTWAIT) <= 0 && i > 1) {
+        ::close(polled[i].fd);
+        polled[i] = polled.back();
+        polled.pop_back();
+      }
+      break;
+    }
+  }
+  return 0;
+}
+
+int time_connects(const sockaddr_in& to, int count) {
+  std::vector<long> times;
+  times.reserve(static_cast<std::size_t>(count));
+  for (int i = 0; i < count; ++i) {
+    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const linger reset{1, 0};  // no port is left waiting
+    ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+    const auto begin = Clock::now();
+    [[maybe_unused]] const int result =
+        ::connect(fd, reinterpret_cast<const sockaddr*>(&to), sizeof(to));
+    times.push_back((Clock::now() - begin).count());
+    ::close(fd);
+  }
+  std::ranges::sort(times);
+  std::printf("%ld %ld\n", times[times.size() / 2], times[times.size() * 99 / 100]);
+  return 0;
+}
+
+int time_sends(int type, const sockaddr_in& to, double seconds) {
+  const int fd = connected(type, to);
+  const std::size_t bytes = type == SOCK_STREAM ? 128 * 1024 : 64;
+  const std::vector<char> data(bytes, 'x');
+  const auto begin = Clock::now();
+  const auto end =
+      begin + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+  unsigned long done = 0;
+  while (Clock::now() < end) {
+    for (int i = 0; i < 16; ++i) {
+      const ssize_t sent = ::send(fd, data.data(), bytes, MSG_NOSIGNAL);
+      if (sent > 0) done += type == SOCK_STREAM ? static_cast<unsigned long>(sent) : 1;
+    }
+  }
+  const double taken = std::chrono::duration<double>(Clock::now() - begin).count();
+  std::printf("%.0f\n", static_cast<double>(done) / taken);
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::string what = argc > 1 ? argv[1] : "";
+  if (what == "serve" && argc == 3) return serve(std::atoi(argv[2]));
+  if (argc != 5) return 2;
+  const sockaddr_in to = address_of(argv[2], std::atoi(argv[3]));
+  if (what == "connect") return time_connects(to, std::atoi(argv[4]));
+  if (what == "tcp") return time_sends(SOCK_STREAM, to, std::atof(argv[4]));
+  if (what == "udp") return time_sends(SOCK_DGRAM, to, std::atof(argv[4]));
+  return 2;
+}
