@@ -48,7 +48,7 @@ struct {
 struct {
   __uint(type, BPF_MAP_TYPE_LPM_TRIE);
   __uint(map_flags, BPF_F_NO_PREALLOC);
-  __uint(max_entries, 65536);
+  __uint(max_entries, 262144);
   __type(key, struct cicd_egress_net);
   __type(value, struct cicd_egress_rules);
 } egress_nets SEC(".maps") __weak;
