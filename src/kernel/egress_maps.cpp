@@ -107,6 +107,11 @@ Result<> EgressMaps::write_policy(std::uint32_t slot, const cicd_egress_policy& 
   return std::unexpected(put_error(errno, "the policy of a job"));
 }
 
+// Of a slot that exists; an element of an array can always be written then.
+void EgressMaps::write_slot(std::uint32_t slot, const cicd_egress_policy& policy) {
+  [[maybe_unused]] const Result<> written = write_policy(slot, policy);
+}
+
 void EgressMaps::begin(std::uint32_t slot) {
   if (programs_.map_fd("egress_policies") < 0) return;
   clear(slot);
@@ -115,7 +120,7 @@ void EgressMaps::begin(std::uint32_t slot) {
   policy.generation = policy_of(slot).generation + 1;
   if (::getrandom(&policy.epoch, sizeof(policy.epoch), 0) < 0) policy.epoch = policy.generation;
   policy.epoch |= 1;
-  (void)write_policy(slot, policy);
+  write_slot(slot, policy);
 }
 
 void EgressMaps::end(std::uint32_t slot) {
@@ -124,7 +129,7 @@ void EgressMaps::end(std::uint32_t slot) {
     const std::lock_guard lock(mutex_);
     cicd_egress_policy policy{};
     policy.generation = policy_of(slot).generation;
-    (void)write_policy(slot, policy);
+    write_slot(slot, policy);
   }
   clear(slot);
 }

@@ -47,6 +47,7 @@ class EgressMaps final : public EgressControl {
  private:
   cicd_egress_policy policy_of(std::uint32_t slot) const;
   Result<> write_policy(std::uint32_t slot, const cicd_egress_policy& policy);
+  void write_slot(std::uint32_t slot, const cicd_egress_policy& policy);
   bool note_socket(const cicd_socket_owner& owner, int socket);
 
   const ProgramSet& programs_;

@@ -288,7 +288,7 @@ Result<void> JobKeeper::attach_project(std::uint32_t slot, const ProjectSettings
   auto made = make_project(watched, settings, rules);
   // The policy first: a scope that cannot be held to it is not attached.
   Result<void> enforced =
-      made ? enforce(watched, slot, false) : Result<void>(std::unexpected(std::move(made).error()));
+      made ? enforce(watched, slot, false) : Result<void>(std::unexpected(made.error()));
   if (!enforced) {
     watched.project_egress = {};
     return enforced;
