@@ -41,18 +41,11 @@ class BoundedQueue {
   std::optional<T> pop() {
     std::unique_lock lock(mutex_);
     ready_.wait(lock, [&] { return count_ > 0 || is_closed_; });
-    return take();
-  }
-
-  // An item if there is one.
-  std::optional<T> try_pop() {
-    const std::lock_guard lock(mutex_);
-    return take();
-  }
-  // Closed, and all is popped: nothing will come any more.
-  bool is_over() const {
-    const std::lock_guard lock(mutex_);
-    return is_closed_ && count_ == 0;
+    if (count_ == 0) return std::nullopt;
+    std::optional<T> item(std::move(ring_[head_]));
+    head_ = (head_ + 1) % ring_.size();
+    --count_;
+    return item;
   }
 
   // What was popped with this weight is dealt with.
@@ -71,13 +64,6 @@ class BoundedQueue {
   std::size_t capacity() const { return capacity_; }
 
  private:
-  std::optional<T> take() {
-    if (count_ == 0) return std::nullopt;
-    std::optional<T> item(std::move(ring_[head_]));
-    head_ = (head_ + 1) % ring_.size();
-    --count_;
-    return item;
-  }
   void grow() {
     std::vector<T> bigger(ring_.empty() ? 64 : ring_.size() * 2);
     for (std::size_t i = 0; i < count_; ++i) {
@@ -89,7 +75,7 @@ class BoundedQueue {
 
   const std::size_t capacity_;
   std::atomic<std::size_t> load_ = 0;
-  mutable std::mutex mutex_;
+  std::mutex mutex_;
   std::condition_variable ready_;
   std::vector<T> ring_;
   std::size_t head_ = 0;

@@ -7,14 +7,17 @@
 #include <vector>
 
 #include "base/bounded_queue.h"
+#include "base/worker.h"
 #include "job/scope.h"
 
 namespace cicd {
 
 namespace {
 
-// After so many records other jobs of the pool have their turn.
-constexpr std::size_t kRecordsOfTurn = 4096;
+// Batches kept for reuse; a burst's other ones are given back.
+constexpr std::size_t kMaxFreeBatches = 64;
+// A batch that grew beyond this is not kept.
+constexpr std::size_t kMaxKeptRecords = 16'384;
 
 // Places of the scopes in a plan (rule/program.h).
 constexpr auto kHost = static_cast<std::size_t>(ScopeKind::kHost);
@@ -35,10 +38,8 @@ struct Task {
 
 }  // namespace
 
-struct Job::Impl final : JobPool::Member {
+struct Job::Impl {
   explicit Impl(JobOptions given) : options(std::move(given)), queue(options.queue_records) {
-    if (!options.pool) options.pool = std::make_shared<JobPool>(1);
-    pool = options.pool.get();
     if (options.host) options.host->kind = ScopeKind::kHost;
     if (options.host) scopes[kHost].emplace(std::move(*options.host));
     if (options.project) options.project->kind = ScopeKind::kProject;
@@ -48,21 +49,13 @@ struct Job::Impl final : JobPool::Member {
     link_rules();
   }
 
-  // No more comes; waits until all that came is dealt with.
-  void close() {
-    queue.close();
-    pool->post(*this);
-    pool->wait_until_idle(*this);
-  }
-
   void link_rules();
   void attach_waiting_project();
-  bool take_turn() override;
+  void run();
   void handle(const EventBatch& batch);
-  void flush();
-  void end();
   void tell_progress();
   JobSummary summarize(std::size_t place, const End& end) const;
+  void recycle(std::unique_ptr<EventBatch> batch);
   // Takes out of a batch what the queue has no room for, and counts it.
   void trim(EventBatch& batch);
   void count_dropped(EventType type, std::uint64_t count) {
@@ -72,9 +65,7 @@ struct Job::Impl final : JobPool::Member {
   LossReport queue_losses() const;
 
   JobOptions options;
-  JobPool* pool = nullptr;
   // The worker's.
-  bool has_ended = false;
   std::array<std::optional<Scope>, kScopes> scopes;
   std::unique_ptr<Evaluator> evaluator;             // null: no scope has rules
   std::array<std::uint64_t, kScopes> cut_before{};  // evaluations that earlier evaluators cut off
@@ -86,6 +77,8 @@ struct Job::Impl final : JobPool::Member {
   std::optional<ScopeOptions> waiting_project;
 
   BoundedQueue<Task> queue;
+  std::mutex free_mutex;
+  std::vector<std::unique_ptr<EventBatch>> free_batches;
 
   std::array<std::atomic<std::uint64_t>, kEventTypeCount> dropped{};
   std::atomic<std::uint64_t> dropped_total = 0;
@@ -93,6 +86,7 @@ struct Job::Impl final : JobPool::Member {
   std::atomic<std::uint64_t> events = 0;
   std::atomic<std::uint64_t> detections = 0;
   std::atomic<std::uint64_t> rows_lost = 0;
+  Worker worker;  // last: it uses all of the above
 };
 
 void Job::Impl::link_rules() {
@@ -118,39 +112,24 @@ void Job::Impl::attach_waiting_project() {
   link_rules();
 }
 
-bool Job::Impl::take_turn() {
-  std::size_t taken = 0;
-  bool is_flushed = true;
-  while (taken < kRecordsOfTurn) {
-    auto task = queue.try_pop();
-    if (!task) break;
+void Job::Impl::run() {
+  while (auto task = queue.pop()) {
     attach_waiting_project();
     if (const SnapshotRequest* request = task->snapshot.get()) {
-      if (!is_flushed) flush();
-      is_flushed = true;
       const auto place = static_cast<std::size_t>(request->kind);
       if (scopes[place]) request->handler(summarize(place, request->end));
       continue;
     }
     const std::size_t weight = task->batch->records.size();
     handle(*task->batch);
-    is_flushed = false;
-    taken += weight;
-    pool->recycle(std::move(task->batch));
+    recycle(std::move(task->batch));
     queue.done(weight);
   }
-  if (!is_flushed) flush();
-  if (!has_ended && queue.is_over()) end();
-  return taken >= kRecordsOfTurn;
-}
-
-void Job::Impl::end() {
   attach_waiting_project();
   for (std::optional<Scope>& scope : scopes) {
     if (scope) scope->end();
   }
   tell_progress();
-  has_ended = true;
 }
 
 void Job::Impl::handle(const EventBatch& batch) {
@@ -162,14 +141,10 @@ void Job::Impl::handle(const EventBatch& batch) {
                             evaluator ? evaluator->hits(place) : std::span<const std::uint32_t>());
     }
   }
-  handled += batch.records.size();
-}
-
-// Rows of several batches that waited are written at once.
-void Job::Impl::flush() {
   for (std::optional<Scope>& scope : scopes) {
     if (scope) scope->flush();
   }
+  handled += batch.records.size();
   tell_progress();
 }
 
@@ -183,6 +158,13 @@ void Job::Impl::tell_progress() {
   events.store(handled, std::memory_order_relaxed);
   detections.store(found, std::memory_order_relaxed);
   rows_lost.store(lost, std::memory_order_relaxed);
+}
+
+void Job::Impl::recycle(std::unique_ptr<EventBatch> batch) {
+  if (batch->records.capacity() > kMaxKeptRecords) return;
+  batch->reset();
+  const std::lock_guard lock(free_mutex);
+  if (free_batches.size() < kMaxFreeBatches) free_batches.push_back(std::move(batch));
 }
 
 void Job::Impl::trim(EventBatch& batch) {
@@ -214,19 +196,31 @@ LossReport Job::Impl::queue_losses() const {
   return report;
 }
 
-Job::Job(JobOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
+Job::Job(JobOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {
+  impl_->worker.start("cicd-job", [impl = impl_.get()] { impl->run(); });
+}
 
-Job::~Job() { impl_->close(); }
+Job::~Job() { impl_->queue.close(); }
 
-std::unique_ptr<EventBatch> Job::take_batch() { return impl_->pool->take_batch(); }
+std::unique_ptr<EventBatch> Job::take_batch() {
+  {
+    const std::lock_guard lock(impl_->free_mutex);
+    if (!impl_->free_batches.empty()) {
+      std::unique_ptr<EventBatch> batch = std::move(impl_->free_batches.back());
+      impl_->free_batches.pop_back();
+      return batch;
+    }
+  }
+  return std::make_unique<EventBatch>();
+}
 
 void Job::submit(std::unique_ptr<EventBatch> batch) {
   impl_->trim(*batch);
   const std::size_t weight = batch->records.size();
-  if (weight == 0) return impl_->pool->recycle(std::move(batch));
+  if (weight == 0) return impl_->recycle(std::move(batch));
   // There is room: trim() made it fit, and only the worker changes the load meanwhile.
   Task task{std::move(batch), nullptr};
-  if (impl_->queue.push(std::move(task), weight)) return impl_->pool->post(*impl_);
+  if (impl_->queue.push(std::move(task), weight)) return;
   // A push that fails has not moved. NOLINTNEXTLINE(bugprone-use-after-move)
   for (const EventRecord& record : task.batch->records) impl_->count_dropped(record.type, 1);
 }
@@ -248,9 +242,7 @@ bool Job::attach_project(ScopeOptions options) {
 
 bool Job::snapshot(ScopeKind kind, End end, SnapshotHandler handler) {
   auto request = std::make_unique<SnapshotRequest>(kind, std::move(end), std::move(handler));
-  if (!impl_->queue.push(Task{nullptr, std::move(request)}, 0)) return false;
-  impl_->pool->post(*impl_);
-  return true;
+  return impl_->queue.push(Task{nullptr, std::move(request)}, 0);
 }
 
 bool Job::has_scope(ScopeKind kind) const {
@@ -285,7 +277,8 @@ JobSummary Job::Impl::summarize(std::size_t place, const End& end) const {
 }
 
 JobSummaries Job::finish(const End& end) {
-  impl_->close();
+  impl_->queue.close();
+  impl_->worker.join();
   JobSummaries summaries;
   if (impl_->scopes[kHost]) summaries.host = impl_->summarize(kHost, end);
   if (impl_->scopes[kProject]) summaries.project = impl_->summarize(kProject, end);

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Job: one CI job under observation. Owns identity, metadata, a bounded queue of event batches with
-// a worker from a pool (job_pool.h), and its scopes: the host's (who runs the machine) and the
-// project's (who wrote the workflow). The rules of both are evaluated in one pass; each scope gets
-// its own hits.
+// Job: one CI job under observation. Owns identity, metadata, one worker thread with a bounded
+// queue of event batches, and its scopes: the host's (who runs the machine) and the project's (who
+// wrote the workflow). The rules of both are evaluated in one pass; each scope gets its own hits.
 //
 // Threads: submit() from the pipeline thread; attach_project(), snapshot() and progress() from any;
-// everything that touches a scope runs on the worker, which may be another thread each time but
-// never two at once; finish() waits for it. Order: start, submit..., finish once. Loss: when the
-// queue is nearly full, file opens are dropped and counted; the last quarter is kept for process,
-// cgroup and network records, which are dropped (and counted) only when it is really full.
+// everything that touches a scope runs on the worker; finish() joins it. Order: start, submit...,
+// finish once. Loss: when the queue is nearly full, file opens are dropped and counted; the last
+// quarter is kept for process, cgroup and network records, which are dropped (and counted) only
+// when it is really full.
 #pragma once
 
 #include <atomic>
@@ -20,7 +19,6 @@
 
 #include "event/event_record.h"
 #include "job/identity.h"
-#include "job/job_pool.h"
 #include "job/scope.h"
 #include "job/scope_sink.h"
 #include "job/summary.h"
@@ -39,7 +37,6 @@ struct JobOptions {
   using Programs = std::vector<std::shared_ptr<const Program>>;
   std::function<std::unique_ptr<Evaluator>(const Programs& programs)> evaluator;
   std::size_t queue_records = 65'536;
-  std::shared_ptr<JobPool> pool;  // null: one thread for this job alone
 };
 
 struct JobSummaries {
@@ -92,7 +89,7 @@ class Job {
   using SnapshotHandler = std::function<void(JobSummary summary)>;
   bool snapshot(ScopeKind kind, End end, SnapshotHandler handler);
 
-  // Drains the queue, waits for the worker.
+  // Drains the queue, joins the worker.
   JobSummaries finish(const End& end);
 
  private:

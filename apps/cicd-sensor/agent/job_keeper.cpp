@@ -249,7 +249,6 @@ Result<void> JobKeeper::prepare(Watched& watched, std::uint32_t slot, const AddS
   job.identity = watched.identity;
   job.metadata = watched.metadata;
   job.runner_type = options_.runner_type;
-  job.pool = pool_;
   job.evaluator = [this](const JobOptions::Programs& programs) {
     return make_evaluator(programs_.link(programs));
   };

@@ -147,7 +147,6 @@ class JobKeeper final : public JobKeeping {
   Pipeline& pipeline_;
   const KeeperOptions options_;
   const Log& log_;
-  std::shared_ptr<JobPool> pool_ = std::make_shared<JobPool>();  // of all jobs
   ProgramCache programs_;
   EgressKeeper egress_;
   std::atomic<std::uint64_t> shared_cgroup_ = 0;
