@@ -11,6 +11,7 @@
 #include <sstream>
 #include <string_view>
 
+#include "base/descriptors.h"
 #include "kernel/btf_file.h"
 #include "kernel/kernel_release.h"
 
@@ -55,6 +56,7 @@ Result<> check_bpf() {
   // Kernels before 5.11 charge maps to the limit on locked memory.
   const rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
   ::setrlimit(RLIMIT_MEMLOCK, &unlimited);
+  allow_many_descriptors();
   UniqueFd map(::bpf_map_create(BPF_MAP_TYPE_HASH, nullptr, 4, 4, 1, nullptr));
   if (!map) return refused(errno);
   return {};

@@ -1,26 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/proxy_dockerd.h"
 
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 
 #include <cerrno>
 #include <csignal>
 
+#include "base/descriptors.h"
 #include "base/unique_fd.h"
 #include "docker/docker_proxy.h"
 
 namespace cicd {
 
 namespace {
-
-// A connection takes two descriptors, and four more while much goes through it.
-void allow_descriptors() {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);
-}
 
 Result<UniqueFd> end_signals() {
   sigset_t signals;
@@ -47,7 +39,8 @@ Result<void> run_proxy_dockerd(const CommandLine& line) {
   if (line.value("on-agent-down") == "refuse") {
     options.on_agent_down = DockerProxyOptions::OnAgentDown::kRefuse;
   }
-  allow_descriptors();
+  // A connection takes two, and four more while much goes through it.
+  allow_many_descriptors();
   CICD_ASSIGN(const UniqueFd end, end_signals());
   options.stop_fd = end.get();
   CICD_ASSIGN(const auto proxy, DockerProxy::listen(options));
