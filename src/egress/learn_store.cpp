@@ -78,6 +78,8 @@ struct LearnStore::Impl {
   std::unexpected<Error> error(int code) const {
     return store_error(path, code, ::sqlite3_errmsg(db.get()));
   }
+  // Where nothing is to be kept: should this fail too, SQLite does it when the file is closed.
+  void roll_back() const { ::sqlite3_exec(db.get(), "ROLLBACK", nullptr, nullptr, nullptr); }
   Result<> run(const char* sql) const {
     const int code = ::sqlite3_exec(db.get(), sql, nullptr, nullptr, nullptr);
     if (code != SQLITE_OK) return error(code);
@@ -160,7 +162,7 @@ Result<> LearnStore::Impl::make_schema() const {
   Result<> made = run(kSchema);
   if (made) made = run(marks.c_str());
   if (made) return run("COMMIT");
-  (void)run("ROLLBACK");
+  roll_back();
   return made;
 }
 
@@ -284,7 +286,7 @@ Result<std::uint64_t> LearnStore::add(const LearnedJob& job) {
       added = std::unexpected(std::move(committed.error()));
     }
   }
-  if (!added) (void)impl_->run("ROLLBACK");
+  if (!added) impl_->roll_back();
   return added;
 }
 
@@ -324,7 +326,7 @@ Result<Learned> LearnStore::learned(const std::string& project) const {
   jobs.reset();
   rows.reset();
   const auto failure = impl_->error(code);
-  (void)impl_->run("ROLLBACK");
+  impl_->roll_back();
   if (code != SQLITE_OK) return failure;
   return out;
 }
