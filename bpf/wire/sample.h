@@ -61,6 +61,7 @@ enum cicd_sample_type {
   CICD_SAMPLE_IO_URING = 25,
   CICD_SAMPLE_EXEC_MEMORY = 26,
   CICD_SAMPLE_EGRESS = 27,
+  CICD_SAMPLE_SOCKET = 28,
   CICD_SAMPLE_TYPES = 32, /* room; an index into the loss counters is below this */
 };
 
@@ -419,6 +420,15 @@ struct cicd_sample_bpf {
   __u32 pad0;
 };
 CICD_STATIC_ASSERT(sizeof(struct cicd_sample_bpf) == 64, "wire: bpf");
+
+struct cicd_sample_socket {
+  struct cicd_sample_header header;
+  __u32 family;   /* AF_* */
+  __u32 type;     /* SOCK_*, without its flags */
+  __u32 protocol; /* as it was given: IPPROTO_*, or an EtherType in network order */
+  __u32 error;    /* errno, 0 on success */
+};
+CICD_STATIC_ASSERT(sizeof(struct cicd_sample_socket) == 64, "wire: socket");
 
 /* Submitted; whether it succeeded is not known then. Header: who submitted, or owns the ring. */
 struct cicd_sample_io_uring {

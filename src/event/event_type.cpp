@@ -136,6 +136,14 @@ constexpr FieldInfo kBpfUseFields[] = {
     {"program_type", "program_type", kString, kPlain, "`kprobe`, `tracing`, ... of a program."},
     {"error", "error", kString, kPlain, "Name of the error when it failed.", false},
 };
+constexpr FieldInfo kSocketCreateFields[] = {
+    {"family", "family", kString, kPlain, "`AF_PACKET`, `AF_VSOCK`, `AF_INET`, ..."},
+    {"type", "type", kString, kPlain, "`SOCK_RAW`, `SOCK_DGRAM`, ..."},
+    {"protocol", "protocol", kString, kPlain,
+     "`icmp`, `icmpv6`, `sctp`, `raw` or the number; of packet sockets the EtherType (`0x0003`: "
+     "all)."},
+    {"error", "error", kString, kPlain, "Name of the error when it failed.", false},
+};
 constexpr FieldInfo kIoUringOpFields[] = {
     {"operation", "operation", kString, kPlain, "`openat`, `connect`, `sendmsg`, ..."},
     {"path", "path", kString, kPlain, "Path, where the operation has one."},
@@ -233,6 +241,10 @@ constexpr std::array<EventTypeInfo, kEventTypeCount> kEventTypes = {{
     {EventType::kEgressViolation, "egress_violation", kEgressViolationFields,
      "The kernel denied what the job's egress policy does not allow, or would have. Names that the "
      "policy does not allow are not asked for further and make no event of this type."},
+    {EventType::kSocketCreate, "socket_create", kSocketCreateFields,
+     "A socket was made, or that was tried, that is neither Unix, netlink nor plain TCP or UDP. "
+     "What packet sockets, AF_XDP and AF_VSOCK send passes no hook of a job's network: this is all "
+     "there is of it. Once for each kind, program and error."},
 }};
 
 constexpr bool is_table_in_order() {

@@ -40,6 +40,7 @@ enum class EventType : std::uint8_t {
   kSignal,
   kExecMemory,
   kEgressViolation,
+  kSocketCreate,
   kCount,
 };
 // Room for the fields of one event.
@@ -166,6 +167,9 @@ enum : std::uint8_t {
   kCount,
   kBytes
 };
+}
+namespace socket_create {
+enum : std::uint8_t { kFamily, kType, kProtocol, kError };
 }
 }  // namespace field
 

@@ -164,6 +164,8 @@ std::string act_text(const EventRecord& record) {
       return std::string(record.text(field::module_load::kName));
     case EventType::kBpfUse:
       return two_words(record, field::bpf_use::kCommand, field::bpf_use::kProgramType);
+    case EventType::kSocketCreate:
+      return two_words(record, field::socket_create::kFamily, field::socket_create::kType);
     case EventType::kIoUringOp:
       return io_uring_text(record);
     case EventType::kEgressViolation:

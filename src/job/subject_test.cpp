@@ -98,6 +98,10 @@ TEST_F(SubjectText, OfRightsAndTheKernel) {
   spaces.fields[field::namespace_change::kOperation].text = "unshare";
   spaces.fields[field::namespace_change::kFlags].text = "user,mnt";
   EXPECT_EQ(subject_of(spaces), "unshare user,mnt");
+  EventRecord socket = record(EventType::kSocketCreate);
+  socket.fields[field::socket_create::kFamily].text = "AF_PACKET";
+  socket.fields[field::socket_create::kType].text = "SOCK_RAW";
+  EXPECT_EQ(subject_of(socket), "AF_PACKET SOCK_RAW");
   EventRecord bpf = record(EventType::kBpfUse);
   bpf.fields[field::bpf_use::kCommand].text = "BPF_PROG_LOAD";
   bpf.fields[field::bpf_use::kProgramType].text = "kprobe";

@@ -28,6 +28,8 @@ constexpr std::string_view kNamespacePrograms[] = {"namespace_fork", "unshare_re
                                                    "setns_returned", "clone_returned"};
 constexpr std::string_view kModulePrograms[] = {"module_loaded", "module_refused"};
 constexpr std::string_view kBpfPrograms[] = {"bpf_returned"};
+constexpr std::string_view kSocketPrograms[] = {"socket_returned"};
+constexpr std::string_view kSocketFunctions[] = {"socket_created"};
 constexpr std::string_view kIoUringPrograms[] = {"io_uring_request", "io_uring_entry"};
 constexpr std::string_view kEscapePrograms[] = {"cgroup_attached", "cgroup_made", "process_fork"};
 
@@ -174,6 +176,12 @@ constexpr EventBackend kBpfReturned = returned(
     "Each is reported once for a program, command, type and error. 32-bit calls are not seen.");
 constexpr std::string_view kBpfFunctionLimits =
     "Each is reported once for a program, command, type and error.";
+constexpr EventBackend kSocketReturned = returned(
+    EventType::kSocketCreate, "syscall tracepoint", kSocketPrograms,
+    "Each is reported once for a program, kind and error. 32-bit calls are not seen, nor io_uring "
+    "(each is an io_uring_op).");
+constexpr std::string_view kSocketFunctionLimits =
+    "Each is reported once for a program, kind and error.";
 constexpr EventBackend kSignalReturned = returned(
     EventType::kSignal, "tp_btf", kSignalPrograms,
     "Each is reported once for a program, target and signal. Refused signals to a process group "
@@ -257,6 +265,8 @@ constexpr std::array<EventBackend, kEventTypeCount> kBackends = {{
     {EventType::kEgressViolation, "cgroup", kEgressPrograms,
      "Not on packet sockets, AF_XDP, AF_VSOCK and tun, which no cgroup sees, and not on a "
      "connection that was made outside the job and passed in."},
+    {EventType::kSocketCreate, "trampoline", kSocketFunctions, kSocketFunctionLimits, "",
+     &kSocketReturned, nullptr, kTrampolineKind},
 }};
 
 }  // namespace

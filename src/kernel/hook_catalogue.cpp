@@ -37,6 +37,7 @@ constexpr std::string_view kSetnsCalls[] = {"sys_exit_setns"};
 constexpr std::string_view kCloneCalls[] = {"sys_exit_clone", "sys_exit_clone3"};
 constexpr std::string_view kModuleCalls[] = {"sys_exit_init_module", "sys_exit_finit_module"};
 constexpr std::string_view kBpfCalls[] = {"sys_exit_bpf"};
+constexpr std::string_view kSocketCalls[] = {"sys_exit_socket"};
 
 constexpr std::string_view kChangeCalls[] = {
     "sys_exit_unlinkat",  "sys_exit_unlink",  "sys_exit_rmdir",   "sys_exit_renameat2",
@@ -87,6 +88,7 @@ constexpr std::string_view kWritev[] = {"__x64_sys_process_vm_writev",
 constexpr std::string_view kWritev32[] = {"__ia32_compat_sys_process_vm_writev",
                                           "__ia32_sys_process_vm_writev"};
 constexpr std::string_view kKillPermission[] = {"check_kill_permission"};
+constexpr std::string_view kSockCreate[] = {"__sock_create"};
 constexpr std::string_view kBpf[] = {"__x64_sys_bpf", "__arm64_sys_bpf"};
 constexpr std::string_view kBpf32[] = {"__ia32_sys_bpf"};
 constexpr std::string_view kInitModule[] = {"__x64_sys_init_module", "__arm64_sys_init_module"};
@@ -206,6 +208,8 @@ constexpr HookInfo kHooks[] = {
     {"bpf_returned", HookFamily::kKernelUse, kSyscall, "bpf_use", kBpfCalls},
     at_function("bpf_done", HookFamily::kKernelUse, "bpf_use", kBpf),
     at_optional("bpf_done32", HookFamily::kKernelUse, "bpf_use", kBpf32),
+    {"socket_returned", HookFamily::kSocket, kSyscall, "socket_create", kSocketCalls},
+    at_function("socket_created", HookFamily::kSocket, "socket_create", kSockCreate),
     {"io_uring_request",
      HookFamily::kIoUring,
      kTracing,

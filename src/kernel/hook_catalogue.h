@@ -27,6 +27,7 @@ enum class HookFamily : std::uint8_t {
   kPrivilege,
   kNamespace,
   kKernelUse,
+  kSocket,
   kIoUring,
   kStrict,
   kDns,

@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "track/kernel_names.h"
 
+#include <arpa/inet.h>
 #include <linux/sched.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 
 #include <charconv>
+#include <cstdio>
 #include <span>
+
+#include "track/ip_text.h"
 
 #ifndef CLONE_NEWTIME
 #define CLONE_NEWTIME 0x00000080
@@ -180,6 +186,20 @@ constexpr std::string_view kIoUringOperations[] = {
     "pipe",
 };
 
+constexpr std::string_view kSocketFamilies[] = {
+    "AF_UNSPEC",     "AF_UNIX",      "AF_INET",     "AF_AX25",  "AF_IPX",     "AF_APPLETALK",
+    "AF_NETROM",     "AF_BRIDGE",    "AF_ATMPVC",   "AF_X25",   "AF_INET6",   "AF_ROSE",
+    "AF_DECnet",     "AF_NETBEUI",   "AF_SECURITY", "AF_KEY",   "AF_NETLINK", "AF_PACKET",
+    "AF_ASH",        "AF_ECONET",    "AF_ATMSVC",   "AF_RDS",   "AF_SNA",     "AF_IRDA",
+    "AF_PPPOX",      "AF_WANPIPE",   "AF_LLC",      "AF_IB",    "AF_MPLS",    "AF_CAN",
+    "AF_TIPC",       "AF_BLUETOOTH", "AF_IUCV",     "AF_RXRPC", "AF_ISDN",    "AF_PHONET",
+    "AF_IEEE802154", "AF_CAIF",      "AF_ALG",      "AF_NFC",   "AF_VSOCK",   "AF_KCM",
+    "AF_QIPCRTR",    "AF_SMC",       "AF_XDP",      "AF_MCTP",
+};
+constexpr std::string_view kSocketTypes[] = {
+    {}, "SOCK_STREAM", "SOCK_DGRAM", "SOCK_RAW", "SOCK_RDM", "SOCK_SEQPACKET", "SOCK_DCCP", {}, {},
+    {}, "SOCK_PACKET"};
+
 struct NamespaceName {
   std::uint64_t flag;
   std::string_view name;
@@ -213,7 +233,7 @@ std::string_view numbered(std::string_view prefix, std::uint64_t number, std::sp
 
 std::string_view name_in(std::span<const std::string_view> names, std::uint32_t number,
                          Arena& arena) {
-  if (number < names.size()) return names[number];
+  if (number < names.size() && !names[number].empty()) return names[number];
   char buffer[20];
   return arena.store(numbered({}, number, buffer));
 }
@@ -247,6 +267,30 @@ std::string_view bpf_command_text(std::uint32_t command, Arena& arena) {
 
 std::string_view bpf_program_type_text(std::uint32_t type, Arena& arena) {
   return name_in(kBpfProgramTypes, type, arena);
+}
+
+std::string_view socket_family_text(std::uint32_t family, Arena& arena) {
+  return name_in(kSocketFamilies, family, arena);
+}
+
+std::string_view socket_type_text(std::uint32_t type, Arena& arena) {
+  return name_in(kSocketTypes, type, arena);
+}
+
+std::string_view socket_protocol_text(std::uint32_t family, std::uint32_t protocol, Arena& arena) {
+  if (family == AF_PACKET) {
+    char text[8];
+    const int length = std::snprintf(text, sizeof(text), "0x%04x", ntohs(protocol & 0xffff));
+    return arena.store({text, static_cast<std::size_t>(length)});
+  }
+  if (family == AF_INET || family == AF_INET6) {
+    if (protocol == IPPROTO_ICMP) return "icmp";
+    if (protocol == IPPROTO_ICMPV6) return "icmpv6";
+    if (protocol == IPPROTO_SCTP) return "sctp";
+    if (protocol == IPPROTO_RAW) return "raw";
+    return protocol_text(static_cast<std::uint16_t>(protocol), arena);
+  }
+  return name_in({}, protocol, arena);
 }
 
 std::string_view io_uring_text(std::uint32_t opcode, Arena& arena) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Numbers of the kernel's interfaces as text: capabilities, namespaces, commands of bpf(2),
-// operations of io_uring. What is newer than the tables comes out as its number.
+// sockets, operations of io_uring. What is newer than the tables comes out as its number.
 // Pure functions, any thread. The text is in the arena or a literal.
 #pragma once
 
@@ -21,6 +21,12 @@ std::string_view namespaces_text(std::uint64_t clone_flags, Arena& arena);
 std::string_view bpf_command_text(std::uint32_t command, Arena& arena);
 // "socket_filter"
 std::string_view bpf_program_type_text(std::uint32_t type, Arena& arena);
+
+// "AF_PACKET", "SOCK_RAW"
+std::string_view socket_family_text(std::uint32_t family, Arena& arena);
+std::string_view socket_type_text(std::uint32_t type, Arena& arena);
+// "icmp" for IPPROTO_ICMP; an EtherType as "0x0003", AF_PACKET has it in network order.
+std::string_view socket_protocol_text(std::uint32_t family, std::uint32_t protocol, Arena& arena);
 
 // "openat" for IORING_OP_OPENAT.
 std::string_view io_uring_text(std::uint32_t opcode, Arena& arena);

@@ -105,6 +105,21 @@ void Tracker::Impl::on(const BpfSample& sample, const Context& context) {
   }
 }
 
+void Tracker::Impl::on(const SocketSample& sample, const Context& context) {
+  namespace f = field::socket_create;
+  const Owner owner = owner_of(context);
+  EventRecord* record = add_record(EventType::kSocketCreate, context, owner.entry, owner.picture);
+  if (record == nullptr) return;
+  Arena& arena = context.batch->arena;
+  const cicd_sample_socket& fixed = sample.fixed;
+  record->fields[f::kFamily].text = socket_family_text(fixed.family, arena);
+  record->fields[f::kType].text = socket_type_text(fixed.type, arena);
+  record->fields[f::kProtocol].text = socket_protocol_text(fixed.family, fixed.protocol, arena);
+  if (fixed.error != 0) {
+    record->fields[f::kError].text = errno_text(static_cast<int>(fixed.error), arena);
+  }
+}
+
 void Tracker::Impl::on(const IoUringSample& sample, const Context& context) {
   namespace f = field::io_uring_op;
   const Owner owner = owner_of(context);

@@ -110,6 +110,37 @@ TEST(TrackerActs, BpfUse) {
   EXPECT_EQ(map.text(f::kProgramType), "");
 }
 
+TEST(TrackerActs, SocketCreate) {
+  struct Told {
+    cicd_sample_socket fixed;
+    std::string_view family, type, protocol, error;
+  };
+  const Told all[] = {
+      {{.family = AF_PACKET, .type = SOCK_RAW, .protocol = htons(0x88cc)},
+       "AF_PACKET",
+       "SOCK_RAW",
+       "0x88cc",
+       ""},
+      {{.family = AF_INET, .type = SOCK_RAW, .protocol = IPPROTO_ICMP, .error = EPERM},
+       "AF_INET",
+       "SOCK_RAW",
+       "icmp",
+       "EPERM"},
+      {{.family = AF_INET6, .type = SOCK_RAW, .protocol = 89}, "AF_INET6", "SOCK_RAW", "89", ""},
+      {{.family = AF_VSOCK, .type = SOCK_STREAM}, "AF_VSOCK", "SOCK_STREAM", "0", ""},
+      {{.family = 77, .type = 9, .protocol = 4'711}, "77", "9", "4711", ""},
+  };
+  namespace f = field::socket_create;
+  for (const Told& each : all) {
+    TrackerBench bench;
+    const auto record = the_record(bench, CICD_SAMPLE_SOCKET, each.fixed);
+    EXPECT_EQ(record.text(f::kFamily), each.family);
+    EXPECT_EQ(record.text(f::kType), each.type);
+    EXPECT_EQ(record.text(f::kProtocol), each.protocol);
+    EXPECT_EQ(record.text(f::kError), each.error);
+  }
+}
+
 TEST(TrackerActs, IoUringOpenIsJoinedAndMarked) {
   namespace f = field::io_uring_op;
   TrackerBench bench;

@@ -157,6 +157,7 @@ struct Tracker::Impl {
   void on(const NamespaceSample& sample, const Context& context);
   void on(const ModuleSample& sample, const Context& context);
   void on(const BpfSample& sample, const Context& context);
+  void on(const SocketSample& sample, const Context& context);
   void on(const IoUringSample& sample, const Context& context);
 
   ClockInfo clock_;

@@ -245,6 +245,7 @@ constexpr auto kSampleTypeNames = [] {
   names[CICD_SAMPLE_IO_URING] = "io_uring_op";
   names[CICD_SAMPLE_EXEC_MEMORY] = "exec_memory";
   names[CICD_SAMPLE_EGRESS] = "egress_violation";
+  names[CICD_SAMPLE_SOCKET] = "socket_create";
   return names;
 }();
 
@@ -293,6 +294,7 @@ constexpr auto kDecoders = [] {
   by_type[CICD_SAMPLE_IO_URING] = decode_io_uring;
   by_type[CICD_SAMPLE_EXEC_MEMORY] = decode_plain<ExecMemorySample>;
   by_type[CICD_SAMPLE_EGRESS] = decode_egress;
+  by_type[CICD_SAMPLE_SOCKET] = decode_plain<SocketSample>;
   return by_type;
 }();
 

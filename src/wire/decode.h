@@ -103,6 +103,9 @@ struct ModuleSample {
 struct BpfSample {
   cicd_sample_bpf fixed;
 };
+struct SocketSample {
+  cicd_sample_socket fixed;
+};
 struct IoUringSample {
   cicd_sample_io_uring fixed;
   WireString path;
@@ -118,7 +121,7 @@ using Sample =
     std::variant<ForkSample, ExecSample, ExitSample, CgroupSample, ConnectSample, OpenSample,
                  PathsSample, UnixConnectSample, DnsSample, GetaddrinfoSample, HttpSample,
                  LibrarySample, TargetSample, PrivilegeSample, NamespaceSample, ModuleSample,
-                 BpfSample, IoUringSample, ExecMemorySample, EgressSample>;
+                 BpfSample, IoUringSample, ExecMemorySample, EgressSample, SocketSample>;
 
 enum class DecodeError : std::uint8_t {
   kTooShort,      // fewer bytes than the header or the fixed part of the type

@@ -57,6 +57,7 @@ std::vector<Named> one_of_each() {
       {"namespace", make_sample(actor, CICD_SAMPLE_NAMESPACE, cicd_sample_namespace{})},
       {"module", make_sample(actor, CICD_SAMPLE_MODULE, cicd_sample_module{}, {raw("nbd")})},
       {"bpf", make_sample(actor, CICD_SAMPLE_BPF, cicd_sample_bpf{})},
+      {"socket", make_sample(actor, CICD_SAMPLE_SOCKET, cicd_sample_socket{})},
       {"io_uring",
        make_sample(actor, CICD_SAMPLE_IO_URING, cicd_sample_io_uring{}, {raw("x"), walked("/b")})},
       {"exec_memory", make_sample(actor, CICD_SAMPLE_EXEC_MEMORY, cicd_sample_exec_memory{})},

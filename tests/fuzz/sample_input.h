@@ -82,7 +82,7 @@ class SampleInput {
   }
 
   SampleBuffer small(const Actor& actor, std::uint8_t value) {
-    switch (value % 6) {
+    switch (value % 7) {
       case 0:
         return filled(actor, CICD_SAMPLE_NAMESPACE,
                       cicd_sample_namespace{.flags = byte(), .operation = byte()});
@@ -95,6 +95,9 @@ class SampleInput {
         return filled(actor, CICD_SAMPLE_EXEC_MEMORY,
                       cicd_sample_exec_memory{.count = byte(), .kind = byte()});
       case 4:
+        return filled(actor, CICD_SAMPLE_SOCKET,
+                      cicd_sample_socket{.family = byte(), .type = byte(), .protocol = byte()});
+      case 5:
         return filled(actor, CICD_SAMPLE_HTTP, cicd_sample_http{.source = byte()},
                       {part(), part(), part()});
       default:

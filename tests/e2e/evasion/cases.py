@@ -249,8 +249,10 @@ NETWORK = [
     *(Case(name, SEEN, [connected()], optional=True)
       for name in ("io-uring-connect", "io-uring-connect-async")),
     Case("io-uring-sendmsg", SEEN, [connected(protocol="udp")], optional=True),
-    *(Case(name, NOT_SEEN, [NO_CONNECT])
-      for name in ("raw-icmp", "raw-packet", "af-packet", "inbound-accept")),
+    Case("inbound-accept", NOT_SEEN, [NO_CONNECT]),
+    *(Case(name, PARTLY, [Has("socket_create", family=family, protocol=protocol), NO_CONNECT])
+      for name, family, protocol in (("raw-icmp", "AF_INET", "icmp"), ("raw-packet", "AF_INET", "raw"),
+                                     ("af-packet", "AF_PACKET", "0x0000"))),
     Case("unix-dotdot", PARTLY, [
         Has("unix_socket_connect", path="{f}/../helper.sock", tags=["unresolved:path"]),
         Lacks("unix_socket_connect", path="{base}/helper.sock")]),

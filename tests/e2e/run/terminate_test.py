@@ -24,6 +24,16 @@ RULE = """rule_sets:
     rules:
       - {rule_id: shadow_read, event_type: file_open, condition: 'path == "/etc/shadow"', action: %s}
 """
+# What sends past every hook of a job's network is ended at the door.
+PAST_EGRESS = """rule_sets:
+  - ruleset_id: test
+    rules:
+      - rule_id: packet_socket
+        event_type: socket_create
+        condition: 'family == "AF_PACKET" || family == "AF_XDP" || family == "AF_VSOCK"'
+        action: terminate
+      - {rule_id: tun, event_type: file_open, condition: 'path == "/dev/net/tun"', action: terminate}
+"""
 TERMINATED = 91
 PTRACE_ATTACH = 16
 
@@ -140,6 +150,23 @@ def test_the_report_says_it():
             assert run.exit_code == TERMINATED, run.stderr
             for text in ("TERMINATED", "the job was ended by the rule shadow_read", "exit code 137"):
                 assert text in run.stderr, run.stderr
+
+
+def test_sockets_past_the_hooks_of_the_network():
+    ways = {"packet": ("packet_socket", "socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)"),
+            "xdp": ("packet_socket", "socket.socket(44, socket.SOCK_RAW, 0)"),
+            "vsock": ("packet_socket", "socket.socket(40, socket.SOCK_STREAM, 0)"),
+            "tun": ("tun", "open('/dev/net/tun', 'r+b', buffering=0)")}
+    with tempfile.TemporaryDirectory() as folder:
+        rules = pathlib.Path(folder, "rules.yaml")
+        rules.write_text(PAST_EGRESS)
+        for name, (rule, way) in ways.items():
+            program = (f"import contextlib, socket, time\nwith contextlib.suppress(OSError):\n"
+                       f"    kept = {way}\ntime.sleep(20)\nopen('{folder}/survived', 'w')")
+            with Run([sys.executable, "-c", program], ["--baseline", "off", "--rules", rules]) as run:
+                assert run.exit_code == TERMINATED, (name, run.exit_code, run.stderr)
+                assert f"the rule {rule} of test fired: ending the job" in run.stderr, run.stderr
+        assert not pathlib.Path(folder, "survived").exists()
 
 
 def test_who_resists_dies():
