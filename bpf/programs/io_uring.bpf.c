@@ -10,12 +10,11 @@
 #include <bpf/bpf_tracing.h>
 
 #include "request_path.h"
+#include "socket_kind.h"
 #include "track.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-#define AF_INET 2
-#define AF_INET6 10
 #define REPEATS_MAX 1024
 
 enum {
@@ -94,6 +93,11 @@ struct io_link___7_0 {
 };
 struct io_connect {
   const void *addr;
+};
+struct io_socket {
+  int domain;
+  int type;
+  int protocol;
 };
 struct io_ring_ctx___5_10 {
   struct task_struct *sqo_task;
@@ -236,6 +240,14 @@ static __always_inline void read_address(struct cicd_sample_io_uring *sample, vo
   sample->remote_port = bpf_ntohs(address.port);
 }
 
+/* Before it is made; one that fails is told as if it had not, and where it is made once more. */
+static __always_inline void tell_asked_socket(void *request, __u32 slot) {
+  struct io_socket *socket = request;
+  if (!bpf_core_field_exists(socket->domain)) return;
+  tell_socket(BPF_CORE_READ(socket, domain), BPF_CORE_READ(socket, type),
+              BPF_CORE_READ(socket, protocol), 0, slot);
+}
+
 /* `request`: null where the kernel does not give it in a form we know. */
 static __always_inline void emit_request(struct io_kiocb *request, __u32 opcode, __u32 slot,
                                          struct task_struct *owner) {
@@ -251,6 +263,7 @@ static __always_inline void emit_request(struct io_kiocb *request, __u32 opcode,
   scratch->position = sizeof(*sample);
   if (is_send(opcode) && !first_of_its_kind(sample, request)) return;
   if (request && opcode == OP_CONNECT) read_address(sample, request);
+  if (request && opcode == OP_SOCKET) tell_asked_socket(request, slot);
   int directory = AT_FDCWD;
   __u64 flags = 0;
   struct filename *name = request ? name_of(request, opcode, &directory, &flags) : 0;

@@ -179,7 +179,8 @@ constexpr std::string_view kBpfFunctionLimits =
 constexpr EventBackend kSocketReturned = returned(
     EventType::kSocketCreate, "syscall tracepoint", kSocketPrograms,
     "Each is reported once for a program, kind and error. 32-bit calls are not seen, nor io_uring "
-    "(each is an io_uring_op).");
+    "before Linux 6.0 (each is an io_uring_op); after it when it is submitted, whether or not it "
+    "succeeds.");
 constexpr std::string_view kSocketFunctionLimits =
     "Each is reported once for a program, kind and error.";
 constexpr EventBackend kSignalReturned = returned(
