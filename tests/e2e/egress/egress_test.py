@@ -138,10 +138,25 @@ def check_violations(run):
     assert counts == exact, f"rows {counts}, kernel {exact}"
     icmp = [row for row in rows if row["reason"] == "raw_socket"]
     assert icmp and icmp[0]["process"]["comm"].startswith("python3"), icmp
+    assert icmp[0]["packets"] == icmp[0]["count"] and icmp[0]["bytes"] > 0, icmp
+    check_rebinding(rows, "block")
     direct = next(row for row in rows if row["reason"] == "direct_ip")
     chain = [each["binary"] for each in direct["process"]["ancestry"]]
     assert chain[-1] == direct["process"]["binary"]
     assert run.summary["events_dropped"] == 0, run.summary["losses"]
+
+
+def check_rebinding(rows, verdict):
+    """An allowed name that leads inside: a row for each address, with who asked."""
+    found = [row for row in rows if row["reason"] == "rebinding"]
+    assert {(row["destination"]["host"], row["destination"]["ip"]) for row in found} == {
+        ("rebind.test", "10.20.30.40"), ("rebindlocal.test", "127.0.0.1")}, found
+    for row in found:
+        assert row["verdict"] == verdict and "rule_id" not in row["policy"], row
+        assert row["destination"]["host_source"] == "resolver", row
+        assert row["destination"]["proto"] == "dns" and "port" not in row["destination"], row
+        assert row["process"]["comm"].startswith("python3") and row["process"]["pid"] > 0, row
+        assert row["process"]["ancestry"][-1]["pid"] == row["process"]["pid"], row
 
 
 def check_events(run):
@@ -155,15 +170,18 @@ def check_events(run):
 
 
 def test_audit_lets_pass():
-    names = ["allowed", "direct", "denied", "metadata", "own_server"]
+    names = ["allowed", "direct", "denied", "metadata", "own_server", "rebind", "rebind_local"]
     with run_acts(names, ["--mode", "enforce"], POLICY.replace("version: 1", "version: 1\naudit: true",
                                                                1)) as run:
         found = json.loads(run.stdout)
         assert found == {"allowed": "ok", "direct": "ok", "denied": "ok", "metadata": "ok",
-                         "own_server": "rcode 0 answers 1"}, found
+                         "own_server": "rcode 0 answers 1", "rebind": "ok",
+                         "rebind_local": "ECONNREFUSED"}, found
         rows = list(rows_of(run.folder / "out" / "violations.jsonl"))
         assert rows and {row["verdict"] for row in rows} == {"audit"}, rows
         assert {"direct_ip", "domain_not_in_allowlist", "metadata"} <= {r["reason"] for r in rows}
+        check_rebinding(rows, "audit")
+        assert lab().contacts(ip="10.20.30.40"), "let pass"
 
 
 def test_observe_denies_nothing():
