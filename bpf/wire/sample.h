@@ -466,7 +466,7 @@ enum cicd_egress_flags {
 enum cicd_egress_hook {
   CICD_EGRESS_CONNECT = 1,
   CICD_EGRESS_SENDMSG = 2,
-  CICD_EGRESS_PACKET = 3, /* it had not passed the others: a raw socket, one from outside */
+  CICD_EGRESS_PACKET = 3,   /* it had not passed the others: a raw socket, one from outside */
   CICD_EGRESS_RESOLVER = 4, /* not of the kernel: our resolver tells it, with the name */
 };
 

@@ -173,7 +173,8 @@ constexpr FieldInfo kEgressViolationFields[] = {
      "Whose policy it is against: `host`, `project`, or `host,project`."},
     {"remote_ip", "remote_ip", kString, kPlain, "Address, IPv4 or IPv6 in its shortest form."},
     {"remote_port", "remote_port", kInt, kPlain, "Port; 0 when the protocol has none."},
-    {"protocol", "protocol", kString, kPlain, "`tcp`, `udp`, or the protocol's number; `dns` for an answer to a question."},
+    {"protocol", "protocol", kString, kPlain,
+     "`tcp`, `udp`, or the protocol's number; `dns` for an answer to a question."},
     {"domain", "domain", kString, kPlain, "Name the address was resolved from, where it is known.",
      false, true},
     {"domain_source", "domain_source", kString, kPlain,
@@ -241,7 +242,8 @@ constexpr std::array<EventTypeInfo, kEventTypeCount> kEventTypes = {{
      "The 1st, 2nd, 4th, 8th, ... time of a program."},
     {EventType::kEgressViolation, "egress_violation", kEgressViolationFields,
      "The kernel denied what the job's egress policy does not allow, or would have. Names that the "
-     "policy does not allow are not asked for further and make no event of this type; an allowed one "
+     "policy does not allow are not asked for further and make no event of this type; an allowed "
+     "one "
      "that leads to an address of the inside does (`rebinding`)."},
     {EventType::kSocketCreate, "socket_create", kSocketCreateFields,
      "A socket was made, or that was tried, that is neither Unix, netlink nor plain TCP or UDP. "

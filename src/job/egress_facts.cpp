@@ -13,18 +13,13 @@ namespace cicd {
 namespace {
 
 // By enum cicd_egress_reason.
-constexpr std::array<EgressReason, CICD_REASON_REBINDING + 1> kReasons = {EgressReason::kDefaultDeny,
-                                                                     EgressReason::kDefaultDeny,
-                                                                     EgressReason::kDirectIp,
-                                                                     EgressReason::kPortNotAllowed,
-                                                                     EgressReason::kStepNotAllowed,
-                                                                     EgressReason::kDeniedByRule,
-                                                                     EgressReason::kMetadata,
-                                                                     EgressReason::kDot,
-                                                                     EgressReason::kDohEndpoint,
-                                                                     EgressReason::kRawSocket,
-                                                                     EgressReason::kIpv6,
-                                                                     EgressReason::kRebinding};
+constexpr std::array<EgressReason, CICD_REASON_REBINDING + 1> kReasons = {
+    EgressReason::kDefaultDeny,    EgressReason::kDefaultDeny,
+    EgressReason::kDirectIp,       EgressReason::kPortNotAllowed,
+    EgressReason::kStepNotAllowed, EgressReason::kDeniedByRule,
+    EgressReason::kMetadata,       EgressReason::kDot,
+    EgressReason::kDohEndpoint,    EgressReason::kRawSocket,
+    EgressReason::kIpv6,           EgressReason::kRebinding};
 
 std::string ip_of(const __u8 (&ip)[16]) {
   static constexpr __u8 kMapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};

@@ -35,11 +35,11 @@ struct EgressTotals {
 
 // An answer to a job that leads to an address of the inside (rebinding).
 struct InsideAnswer {
-  cicd_dns_client client;     // who asked
-  std::string_view name;      // what was asked for
+  cicd_dns_client client;  // who asked
+  std::string_view name;   // what was asked for
   MappedIp ip{};
-  std::uint8_t scopes = 0;    // CICD_SCOPE_*: against whose policy it is
-  bool is_audit = false;      // it was let pass
+  std::uint8_t scopes = 0;  // CICD_SCOPE_*: against whose policy it is
+  bool is_audit = false;    // it was let pass
 };
 
 class EgressControl {

@@ -3,6 +3,7 @@
 // answers as a test says, and clients. Sockets are real, on the loopback address.
 #pragma once
 
+#include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <poll.h>

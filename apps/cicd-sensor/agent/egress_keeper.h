@@ -28,8 +28,7 @@ Result<HostEgress> load_host_egress(const std::string& path, EgressMode mode);
 
 class EgressKeeper {
  public:
-  EgressKeeper(LiveSource& source, HostEgress host)
-      : source_(source), host_(std::move(host)) {}
+  EgressKeeper(LiveSource& source, HostEgress host) : source_(source), host_(std::move(host)) {}
 
   ScopeEgress host_scope(const JobIdentity& identity, const JobMetadata& metadata) const;
   // kInvalidInput: the policy of the request, with the first mistake in it.

@@ -34,6 +34,37 @@ egress:
   deny:
     - {cidr: 203.0.113.98/32, rule_id: never}
 """
+# A base, and all that the policy above leaves as it is.
+BASE = """version: 1
+dns: {denied_answer: refused}
+egress:
+  allow:
+    - {host: allowed.test, ports: [443], rule_id: base-allowed}
+"""
+OTHERWISE = """version: 1
+profile: otherwise
+extends: base.yaml
+metadata: allow
+ipv6: block
+trusted_nets: [10.20.30.0/24]
+dns: {denied_answer: nxdomain, block_doh: false, block_dot: false}
+egress:
+  default: deny
+  allow:
+    - {host: six.test, ports: [443]}
+    - {host: rebind.test, ports: [443]}
+    - {host: allowed.test, ports: [80], project: some/other}
+    - {cidr: 1.1.1.1, ports: [443, 853], proto: tcp}
+    - {cidr: 203.0.113.0/24, rule_id: wide}
+  deny:
+    - {cidr: 203.0.113.99, rule_id: never}
+    - {cidr: 203.0.113.11, ports: ["4000-4999", "5001-6000"], proto: udp}
+"""
+OTHER_OUTCOMES = {
+    "allowed": "ok", "own_server": "rcode 3 answers 0", "denied": "gai -2", "metadata": "ok",
+    "metadata6": "EPERM", "allowed6": "EPERM", "doh": "ok", "dot": "ok", "direct": "EPERM",
+    "direct_udp": "EPERM", "range": "ok",
+}
 # What the acts find, when the policy is enforced.
 OUTCOMES = {
     "allowed": "ok", "allowed6": "ok", "wild": "ok", "chain": "ok", "chain_to_denied": "ok",
@@ -82,15 +113,16 @@ class Giver:
         pathlib.Path(self.path).unlink()
 
 
-def run_acts(names, flags, policy=POLICY):
+def run_acts(names, flags, policy=POLICY, env=None):
     place = lab()
     place.forget()
     giver = Giver()
-    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
-        file.write(policy)
-        file.flush()
-        run = Run([sys.executable, ACTS_FILE, *names], ["--policy", file.name, *flags],
-                  env={"GIVER": giver.path})
+    with tempfile.TemporaryDirectory(prefix="cicd-policy-") as folder:
+        file = pathlib.Path(folder, "policy.yaml")
+        file.write_text(policy)
+        pathlib.Path(folder, "base.yaml").write_text(BASE)
+        run = Run([sys.executable, ACTS_FILE, *names], ["--policy", str(file), *flags],
+                  env={"GIVER": giver.path, **(env or {})})
     giver.close()
     return run
 
@@ -167,6 +199,20 @@ def check_events(run):
     uses = [use for use in run.summary["destinations"]
             if use["remote_ip"] == SHARED and use["remote_port"] == 443]
     assert uses and int(uses[0]["sent_bytes"]) > 0, uses
+
+
+def test_enforced_otherwise():
+    with run_acts([*OTHER_OUTCOMES, "rebind"], ["--mode", "enforce"], OTHERWISE) as run:
+        found = json.loads(run.stdout)
+        assert found == {**OTHER_OUTCOMES, "rebind": "ok"}, found
+        assert not lab().contacts(ip=DENIED), lab().contacts(ip=DENIED)
+        assert lab().contacts(ip="169.254.169.254", port=80) and lab().contacts(ip="1.1.1.1", port=853)
+        rows = list(rows_of(run.folder / "out" / "violations.jsonl"))
+        reasons = {row["reason"] for row in rows}
+        assert reasons == {"domain_not_in_allowlist", "ipv6", "denied_by_rule"}, reasons
+        ruled = [row for row in rows if row["reason"] == "denied_by_rule"]
+        assert {row["policy"]["rule_id"] for row in ruled} == {"never"}, "deny wins, whatever is wider"
+        assert {row["policy"]["profile"] for row in rows} == {"otherwise"}, rows
 
 
 def test_audit_lets_pass():
