@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "base/unique_fd.h"
+#include "egress/policy_prefixes.h"
 #include "egress/resolver.h"
 #include "egress/resolver_question.h"
 #include "names/dns_message.h"
