@@ -64,6 +64,14 @@ class Files {
   }
 
  private:
+  // A connect of a UDP socket sends nothing; most are getaddrinfo's, which sorts addresses so.
+  static bool is_sent(const EventRecord& record) {
+    namespace f = field::network_connect;
+    if (record.text(f::kProtocol) != "udp" || (record.marks & kMarkSendmsg) != 0) return true;
+    const std::int64_t port = record.number(f::kRemotePort);
+    return port == 0 || port == 53;  // never learned
+  }
+
   Result<> add_summary(const std::string& path) {
     std::ifstream file(path, std::ios::binary);
     if (!file) return fail_errno(errno, path);
@@ -90,7 +98,7 @@ class Files {
     std::map<std::string, Job> jobs;
     RowReader reader;
     std::string line;
-    std::uint64_t bad = 0;
+    std::uint64_t bad = 0, unsent = 0;
     while (std::getline(file, line)) {
       const auto row = reader.read(line);
       if (!row) ++bad;
@@ -98,13 +106,20 @@ class Files {
       Job& job = jobs[(*row)->job_key];
       job.summary.identity.project_path = (*row)->project.project_path;
       job.summary.end_time_ns = std::max(job.summary.end_time_ns, (*row)->record.time_ns);
-      if ((*row)->record.type == EventType::kNetworkConnect) job.seen.add((*row)->record);
+      if ((*row)->record.type != EventType::kNetworkConnect) continue;
+      is_sent((*row)->record) ? job.seen.add((*row)->record) : void(++unsent);
     }
     for (auto& [key, job] : jobs) {
       job.summary.destinations = job.seen.destinations();
       LearnedJob learned = learned_job(job.summary);
       learned.key = key;
       projects_[learned.project].add(learned);
+    }
+    if (unsent > 0) {
+      warnings_.push_back(
+          path + ": " + std::to_string(unsent) +
+          " connects of UDP sockets are left out: rows do not tell whether anything "
+          "was sent; summary.json and --state-dir do");
     }
     if (bad > 0) warnings_.push_back(path + ": " + std::to_string(bad) + " rows cannot be read");
     return {};

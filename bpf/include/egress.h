@@ -370,6 +370,7 @@ static __always_inline void tell(const struct flow *flow, const struct judgement
                                 .port = flow->port,
                                 .proto = flow->proto,
                                 .reason = verdict->reason};
+  if (attempt->hook == CICD_EGRESS_PACKET) key.reason |= CICD_DENIED_PACKETS;
   __builtin_memcpy(key.ip, flow->ip, sizeof(key.ip));
   __u64 bytes = attempt->bytes;
   __u64 count = merge_attempt(&key, flow, verdict, attempt, &bytes);

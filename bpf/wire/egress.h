@@ -35,6 +35,7 @@ enum cicd_egress_reason {
   CICD_REASON_DOH = 8,
   CICD_REASON_RAW_SOCKET = 9, /* neither TCP nor UDP, or a header of the sender's own making */
   CICD_REASON_IPV6 = 10,      /* the policy lets no IPv6 out */
+  CICD_REASON_REBINDING = 11, /* an allowed name leads inside: the resolver's, never a map's */
   CICD_REASONS = 16,          /* room */
 };
 
@@ -191,7 +192,11 @@ struct cicd_flow {
 };
 CICD_STATIC_ASSERT(sizeof(struct cicd_flow) == 48, "wire: flow");
 
-/* Key and value of map `egress_denied`: repeats of what was told are counted here (`pending`). */
+/*
+ * Key and value of map `egress_denied`: repeats of what was told are counted here (`pending`).
+ * Packets are counted apart from connects, so that a count is of one or the other.
+ */
+#define CICD_DENIED_PACKETS 0x80 /* in `reason` */
 struct cicd_denied_key {
   __u32 slot;
   __u32 pid;

@@ -466,14 +466,15 @@ enum cicd_egress_flags {
 enum cicd_egress_hook {
   CICD_EGRESS_CONNECT = 1,
   CICD_EGRESS_SENDMSG = 2,
-  CICD_EGRESS_PACKET = 3, /* it had not passed the others: a raw socket, one from outside */
+  CICD_EGRESS_PACKET = 3,   /* it had not passed the others: a raw socket, one from outside */
+  CICD_EGRESS_RESOLVER = 4, /* not of the kernel: our resolver tells it, with the name */
 };
 
-/* What a policy does not allow (wire/egress.h). Repeats are merged. */
+/* What a policy does not allow (wire/egress.h). Repeats are merged. `name_bytes` of name follow. */
 struct cicd_sample_egress {
   struct cicd_sample_header header;
   __u64 socket_cookie;
-  __u64 count;        /* attempts that this sample tells */
+  __u64 count;        /* attempts that this sample tells; by hook PACKET each is a packet */
   __u64 bytes;        /* of packets; of connects 0 */
   __u8 remote_ip[16]; /* as in connect */
   __u16 remote_port;
@@ -485,7 +486,8 @@ struct cicd_sample_egress {
   __u8 is_audit;     /* 1: it was let pass */
   __u8 step;         /* number; 0: none */
   __u8 hook;         /* enum cicd_egress_hook */
-  __u8 pad0[3];
+  __u8 name_bytes;   /* by hook RESOLVER; else 0 */
+  __u8 pad0[2];
 };
 CICD_STATIC_ASSERT(sizeof(struct cicd_sample_egress) == 104, "wire: egress");
 

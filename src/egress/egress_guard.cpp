@@ -9,15 +9,20 @@ namespace cicd {
 
 class EgressGuard::Events final : public ResolverEvents {
  public:
-  explicit Events(RebindingHandler on_rebinding) : on_rebinding_(std::move(on_rebinding)) {}
-  // The question is in the job's events, where its policy judges it as the resolver did.
+  explicit Events(EgressControl& control) : control_(control) {}
+  // Other questions are in the job's events, where its policy judges them as the resolver did.
   void name_denied(const DeniedName& name) override {
-    if (name.why == NameRefusal::kRebinding && on_rebinding_) on_rebinding_(name);
+    if (name.why != NameRefusal::kRebinding) return;
+    control_.tell({.client = name.client,
+                   .name = name.name,
+                   .ip = name.ip,
+                   .scopes = name.scopes,
+                   .is_audit = name.is_audit});
   }
   void name_resolved(const ResolvedName& /*name*/) override {}
 
  private:
-  RebindingHandler on_rebinding_;
+  EgressControl& control_;
 };
 
 EgressGuard::EgressGuard(EgressControl& control, std::unique_ptr<Events> events)
@@ -25,10 +30,8 @@ EgressGuard::EgressGuard(EgressControl& control, std::unique_ptr<Events> events)
 
 EgressGuard::~EgressGuard() = default;
 
-Result<std::unique_ptr<EgressGuard>> EgressGuard::start(EgressControl& control,
-                                                        RebindingHandler on_rebinding) {
-  std::unique_ptr<EgressGuard> guard(
-      new EgressGuard(control, std::make_unique<Events>(std::move(on_rebinding))));
+Result<std::unique_ptr<EgressGuard>> EgressGuard::start(EgressControl& control) {
+  std::unique_ptr<EgressGuard> guard(new EgressGuard(control, std::make_unique<Events>(control)));
   CICD_ASSIGN(guard->resolver_, Resolver::start(control, *guard->events_));
   return guard;
 }

@@ -13,7 +13,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -27,13 +26,9 @@ namespace cicd {
 
 class EgressGuard {
  public:
-  // `on_rebinding`: an allowed name of a job led to an address of the inside, which was left out of
-  // the answer. On the resolver's thread; must be quick.
-  using RebindingHandler = std::function<void(const DeniedName& name)>;
-
-  // Listens in the caller's network namespace.
-  static Result<std::unique_ptr<EgressGuard>> start(EgressControl& control,
-                                                    RebindingHandler on_rebinding);
+  // Listens in the caller's network namespace. Allowed names that lead to an address of the inside
+  // are told to `control`.
+  static Result<std::unique_ptr<EgressGuard>> start(EgressControl& control);
   ~EgressGuard();
   EgressGuard(const EgressGuard&) = delete;
   EgressGuard& operator=(const EgressGuard&) = delete;

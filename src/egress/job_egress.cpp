@@ -304,13 +304,6 @@ std::optional<cicd_egress_rules> JobEgress::merge(const cicd_egress_rules& a,
   return list.rules();
 }
 
-bool JobEgress::is_inside(const IpBytes& ip) const {
-  const auto says_so = [&](const ScopeEgress* scope) {
-    return scope->is_enforcing() && scope->policy->is_inside(ip);
-  };
-  return says_so(&host_) || says_so(&project_);
-}
-
 std::vector<std::string> JobEgress::upstreams() const {
   for (const ScopeEgress* scope : {&host_, &project_}) {
     if (scope->policy != nullptr && !scope->policy->document().upstreams.empty()) {

@@ -53,8 +53,6 @@ class JobEgress {
   // Both lists in one, repeats left out; nullopt: they do not fit.
   static std::optional<cicd_egress_rules> merge(const cicd_egress_rules& a,
                                                 const cicd_egress_rules& b);
-  // An answer must not lead there (rebinding), in some scope that enforces.
-  bool is_inside(const IpBytes& ip) const;
   std::vector<std::string> upstreams() const;  // the host's, else the project's
 
  private:

@@ -10,6 +10,7 @@
 #include <map>
 #include <span>
 
+#include "egress/job_name_judge.h"
 #include "egress/policy_prefixes.h"
 #include "egress/policy_random.h"
 
@@ -52,6 +53,7 @@ class FakeControl : public EgressControl {
   std::optional<cicd_dns_client> dns_client(const cicd_dns_client_key&) const override {
     return std::nullopt;
   }
+  void tell(const InsideAnswer&) override {}
   EgressTotals totals(std::uint32_t) const override { return {}; }
   std::vector<std::pair<cicd_flow_key, cicd_flow>> flows(std::uint32_t) const override {
     return {};
@@ -404,13 +406,17 @@ TEST(JobEgress, TooManyStepsAreAnError) {
   EXPECT_THAT(egress.error().text, HasSubstr("more than 255 steps; the one of p.yaml:259"));
 }
 
-TEST(JobEgress, RebindingIsWhatAnEnforcingScopeCallsInside) {
+TEST(JobEgress, RebindingIsWhatAWatchingScopeCallsInside) {
   const auto egress =
       JobEgress::make(scope_of("audit: true\n"),
                       scope_of("trusted_nets: [10.0.0.0/8]\ndns: {upstream: [9.9.9.9]}\n"));
   ASSERT_TRUE(egress);
-  EXPECT_FALSE((*egress)->is_inside(ip("10.0.0.1")));
-  EXPECT_TRUE((*egress)->is_inside(ip("192.168.0.1")));
+  const JobNameJudge judge(*egress);
+  EXPECT_EQ(judge.judge_inside(ip("10.0.0.1")).scopes, CICD_SCOPE_HOST);
+  EXPECT_FALSE(judge.judge_inside(ip("10.0.0.1")).is_blocked) << "the host only audits";
+  EXPECT_EQ(judge.judge_inside(ip("192.168.0.1")).scopes, CICD_SCOPE_HOST | CICD_SCOPE_PROJECT);
+  EXPECT_TRUE(judge.judge_inside(ip("192.168.0.1")).is_blocked);
+  EXPECT_EQ(judge.judge_inside(ip("192.0.2.1")).scopes, 0);
   EXPECT_THAT((*egress)->upstreams(), ::testing::ElementsAre("9.9.9.9"));
 }
 

@@ -41,7 +41,17 @@ std::optional<cicd_egress_rules> JobNameJudge::merge(const cicd_egress_rules& a,
   return JobEgress::merge(a, b);
 }
 
-bool JobNameJudge::is_inside(const IpBytes& ip) const { return egress_->is_inside(ip); }
+InsideVerdict JobNameJudge::judge_inside(const IpBytes& ip) const {
+  InsideVerdict verdict;
+  const auto ask = [&](const ScopeEgress& scope, std::uint8_t bit) {
+    if (!scope.is_watching() || !scope.policy->is_inside(ip)) return;
+    verdict.scopes |= bit;
+    verdict.is_blocked = verdict.is_blocked || scope.is_enforcing();
+  };
+  ask(egress_->host(), CICD_SCOPE_HOST);
+  ask(egress_->project(), CICD_SCOPE_PROJECT);
+  return verdict;
+}
 
 std::vector<std::string> JobNameJudge::upstreams() const { return egress_->upstreams(); }
 

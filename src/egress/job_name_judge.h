@@ -19,7 +19,7 @@ class JobNameJudge final : public NameJudge {
   cicd_egress_rules rules_of_name(std::string_view name) const override;
   std::optional<cicd_egress_rules> merge(const cicd_egress_rules& a,
                                          const cicd_egress_rules& b) const override;
-  bool is_inside(const IpBytes& ip) const override;
+  InsideVerdict judge_inside(const IpBytes& ip) const override;
   std::vector<std::string> upstreams() const override;
 
  private:

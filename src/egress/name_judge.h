@@ -20,6 +20,12 @@ struct NameVerdict {
   DeniedNameAnswer how = DeniedNameAnswer::kRefused;
 };
 
+// What an answer that leads to an address meets (rebinding).
+struct InsideVerdict {
+  std::uint8_t scopes = 0;  // CICD_SCOPE_*: whose policy the address is of the inside for
+  bool is_blocked = false;  // one of them enforces: the address is left out of the answer
+};
+
 class NameJudge {
  public:
   virtual ~NameJudge() = default;
@@ -32,7 +38,7 @@ class NameJudge {
   virtual cicd_egress_rules rules_of_name(std::string_view name) const = 0;
   virtual std::optional<cicd_egress_rules> merge(const cicd_egress_rules& a,
                                                  const cicd_egress_rules& b) const = 0;
-  virtual bool is_inside(const IpBytes& ip) const = 0;
+  virtual InsideVerdict judge_inside(const IpBytes& ip) const = 0;
   virtual std::vector<std::string> upstreams() const = 0;
 };
 

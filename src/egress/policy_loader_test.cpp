@@ -264,12 +264,12 @@ TEST_F(PolicyFiles, TheFileHasTheLastWordAndTheBaseKeepsItsDenies) {
   EXPECT_TRUE(policy.allow_metadata);
   EXPECT_EQ(policy.trusted_nets.size(), 2U);
   EXPECT_THAT(policy.upstreams, ElementsAre("9.9.9.9"));
-  ASSERT_EQ(policy.rules.size(), 5U);
+  ASSERT_EQ(policy.rules.size(), 6U);
   EXPECT_EQ(policy.rules[0].rule_id, "base.yaml:deny[0]");
   EXPECT_EQ(policy.rules[0].file, (directory_ / "base/base.yaml").string());
   EXPECT_EQ(policy.rules[2].rule_id, "npm/registry");
   EXPECT_EQ(policy.rules[2].file, "builtin:npm");
-  EXPECT_EQ(policy.rules[4].rule_id, "allow[0]");
+  EXPECT_EQ(policy.rules[5].rule_id, "allow[0]");
   const EgressPolicy judge(policy, {});
   EXPECT_EQ(judge.judge_name("evil.example").reason, EgressReason::kDeniedByRule);
 

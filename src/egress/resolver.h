@@ -40,7 +40,7 @@ enum class NameRefusal : std::uint8_t {
   kReverse,    // the name of an address that no name of the job led to
   kType,       // ANY, zone transfers and the like
   kClass,      // not of the Internet
-  kRebinding,  // the name is allowed; it leads to an address of the inside, which was left out
+  kRebinding,  // the name is allowed; it leads to an address of the inside
 };
 
 struct DeniedName {
@@ -48,8 +48,9 @@ struct DeniedName {
   std::string_view name;
   std::uint16_t type = 0;
   NameRefusal why = NameRefusal::kPolicy;
-  bool is_audit = false;  // it was let pass
-  IpBytes ip{};           // kRebinding: the first such address
+  bool is_audit = false;    // it was let pass
+  IpBytes ip{};             // kRebinding: the address; each one is told
+  std::uint8_t scopes = 0;  // kRebinding: against whose policy it is
 };
 
 struct ResolvedName {

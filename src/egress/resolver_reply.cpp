@@ -207,7 +207,7 @@ class AnswerWriter {
       return false;
     }
     if (is_inside_(*ip)) {
-      if (addresses_.dropped++ == 0) addresses_.first_dropped = *ip;
+      ++addresses_.dropped;
       is_changed_ = true;
       return false;
     }

@@ -42,7 +42,6 @@ struct ReplyAddresses {
   std::array<IpBytes, kMaxAnswerRecords> list;  // that the reply leads to, mapped
   std::size_t count = 0;
   std::size_t dropped = 0;  // addresses that `is_inside` had
-  IpBytes first_dropped{};
 
   std::span<const IpBytes> all() const { return {list.data(), count}; }
 };

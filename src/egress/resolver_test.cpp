@@ -198,9 +198,21 @@ TEST_F(ResolverTest, AddressesOfTheInsideAreLeftOut) {
   EXPECT_THAT(reply->addresses(), ElementsAre("192.0.2.1"));
   EXPECT_EQ(reply->extended_error(), 15);
   EXPECT_EQ(egress_.size(), 1u);
-  EXPECT_THAT(told_.take(), ElementsAre("denied rebinding www.good.test 1 of 1",
+  EXPECT_THAT(told_.take(), ElementsAre("denied rebinding www.good.test 1 of 1 at 10.1.2.3",
+                                        "denied rebinding www.good.test 1 of 1 at 169.254.169.254",
                                         "resolved www.good.test 1 to 1"));
   EXPECT_EQ(resolver_->counters(kSlot).rebinding_addresses, 2u);
+}
+
+TEST_F(ResolverTest, AnAuditTellsAddressesOfTheInsideAndLetsThemPass) {
+  judge_->is_audit = true;
+  start([](const DnsAsk& ask, bool) {
+    return ScriptedServer::begin(ask).a("@12", "10.1.2.3").a("@12", "192.0.2.1").bytes();
+  });
+  EXPECT_THAT(ask("www.good.test", kTypeA)->addresses(), ElementsAre("10.1.2.3", "192.0.2.1"));
+  EXPECT_THAT(told_.take(), ElementsAre("audit rebinding www.good.test 1 of 1 at 10.1.2.3",
+                                        "resolved www.good.test 1 to 2"));
+  EXPECT_EQ(resolver_->counters(kSlot).rebinding_addresses, 0u);
 }
 
 TEST_F(ResolverTest, AddressesOfATrustedNetStay) {

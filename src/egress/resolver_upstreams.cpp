@@ -310,16 +310,21 @@ void ResolverCore::deliver(Job& job, const DnsAsk& ask, const Origin& origin,
       origin.is_stream ? large_.size() : std::min(ask.udp_bytes, kOurUdpBytes);
   const auto out = begin_reply(origin, limit);
   const NameJudge& judge = *job.judge;
-  std::size_t size = write_answer(
-      ask, answer, ttl_s, [&](const IpBytes& ip) { return judge.is_inside(ip); }, addresses_, out);
-  if (addresses_.dropped > 0) {
-    job.counters.rebinding_addresses += addresses_.dropped;
-    events_.name_denied({.client = client,
-                         .name = ask.text,
-                         .type = ask.type,
-                         .why = NameRefusal::kRebinding,
-                         .ip = addresses_.first_dropped});
-  }
+  const auto is_left_out = [&](const IpBytes& ip) {
+    const InsideVerdict verdict = judge.judge_inside(ip);
+    if (verdict.scopes != 0) {
+      events_.name_denied({.client = client,
+                           .name = ask.text,
+                           .type = ask.type,
+                           .why = NameRefusal::kRebinding,
+                           .is_audit = !verdict.is_blocked,
+                           .ip = ip,
+                           .scopes = verdict.scopes});
+    }
+    return verdict.is_blocked;
+  };
+  std::size_t size = write_answer(ask, answer, ttl_s, is_left_out, addresses_, out);
+  job.counters.rebinding_addresses += addresses_.dropped;
   if (!job.table.learn(judge, ask.text, addresses_.all(), ttl_s, now_ns_)) {
     ++job.counters.inserts_failed;
     reply_servfail(job, ask, origin);

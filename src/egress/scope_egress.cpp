@@ -162,14 +162,15 @@ std::optional<Violation> EgressJudge::judge_denied(const EventRecord& record) co
   told.flow.port = static_cast<std::uint16_t>(record.number(f::kRemotePort));
   told.flow.proto = protocol_number(told.protocol);
   told.flow.step = step_of(record);
-  EgressJudgement judgement;
-  if (const auto ip = parse_ip(told.ip)) {
+  // That it was denied, and why, who told it knows; the rule's name only the policy.
+  const EgressReason reason =
+      egress_reason_of(record.text(f::kReason)).value_or(EgressReason::kDefaultDeny);
+  EgressJudgement judgement;  // of an answer that leads inside there is no rule
+  const auto ip = parse_ip(told.ip);
+  if (ip && reason != EgressReason::kRebinding) {
     told.flow.ip = *ip;
     judgement = egress_.policy->judge_flow(told.flow);
   }
-  // That it was denied, and why, the kernel side knows; the rule's name only the policy.
-  const EgressReason reason =
-      egress_reason_of(record.text(f::kReason)).value_or(EgressReason::kDefaultDeny);
   Violation violation = violation_of(record, told, judgement.is_allowed ? nullptr : judgement.rule);
   const bool is_of_name = reason == EgressReason::kDirectIp && !told.flow.host.empty() &&
                           !egress_.policy->judge_name(told.flow.host).is_allowed;
@@ -179,6 +180,7 @@ std::optional<Violation> EgressJudge::judge_denied(const EventRecord& record) co
                           : EgressVerdict::kAudit;
   violation.count = static_cast<std::uint64_t>(record.number(f::kCount));
   violation.bytes = static_cast<std::uint64_t>(record.number(f::kBytes));
+  violation.packets = static_cast<std::uint64_t>(record.number(f::kPackets));
   return violation;
 }
 

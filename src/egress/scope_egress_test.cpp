@@ -73,6 +73,7 @@ EventRecord denied(std::string_view scope, std::string_view reason, std::string_
   record.fields[f::kDomainSource].text = domain.empty() ? "none" : "resolver";
   record.fields[f::kCount].number = 3;
   record.fields[f::kBytes].number = 120;
+  record.fields[f::kPackets].number = 2;
   return record;
 }
 
@@ -152,6 +153,7 @@ TEST(EgressJudge, WhatTheKernelSideDeniedGoesToTheScopeItIsAgainst) {
     EXPECT_EQ(violation->reason, EgressReason::kPortNotAllowed);
     EXPECT_EQ(violation->count, 3u);
     EXPECT_EQ(violation->bytes, 120u);
+    EXPECT_EQ(violation->packets, 2u);
     EXPECT_EQ(violation->host_source, "resolver");
     EXPECT_EQ(judge.policy_ref().scope, scope);
   }
@@ -171,6 +173,21 @@ TEST(EgressJudge, ADirectAddressWhoseNameIsKnownIsAMatterOfTheName) {
   EXPECT_EQ(reason(denied("project", "nonsense")), EgressReason::kDefaultDeny);
   const EventRecord ruled = denied("project", "denied_by_rule");
   EXPECT_EQ(judge.judge(ruled)->rule_id, "deny-net");
+}
+
+TEST(EgressJudge, AnAnswerThatLeadsInsideHasNoRule) {
+  EventRecord record = denied("project", "rebinding", "registry.test");
+  record.fields[field::egress_violation::kRemotePort].number = 0;
+  record.fields[field::egress_violation::kProtocol].text = "dns";
+  const auto violation = judge_of(EgressMode::kEnforce).judge(record);
+  ASSERT_TRUE(violation);
+  EXPECT_EQ(violation->reason, EgressReason::kRebinding);
+  EXPECT_EQ(violation->verdict, EgressVerdict::kBlock);
+  EXPECT_EQ(violation->rule_id, "") << "not the rule of the range that the address is in";
+  EXPECT_EQ(violation->host, "registry.test");
+  EXPECT_EQ(violation->protocol, "dns");
+  record.fields[field::egress_violation::kVerdict].text = "audit";
+  EXPECT_EQ(judge_of(EgressMode::kEnforce).judge(record)->verdict, EgressVerdict::kAudit);
 }
 
 TEST(EgressJudge, NamesOfProtocols) {

@@ -168,12 +168,13 @@ constexpr FieldInfo kEgressViolationFields[] = {
      "`block`: it was denied; `audit`: it would have been, the policy only audits."},
     {"reason", "reason", kString, kPlain,
      "`direct_ip`, `port_not_allowed`, `step_not_allowed`, `denied_by_rule`, `metadata`, `dot`, "
-     "`doh_endpoint`, `raw_socket`, `ipv6` or `default_deny`."},
+     "`doh_endpoint`, `raw_socket`, `rebinding`, `ipv6` or `default_deny`."},
     {"scope", "scope", kString, kPlain,
      "Whose policy it is against: `host`, `project`, or `host,project`."},
     {"remote_ip", "remote_ip", kString, kPlain, "Address, IPv4 or IPv6 in its shortest form."},
     {"remote_port", "remote_port", kInt, kPlain, "Port; 0 when the protocol has none."},
-    {"protocol", "protocol", kString, kPlain, "`tcp`, `udp`, or the protocol's number."},
+    {"protocol", "protocol", kString, kPlain,
+     "`tcp`, `udp`, or the protocol's number; `dns` for an answer to a question."},
     {"domain", "domain", kString, kPlain, "Name the address was resolved from, where it is known.",
      false, true},
     {"domain_source", "domain_source", kString, kPlain,
@@ -181,6 +182,7 @@ constexpr FieldInfo kEgressViolationFields[] = {
     {"count", "count", kInt, kInt64String,
      "Attempts that this event stands for: repeats of a process on a destination are merged."},
     {"bytes", "bytes", kInt, kInt64String, "Of packets that were denied; 0 for connects.", false},
+    {"packets", "packets", kInt, kInt64String, "Packets that were denied; 0 for connects.", false},
 };
 constexpr std::array<EventTypeInfo, kEventTypeCount> kEventTypes = {{
     {EventType::kProcessExec, "process_exec", kProcessExecFields,
@@ -240,7 +242,9 @@ constexpr std::array<EventTypeInfo, kEventTypeCount> kEventTypes = {{
      "The 1st, 2nd, 4th, 8th, ... time of a program."},
     {EventType::kEgressViolation, "egress_violation", kEgressViolationFields,
      "The kernel denied what the job's egress policy does not allow, or would have. Names that the "
-     "policy does not allow are not asked for further and make no event of this type."},
+     "policy does not allow are not asked for further and make no event of this type; an allowed "
+     "one "
+     "that leads to an address of the inside does (`rebinding`)."},
     {EventType::kSocketCreate, "socket_create", kSocketCreateFields,
      "A socket was made, or that was tried, that is neither Unix, netlink nor plain TCP or UDP. "
      "What packet sockets, AF_XDP and AF_VSOCK send passes no hook of a job's network: this is all "

@@ -44,7 +44,7 @@ enum class EventType : std::uint8_t {
   kCount,
 };
 // Room for the fields of one event.
-inline constexpr std::size_t kMaxEventFields = 10;
+inline constexpr std::size_t kMaxEventFields = 11;
 inline constexpr std::size_t kEventTypeCount = static_cast<std::size_t>(EventType::kCount);
 
 enum class FieldType : std::uint8_t { kString, kBool, kInt };
@@ -165,7 +165,8 @@ enum : std::uint8_t {
   kDomain,
   kDomainSource,
   kCount,
-  kBytes
+  kBytes,
+  kPackets
 };
 }
 namespace socket_create {

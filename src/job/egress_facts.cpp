@@ -13,17 +13,13 @@ namespace cicd {
 namespace {
 
 // By enum cicd_egress_reason.
-constexpr std::array<EgressReason, CICD_REASON_IPV6 + 1> kReasons = {EgressReason::kDefaultDeny,
-                                                                     EgressReason::kDefaultDeny,
-                                                                     EgressReason::kDirectIp,
-                                                                     EgressReason::kPortNotAllowed,
-                                                                     EgressReason::kStepNotAllowed,
-                                                                     EgressReason::kDeniedByRule,
-                                                                     EgressReason::kMetadata,
-                                                                     EgressReason::kDot,
-                                                                     EgressReason::kDohEndpoint,
-                                                                     EgressReason::kRawSocket,
-                                                                     EgressReason::kIpv6};
+constexpr std::array<EgressReason, CICD_REASON_REBINDING + 1> kReasons = {
+    EgressReason::kDefaultDeny,    EgressReason::kDefaultDeny,
+    EgressReason::kDirectIp,       EgressReason::kPortNotAllowed,
+    EgressReason::kStepNotAllowed, EgressReason::kDeniedByRule,
+    EgressReason::kMetadata,       EgressReason::kDot,
+    EgressReason::kDohEndpoint,    EgressReason::kRawSocket,
+    EgressReason::kIpv6,           EgressReason::kRebinding};
 
 std::string ip_of(const __u8 (&ip)[16]) {
   static constexpr __u8 kMapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
@@ -55,6 +51,7 @@ void add_egress_facts(const EgressControl& control, std::uint32_t slot, Job::End
   out.flows_missing = totals.flows_missing;
   add_loss(end, "egress_flows", "map_full", totals.flows_missing);
   add_loss(end, "socket_owners", "no_memory", totals.sockets_missing);
+  add_loss(end, "egress_violation", "too_many_answers", totals.answers_untold);
   for (const auto& [key, flow] : control.flows(slot)) {
     end.flows.push_back({ip_of(key.ip),
                          key.port,
@@ -67,11 +64,6 @@ void add_egress_facts(const EgressControl& control, std::uint32_t slot, Job::End
 void add_resolver_facts(const ResolverCounters& counters, Job::End& end) {
   add_loss(end, "resolver", "address_table_full", counters.inserts_failed);
   add_loss(end, "resolver", "too_much_at_once", counters.limited);
-  if (counters.rebinding_addresses > 0) {
-    end.problems.push_back("names that the policy allows led to " +
-                           std::to_string(counters.rebinding_addresses) +
-                           " addresses of the inside, which were left out of the answers");
-  }
 }
 
 }  // namespace cicd

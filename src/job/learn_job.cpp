@@ -2,6 +2,9 @@
 #include "job/learn_job.h"
 
 #include <filesystem>
+#include <set>
+#include <string_view>
+#include <utility>
 
 #include "egress/learn_store.h"
 #include "rule/ip_prefix.h"
@@ -18,9 +21,32 @@ bool is_loopback(std::string_view text) {
   return parse_cidr("127.0.0.0/8")->contains(*ip) || parse_cidr("::1/128")->contains(*ip);
 }
 
+// Addresses and ports that datagrams were sent to, whatever the name that was used for them.
+class Datagrams {
+ public:
+  explicit Datagrams(const JobSummary& summary) {
+    for (const DestinationUse& use : summary.destinations) {
+      is_counted_ = is_counted_ || use.traffic.sent_packets > 0;
+      if (use.protocol != "udp" || use.traffic.sent_packets == 0) continue;
+      sent_.emplace(use.remote_ip, use.remote_port);
+    }
+    if (!summary.egress || !summary.egress->kernel_totals) return;
+    is_counted_ = summary.egress->kernel_totals->flows_missing == 0;
+  }
+  // False only where it is known: a connect alone sends nothing, getaddrinfo sorts addresses so.
+  bool may_be_sent(const DestinationUse& use) const {
+    if (use.protocol != "udp") return true;
+    if (use.remote_port == 0) return false;
+    return !is_counted_ || sent_.contains({use.remote_ip, use.remote_port});
+  }
+
+ private:
+  bool is_counted_ = false;
+  std::set<std::pair<std::string_view, std::uint16_t>> sent_;
+};
+
 bool needs_no_rule(const DestinationUse& use) {
-  if (use.count == 0 || use.remote_port == kDnsPort) return true;
-  return (use.remote_port == 0 && use.protocol == "udp") || is_loopback(use.remote_ip);
+  return use.count == 0 || use.remote_port == kDnsPort || is_loopback(use.remote_ip);
 }
 
 // Row files and state belong to root; nobody else has to see where jobs go.
@@ -47,8 +73,9 @@ LearnedJob learned_job(const JobSummary& summary) {
   job.project = summary.identity.project_path;
   job.key = identity_key(summary.identity);
   job.end_ns = summary.end_time_ns;
+  const Datagrams datagrams(summary);
   for (const DestinationUse& use : summary.destinations) {
-    if (needs_no_rule(use)) continue;
+    if (needs_no_rule(use) || !datagrams.may_be_sent(use)) continue;
     LearnedUse& out = job.uses.emplace_back();
     out.host = use.domain.empty() ? use.remote_ip : use.domain;
     out.port = use.remote_port;

@@ -12,7 +12,8 @@ namespace cicd {
 inline constexpr const char* kLearnFile = "egress.db";
 
 // Destinations by name where one is known. Left out: DNS (names are what is learned), the loopback
-// network, which needs no rule, and connects that send nothing (getaddrinfo sorts addresses so).
+// network, which needs no rule, and UDP destinations that the kernel has counted no packet to
+// (where it counts: summaries of replays have no traffic, and keep them).
 LearnedJob learned_job(const JobSummary& summary);
 
 // Adds the job to `state_dir`/egress.db; the folder is made when missing. What came of it goes into

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -29,6 +30,16 @@ struct EgressTotals {
   std::uint64_t flows_missing = 0;    // traffic that map `egress_flows` had no room for, in packets
   std::uint64_t denied_unmerged = 0;  // attempts that map `egress_denied` had no room for
   std::uint64_t sockets_missing = 0;  // sockets that there was no memory to note their owner for
+  std::uint64_t answers_untold = 0;   // of tell(): more at once than there is room for
+};
+
+// An answer to a job that leads to an address of the inside (rebinding).
+struct InsideAnswer {
+  cicd_dns_client client;  // who asked
+  std::string_view name;   // what was asked for
+  MappedIp ip{};
+  std::uint8_t scopes = 0;  // CICD_SCOPE_*: against whose policy it is
+  bool is_audit = false;    // it was let pass
 };
 
 class EgressControl {
@@ -57,6 +68,9 @@ class EgressControl {
   virtual void stop_serving(std::uint32_t netns) = 0;
   // Who asks from this port; nullopt: no job.
   virtual std::optional<cicd_dns_client> dns_client(const cicd_dns_client_key& key) const = 0;
+
+  // Comes as a sample of the job (hook CICD_EGRESS_RESOLVER) with those of the kernel side.
+  virtual void tell(const InsideAnswer& answer) = 0;
 
   virtual EgressTotals totals(std::uint32_t slot) const = 0;
   virtual std::vector<std::pair<cicd_flow_key, cicd_flow>> flows(std::uint32_t slot) const = 0;

@@ -9,6 +9,7 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,6 +20,7 @@
 #include <string>
 
 #include "base/unique_fd.h"
+#include "kernel/egress_samples.h"
 #include "kernel/map_entries.h"
 #include "wire/shared.h"
 
@@ -46,6 +48,13 @@ Error put_error(int error, const std::string& what) {
     return Error{ErrorCode::kResource, error, "there is no room in the kernel for " + what, ""};
   }
   return Error{ErrorCode::kInternal, error, "put " + what + " into the kernel", ""};
+}
+
+std::uint64_t boottime_now_ns() {
+  timespec time{};
+  ::clock_gettime(CLOCK_BOOTTIME, &time);
+  return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000 +
+         static_cast<std::uint64_t>(time.tv_nsec);
 }
 
 // Fills in peer and protocol of a connected socket; false: it has none, or is no IP socket.
@@ -212,6 +221,10 @@ std::optional<cicd_dns_client> EgressMaps::dns_client(const cicd_dns_client_key&
   return client;
 }
 
+void EgressMaps::tell(const InsideAnswer& answer) {
+  told_.add(answer.client.slot, sample_of(answer, boottime_now_ns()));
+}
+
 EgressTotals EgressMaps::totals(std::uint32_t slot) const {
   EgressTotals out;
   const int cpus = ::libbpf_num_possible_cpus();
@@ -230,6 +243,7 @@ EgressTotals EgressMaps::totals(std::uint32_t slot) const {
   out.flows_missing = read(CICD_TOTAL_FLOWS_FULL);
   out.denied_unmerged = read(CICD_TOTAL_DENIED_FULL);
   out.sockets_missing = read(CICD_TOTAL_SOCKET_FULL);
+  out.answers_untold = told_.dropped(slot);
   return out;
 }
 
@@ -259,6 +273,7 @@ std::vector<std::pair<cicd_denied_key, cicd_denied>> EgressMaps::take_denied(std
 }
 
 void EgressMaps::clear(std::uint32_t slot) {
+  told_.forget(slot);
   const auto is_slot = [slot](const auto& key, const auto&) { return key.slot == slot; };
   delete_where<cicd_egress_address, cicd_egress_rules>(programs_.map_fd("egress_addrs"), is_slot);
   delete_where<cicd_egress_net, cicd_egress_rules>(programs_.map_fd("egress_nets"), is_slot);

@@ -11,6 +11,7 @@
 
 #include "kernel/egress_control.h"
 #include "kernel/program_set.h"
+#include "kernel/told_samples.h"
 
 struct cicd_shared;
 
@@ -25,6 +26,8 @@ class EgressMaps final : public EgressControl {
   void begin(std::uint32_t slot);
   // No job is in it any more.
   void end(std::uint32_t slot);
+  // Gives out what tell() was told.
+  std::size_t drain_told(SampleSink sink) { return told_.drain(sink); }
 
   Result<> set_policy(std::uint32_t slot, cicd_egress_policy policy) override;
   Result<> put_net(std::uint32_t slot, const MappedIp& ip, int bits,
@@ -38,6 +41,7 @@ class EgressMaps final : public EgressControl {
   Result<> serve_netns(std::uint32_t netns) override;
   void stop_serving(std::uint32_t netns) override;
   std::optional<cicd_dns_client> dns_client(const cicd_dns_client_key& key) const override;
+  void tell(const InsideAnswer& answer) override;
   EgressTotals totals(std::uint32_t slot) const override;
   std::vector<std::pair<cicd_flow_key, cicd_flow>> flows(std::uint32_t slot) const override;
   std::vector<std::pair<cicd_denied_key, cicd_denied>> take_denied(std::uint32_t slot) override;
@@ -53,6 +57,7 @@ class EgressMaps final : public EgressControl {
   const ProgramSet& programs_;
   cicd_shared* shared_;
   const std::uint32_t slots_;
+  ToldSamples told_;
   std::mutex mutex_;  // of what is read, changed and written back
 };
 

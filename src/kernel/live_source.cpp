@@ -359,6 +359,7 @@ Result<std::size_t> KernelSource::poll(milliseconds max_wait, SampleSink out) {
       count = rings_.drain(sink);
     }
   }
+  count += egress_.drain_told(sink);
   if (count != 0) last_drain_ = steady_clock::now();
   return count;
 }

@@ -14,10 +14,10 @@ namespace cicd {
 namespace {
 
 // As egress/verdict.h has them; by enum cicd_egress_reason.
-constexpr std::array<std::string_view, CICD_REASON_IPV6 + 1> kReasons = {
+constexpr std::array<std::string_view, CICD_REASON_REBINDING + 1> kReasons = {
     "default_deny",     "default_deny",   "direct_ip", "port_not_allowed",
     "step_not_allowed", "denied_by_rule", "metadata",  "dot",
-    "doh_endpoint",     "raw_socket",     "ipv6"};
+    "doh_endpoint",     "raw_socket",     "ipv6",      "rebinding"};
 
 std::string_view scope_text(std::uint8_t scopes) {
   constexpr std::uint8_t kBoth = CICD_SCOPE_HOST | CICD_SCOPE_PROJECT;
@@ -42,10 +42,17 @@ void Tracker::Impl::on(const EgressSample& sample, const Context& context) {
   record->fields[f::kScope].text = scope_text(fixed.scopes);
   record->fields[f::kRemoteIp].text = ip_text(fixed.family, fixed.remote_ip, arena);
   record->fields[f::kRemotePort].number = fixed.remote_port;
-  record->fields[f::kProtocol].text = protocol_text(fixed.protocol, arena);
+  const bool is_answer = fixed.hook == CICD_EGRESS_RESOLVER;
+  record->fields[f::kProtocol].text = is_answer ? "dns" : protocol_text(fixed.protocol, arena);
   record->fields[f::kDomainSource].text = "none";
   record->fields[f::kCount].number = static_cast<std::int64_t>(fixed.count);
   record->fields[f::kBytes].number = static_cast<std::int64_t>(fixed.bytes);
+  if (fixed.hook == CICD_EGRESS_PACKET) record->fields[f::kPackets] = record->fields[f::kCount];
+  if (is_answer) {
+    record->fields[f::kDomain].text = arena.store(sample.name);
+    record->fields[f::kDomainSource].text = name_of(NameSource::kResolver);
+    return;
+  }
   const std::size_t bytes = fixed.family == AF_INET ? 4 : sizeof(fixed.remote_ip);
   const auto address = IpAddress::from({fixed.remote_ip, bytes});
   if (!address) return;

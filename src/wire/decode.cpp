@@ -107,11 +107,13 @@ Decoded decode_connect(Bytes bytes) {
 }
 
 Decoded decode_egress(Bytes bytes) {
-  Decoded decoded = decode_plain<EgressSample>(bytes);
-  if (!decoded) return decoded;
-  const auto& fixed = std::get<EgressSample>(*decoded).fixed;
-  if (!is_ip_family(fixed.family)) return error(DecodeError::kBadValue);
-  return decoded;
+  EgressSample sample;
+  if (!read_fixed(bytes, sample.fixed)) return error(DecodeError::kTooShort);
+  const Bytes name = bytes.subspan(sizeof(sample.fixed));
+  if (name.size() != sample.fixed.name_bytes) return error(DecodeError::kBadStrings);
+  if (!is_ip_family(sample.fixed.family)) return error(DecodeError::kBadValue);
+  sample.name = {reinterpret_cast<const char*>(name.data()), name.size()};
+  return sample;
 }
 
 Decoded decode_open(Bytes bytes) {

@@ -113,6 +113,7 @@ struct IoUringSample {
 };
 struct EgressSample {
   cicd_sample_egress fixed;
+  std::string_view name;
 };
 struct ExecMemorySample {
   cicd_sample_exec_memory fixed;

@@ -62,6 +62,7 @@ std::vector<Named> one_of_each() {
        make_sample(actor, CICD_SAMPLE_IO_URING, cicd_sample_io_uring{}, {raw("x"), walked("/b")})},
       {"exec_memory", make_sample(actor, CICD_SAMPLE_EXEC_MEMORY, cicd_sample_exec_memory{})},
       {"egress", make_sample(actor, CICD_SAMPLE_EGRESS, cicd_sample_egress{.family = 2})},
+      {"egress of the resolver", egress_sample(actor, {.family = 2}, "a.test")},
   };
 }
 

@@ -64,6 +64,15 @@ SampleBuffer assemble_sample(const Actor& actor, std::uint16_t type, std::uint16
   return out;
 }
 
+SampleBuffer egress_sample(const Actor& actor, cicd_sample_egress fixed, std::string_view name) {
+  fixed.name_bytes = static_cast<__u8>(name.size());
+  SampleBuffer bytes(sizeof(fixed));
+  std::memcpy(bytes.data(), &fixed, sizeof(fixed));
+  const auto* text = reinterpret_cast<const std::byte*>(name.data());
+  bytes.insert(bytes.end(), text, text + name.size());
+  return assemble_sample(actor, CICD_SAMPLE_EGRESS, fixed.header.flags, bytes, {});
+}
+
 StringPart walked(std::string_view absolute_path, std::uint32_t extra_flags) {
   StringPart part{{}, CICD_STRING_COMPONENTS | extra_flags};
   std::size_t end = absolute_path.size();

@@ -108,6 +108,9 @@ SampleBuffer make_sample(const Actor& actor, std::uint16_t type, Fixed fixed,
                          {reinterpret_cast<const std::byte*>(&fixed), sizeof(Fixed)}, strings);
 }
 
+// `name` follows the fixed part; name_bytes is set here.
+SampleBuffer egress_sample(const Actor& actor, cicd_sample_egress fixed,
+                           std::string_view name = {});
 SampleBuffer fork_sample(const Actor& child, const Actor& parent, std::uint32_t uid = 0);
 SampleBuffer exec_sample(const Actor& actor, const ExecParts& parts);
 SampleBuffer exec_sample(const Actor& actor, const ExecParts& parts, const ExecStrings& strings);

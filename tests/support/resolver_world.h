@@ -3,6 +3,7 @@
 // answers as a test says, and clients. Sockets are real, on the loopback address.
 #pragma once
 
+#include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -20,6 +21,7 @@
 #include <vector>
 
 #include "base/unique_fd.h"
+#include "egress/policy_prefixes.h"
 #include "egress/resolver.h"
 #include "egress/resolver_question.h"
 #include "names/dns_message.h"
@@ -78,6 +80,7 @@ class FakeEgress final : public EgressControl {
     const auto other = by_port_.find(key.port);
     return other == by_port_.end() ? client : other->second;
   }
+  void tell(const InsideAnswer&) override {}
   EgressTotals totals(std::uint32_t) const override { return {}; }
   std::vector<std::pair<cicd_flow_key, cicd_flow>> flows(std::uint32_t) const override {
     return {};
@@ -161,14 +164,15 @@ class FakeJudge final : public NameJudge {
     }
     return out;
   }
-  bool is_inside(const IpBytes& ip) const override {
+  InsideVerdict judge_inside(const IpBytes& ip) const override {
     static const IpPrefix kRanges[] = {*parse_cidr("10.0.0.0/8"), *parse_cidr("127.0.0.0/8"),
                                        *parse_cidr("169.254.0.0/16"), *parse_cidr("fc00::/7"),
                                        *parse_cidr("::1/128")};
     for (const IpPrefix& range : kRanges) {
-      if (range.contains(ip)) return !(trusted && trusted->contains(ip));
+      if (!range.contains(ip) || (trusted && trusted->contains(ip))) continue;
+      return {.scopes = CICD_SCOPE_HOST, .is_blocked = !is_audit};
     }
-    return false;
+    return {};
   }
   std::vector<std::string> upstreams() const override { return upstreams_; }
 
@@ -187,14 +191,15 @@ class FakeJudge final : public NameJudge {
   std::vector<std::string> upstreams_;
 };
 
-// What the resolver tells, as text: "denied policy evil.test 1", "resolved a.test 1 2".
+// What the resolver tells, as text: "denied policy evil.test 1 of 1", "resolved a.test 1 to 2".
 class Told final : public ResolverEvents {
  public:
   void name_denied(const DeniedName& name) override {
     static constexpr const char* kWhy[] = {"policy", "reverse", "type", "class", "rebinding"};
     add(std::string(name.is_audit ? "audit " : "denied ") + kWhy[static_cast<int>(name.why)] + " " +
         std::string(name.name) + " " + std::to_string(name.type) + " of " +
-        std::to_string(name.client.slot));
+        std::to_string(name.client.slot) +
+        (name.why == NameRefusal::kRebinding ? " at " + text_of_ip(name.ip) : ""));
   }
   void name_resolved(const ResolvedName& name) override {
     add("resolved " + std::string(name.name) + " " + std::to_string(name.type) + " to " +
@@ -206,6 +211,12 @@ class Told final : public ResolverEvents {
   }
 
  private:
+  static std::string text_of_ip(const IpBytes& ip) {
+    char text[INET6_ADDRSTRLEN] = "";
+    const bool is_v4 = is_mapped_ipv4(ip);
+    ::inet_ntop(is_v4 ? AF_INET : AF_INET6, ip.data() + (is_v4 ? 12 : 0), text, sizeof(text));
+    return text;
+  }
   void add(std::string line) {
     const std::lock_guard lock(mutex_);
     if (lines_.size() < 10'000) lines_.push_back(std::move(line));

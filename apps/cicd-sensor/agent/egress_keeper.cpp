@@ -77,10 +77,7 @@ Result<ScopeEgress> EgressKeeper::project_scope(const JobIdentity& identity,
 Result<EgressGuard*> EgressKeeper::guard() {
   if (!guard_) {
     CICD_ASSIGN(EgressControl* const control, source_.egress());
-    CICD_ASSIGN(guard_, EgressGuard::start(*control, [this](const DeniedName& name) {
-                  log_.warn("rebinding", {{"slot", std::to_string(name.client.slot)},
-                                          {"name", std::string(name.name)}});
-                }));
+    CICD_ASSIGN(guard_, EgressGuard::start(*control));
   }
   return guard_.get();
 }

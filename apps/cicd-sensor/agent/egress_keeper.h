@@ -10,7 +10,6 @@
 #include <set>
 #include <string>
 
-#include "base/log.h"
 #include "base/result.h"
 #include "egress/egress_guard.h"
 #include "job/identity.h"
@@ -29,8 +28,7 @@ Result<HostEgress> load_host_egress(const std::string& path, EgressMode mode);
 
 class EgressKeeper {
  public:
-  EgressKeeper(LiveSource& source, HostEgress host, const Log& log)
-      : source_(source), host_(std::move(host)), log_(log) {}
+  EgressKeeper(LiveSource& source, HostEgress host) : source_(source), host_(std::move(host)) {}
 
   ScopeEgress host_scope(const JobIdentity& identity, const JobMetadata& metadata) const;
   // kInvalidInput: the policy of the request, with the first mistake in it.
@@ -51,7 +49,6 @@ class EgressKeeper {
 
   LiveSource& source_;
   const HostEgress host_;
-  const Log& log_;
   std::unique_ptr<EgressGuard> guard_;  // null: no job has needed it
   std::set<std::uint32_t> held_;        // slots with a policy in force
 };

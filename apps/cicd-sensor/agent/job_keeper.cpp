@@ -47,7 +47,7 @@ JobKeeper::JobKeeper(LiveSource& source, Pipeline& pipeline, KeeperOptions optio
       pipeline_(pipeline),
       options_(std::move(options)),
       log_(log),
-      egress_(source, options_.egress, log) {
+      egress_(source, options_.egress) {
   closer_.start("cicd-closer", [this] {
     while (auto ending = endings_.pop()) {
       (*ending)();

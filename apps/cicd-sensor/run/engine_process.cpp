@@ -223,7 +223,7 @@ Result<void> EngineProcess::enforce() {
   const std::shared_ptr<const JobEgress>& egress = start_.options->egress;
   if (!egress) return {};
   CICD_ASSIGN(EgressControl* const control, start_.source->egress());
-  CICD_ASSIGN(guard_, EgressGuard::start(*control, {}));
+  CICD_ASSIGN(guard_, EgressGuard::start(*control));
   return guard_->begin(kRunSlot, egress, start_.is_restart);
 }
 

@@ -100,6 +100,64 @@ print(json.dumps({"old": s.recv(1).decode(), "new": outcome(tcp("short.test", 44
         job.close()
 
 
+def test_an_address_shuts_when_its_name_runs_out():
+    """A name that holds for a second, and the half minute of grace: after that a new connect needs a new
+    question. The download that goes on meanwhile is not cut."""
+    lab()
+    script = """
+IP = socket.getaddrinfo("short.test", 443, socket.AF_INET)[0][4][0]
+s = socket.create_connection((IP, 443), timeout=5)
+def download():
+    s.sendall(b"data"); return s.recv(4) == b"data"
+found = {"open": outcome(tcp(IP, 443)), "moved": 0}
+end = time.monotonic() + 60
+while time.monotonic() < end and outcome(tcp(IP, 443)) == "ok":
+    for _ in range(10):
+        found["moved"] += download()
+        time.sleep(0.1)
+found.update(shut=outcome(tcp(IP, 443)), old="ok" if download() else "cut",
+             asked=outcome(tcp("short.test", 443)))
+print(json.dumps(found))
+"""
+    job = Job(script, policy_of("{host: short.test, ports: [443]}"))
+    try:
+        found = job.finish()
+        assert found.pop("moved") >= 250, "it shut before its time"
+        assert found == {"open": "ok", "shut": "EPERM", "old": "ok", "asked": "ok"}, found
+    finally:
+        job.close()
+
+
+def test_more_addresses_than_there_is_room_for():
+    """70 names of 240 addresses each, and room for 16,384: what does not fit is answered SERVFAIL and
+    counted, what is open stays open, and when it has run out there is room again."""
+    lab()
+    script = """
+first = outcome(tcp("allowed.test", 443, socket.AF_INET))
+found = [outcome(rcode(f"n{n}.flood.test")) for n in range(70)]
+full = {"codes": [each[:7] for each in found], "other": outcome(rcode("deep.wild.test"))[:7],
+        "open": outcome(tcp(FAR, 443)), "denied": outcome(tcp(DENIED, 80))}
+end = time.monotonic() + 60
+while time.monotonic() < end and outcome(rcode("deep.wild.test"))[:7] != "rcode 0":
+    time.sleep(1)
+print(json.dumps({"first": first, **full, "after": outcome(tcp("deep.wild.test", 443))}))
+"""
+    job = Job(script, policy_of("{host: allowed.test, ports: [443]}", "{host: '*.flood.test'}",
+                                "{host: '*.wild.test', ports: [443]}"))
+    try:
+        found = job.finish()
+        codes = found.pop("codes")
+        # The name that fills the table takes what there is room for, and fails, as all after it.
+        assert codes == ["rcode 0"] * 68 + ["rcode 2"] * 2, codes
+        assert found == {"first": "ok", "other": "rcode 2", "open": "ok", "denied": "EPERM",
+                         "after": "ok"}, found
+        losses = json.loads((job.path / "out" / "summary.json").read_text())["losses"]
+        full = [each for each in losses if "address_table_full" in json.dumps(each)]
+        assert full, losses
+    finally:
+        job.close()
+
+
 def test_two_jobs_and_one_address():
     """one.test and two.test have the same address; each job may reach it by its own name alone."""
     lab()
@@ -137,11 +195,14 @@ def test_a_killed_engine_leaves_the_policy_in_force():
     place.forget()
     script = """
 before = outcome(tcp("allowed.test", 443, socket.AF_INET))
+held = socket.create_connection((FAR, 443), timeout=5)
+def goes_on():
+    held.sendall(b"on"); return held.recv(2).decode()
 open("resolved", "w").close()
 wait_for("killed")
-during = [outcome(tcp(DENIED, 80)), outcome(tcp(FAR, 443))]
+during = [outcome(tcp(DENIED, 80)), outcome(tcp(FAR, 443)), goes_on()]
 wait_for("back")
-print(json.dumps({"before": before, "during": during, "after": [
+print(json.dumps({"before": before, "during": during, "after": [goes_on(),
     outcome(tcp("deep.wild.test", 443)), outcome(tcp(FAR, 443)), outcome(tcp(DENIED, 80))]}))
 """
     job = Job(script, policy_of("{host: allowed.test, ports: [443]}",
@@ -162,8 +223,8 @@ print(json.dumps({"before": before, "during": during, "after": [
             time.sleep(0.02)
         time.sleep(1)  # it reads the journal before it answers names
         job.go("back")
-        assert job.finish() == {"before": "ok", "during": ["EPERM", "ok"],
-                                "after": ["ok", "ok", "EPERM"]}
+        assert job.finish() == {"before": "ok", "during": ["EPERM", "ok", "on"],
+                                "after": ["on", "ok", "ok", "EPERM"]}
         summary = json.loads((job.path / "out" / "summary.json").read_text())
         assert summary["egress"]["kernel_totals"]["denied"] == {"direct_ip": 2}, summary["egress"]
         rows = list(rows_of(job.path / "out" / "violations.jsonl"))

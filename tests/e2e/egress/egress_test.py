@@ -34,6 +34,37 @@ egress:
   deny:
     - {cidr: 203.0.113.98/32, rule_id: never}
 """
+# A base, and all that the policy above leaves as it is.
+BASE = """version: 1
+dns: {denied_answer: refused}
+egress:
+  allow:
+    - {host: allowed.test, ports: [443], rule_id: base-allowed}
+"""
+OTHERWISE = """version: 1
+profile: otherwise
+extends: base.yaml
+metadata: allow
+ipv6: block
+trusted_nets: [10.20.30.0/24]
+dns: {denied_answer: nxdomain, block_doh: false, block_dot: false}
+egress:
+  default: deny
+  allow:
+    - {host: six.test, ports: [443]}
+    - {host: rebind.test, ports: [443]}
+    - {host: allowed.test, ports: [80], project: some/other}
+    - {cidr: 1.1.1.1, ports: [443, 853], proto: tcp}
+    - {cidr: 203.0.113.0/24, rule_id: wide}
+  deny:
+    - {cidr: 203.0.113.99, rule_id: never}
+    - {cidr: 203.0.113.11, ports: ["4000-4999", "5001-6000"], proto: udp}
+"""
+OTHER_OUTCOMES = {
+    "allowed": "ok", "own_server": "rcode 3 answers 0", "denied": "gai -2", "metadata": "ok",
+    "metadata6": "EPERM", "allowed6": "EPERM", "doh": "ok", "dot": "ok", "direct": "EPERM",
+    "direct_udp": "EPERM", "range": "ok",
+}
 # What the acts find, when the policy is enforced.
 OUTCOMES = {
     "allowed": "ok", "allowed6": "ok", "wild": "ok", "chain": "ok", "chain_to_denied": "ok",
@@ -82,15 +113,16 @@ class Giver:
         pathlib.Path(self.path).unlink()
 
 
-def run_acts(names, flags, policy=POLICY):
+def run_acts(names, flags, policy=POLICY, env=None):
     place = lab()
     place.forget()
     giver = Giver()
-    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
-        file.write(policy)
-        file.flush()
-        run = Run([sys.executable, ACTS_FILE, *names], ["--policy", file.name, *flags],
-                  env={"GIVER": giver.path})
+    with tempfile.TemporaryDirectory(prefix="cicd-policy-") as folder:
+        file = pathlib.Path(folder, "policy.yaml")
+        file.write_text(policy)
+        pathlib.Path(folder, "base.yaml").write_text(BASE)
+        run = Run([sys.executable, ACTS_FILE, *names], ["--policy", str(file), *flags],
+                  env={"GIVER": giver.path, **(env or {})})
     giver.close()
     return run
 
@@ -138,10 +170,25 @@ def check_violations(run):
     assert counts == exact, f"rows {counts}, kernel {exact}"
     icmp = [row for row in rows if row["reason"] == "raw_socket"]
     assert icmp and icmp[0]["process"]["comm"].startswith("python3"), icmp
+    assert icmp[0]["packets"] == icmp[0]["count"] and icmp[0]["bytes"] > 0, icmp
+    check_rebinding(rows, "block")
     direct = next(row for row in rows if row["reason"] == "direct_ip")
     chain = [each["binary"] for each in direct["process"]["ancestry"]]
     assert chain[-1] == direct["process"]["binary"]
     assert run.summary["events_dropped"] == 0, run.summary["losses"]
+
+
+def check_rebinding(rows, verdict):
+    """An allowed name that leads inside: a row for each address, with who asked."""
+    found = [row for row in rows if row["reason"] == "rebinding"]
+    assert {(row["destination"]["host"], row["destination"]["ip"]) for row in found} == {
+        ("rebind.test", "10.20.30.40"), ("rebindlocal.test", "127.0.0.1")}, found
+    for row in found:
+        assert row["verdict"] == verdict and "rule_id" not in row["policy"], row
+        assert row["destination"]["host_source"] == "resolver", row
+        assert row["destination"]["proto"] == "dns" and "port" not in row["destination"], row
+        assert row["process"]["comm"].startswith("python3") and row["process"]["pid"] > 0, row
+        assert row["process"]["ancestry"][-1]["pid"] == row["process"]["pid"], row
 
 
 def check_events(run):
@@ -154,16 +201,33 @@ def check_events(run):
     assert uses and int(uses[0]["sent_bytes"]) > 0, uses
 
 
+def test_enforced_otherwise():
+    with run_acts([*OTHER_OUTCOMES, "rebind"], ["--mode", "enforce"], OTHERWISE) as run:
+        found = json.loads(run.stdout)
+        assert found == {**OTHER_OUTCOMES, "rebind": "ok"}, found
+        assert not lab().contacts(ip=DENIED), lab().contacts(ip=DENIED)
+        assert lab().contacts(ip="169.254.169.254", port=80) and lab().contacts(ip="1.1.1.1", port=853)
+        rows = list(rows_of(run.folder / "out" / "violations.jsonl"))
+        reasons = {row["reason"] for row in rows}
+        assert reasons == {"domain_not_in_allowlist", "ipv6", "denied_by_rule"}, reasons
+        ruled = [row for row in rows if row["reason"] == "denied_by_rule"]
+        assert {row["policy"]["rule_id"] for row in ruled} == {"never"}, "deny wins, whatever is wider"
+        assert {row["policy"]["profile"] for row in rows} == {"otherwise"}, rows
+
+
 def test_audit_lets_pass():
-    names = ["allowed", "direct", "denied", "metadata", "own_server"]
+    names = ["allowed", "direct", "denied", "metadata", "own_server", "rebind", "rebind_local"]
     with run_acts(names, ["--mode", "enforce"], POLICY.replace("version: 1", "version: 1\naudit: true",
                                                                1)) as run:
         found = json.loads(run.stdout)
         assert found == {"allowed": "ok", "direct": "ok", "denied": "ok", "metadata": "ok",
-                         "own_server": "rcode 0 answers 1"}, found
+                         "own_server": "rcode 0 answers 1", "rebind": "ok",
+                         "rebind_local": "ECONNREFUSED"}, found
         rows = list(rows_of(run.folder / "out" / "violations.jsonl"))
         assert rows and {row["verdict"] for row in rows} == {"audit"}, rows
         assert {"direct_ip", "domain_not_in_allowlist", "metadata"} <= {r["reason"] for r in rows}
+        check_rebinding(rows, "audit")
+        assert lab().contacts(ip="10.20.30.40"), "let pass"
 
 
 def test_observe_denies_nothing():

@@ -18,7 +18,8 @@ from name_server import A, Zones, enter_private_namespaces, serve  # noqa: E402
 from sensor import BUILD, SENSOR, Run, rows_of, run_tests  # noqa: E402
 
 CTL = BUILD / "cicd-sensorctl"
-ZONES = Zones({"good.test": [(A, "192.0.2.21")], "evil.test": [(A, "192.0.2.22")]})
+ZONES = Zones({"good.test": [(A, "192.0.2.21")], "evil.test": [(A, "192.0.2.22")],
+               "multi.test": [(A, "192.0.2.31"), (A, "192.0.2.32")]})
 POLICY = """version: 1
 profile: ci
 egress:
@@ -177,6 +178,31 @@ def test_what_jobs_did_becomes_a_policy_that_they_keep_to():
             assert violations(done) == [], violations(done)
         with run("go('evil.test', 83)", policy=text) as done:
             assert sums(violations(done)) == {("port_not_allowed", "evil.test", "192.0.2.22", 83): 1}
+
+
+def test_a_connect_that_sends_nothing_is_not_learned():
+    """The C library sorts the two addresses by connecting UDP sockets to them; a real datagram counts."""
+    with tempfile.TemporaryDirectory(prefix="cicd-egress-") as name:
+        script = """go('multi.test')
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.connect(('192.0.2.55', 5000)); s.send(b'x'); s.close()
+"""
+        with run(script, "--mode", "learn", "--state-dir", name, quiet=False) as done:
+            assert done.exit_code == 0, done.stderr
+            sorting = [e for e in done.events() if e["type"] == "network_connect"
+                       and e["network_connect"]["protocol"] == "udp"
+                       and e["network_connect"].get("domain") == "multi.test"]
+            assert sorting, "the C library has not sorted: this tests nothing"
+            stored, summary = learn("--state-dir", name), learn(done.events_path.parent)
+            assert stored.stdout == summary.stdout, (stored.stdout, summary.stdout)
+            entries = [line.strip() for line in stored.stdout.splitlines() if not line.strip().startswith("#")]
+            text = " ".join(entries)
+            assert '"multi.test" ports: [81] proto: tcp' in text, text
+            assert '"192.0.2.55/32" ports: [5000] proto: udp' in text, text
+            assert text.count("proto: udp") == 1, text
+            rows = learn(done.events_path)
+            assert "connects of UDP sockets are left out" in rows.stderr, rows.stderr
+            assert "proto: udp" not in rows.stdout and '"multi.test"' in rows.stdout, rows.stdout
 
 
 def test_learning_from_folders_says_the_same():

@@ -48,7 +48,8 @@ two 300 IN A 203.0.113.12
 six 300 IN AAAA 2001:db8::10
 text 300 IN TXT "a text"
 """ + "".join(f"big 300 IN A 203.0.113.{n}\n" for n in range(1, 61)) + "".join(
-    f"many{n} 300 IN A 198.51.{100 + n // 250}.{n % 250 + 1}\n" for n in range(600))
+    f"many{n} 300 IN A 198.51.{100 + n // 250}.{n % 250 + 1}\n" for n in range(600)) + "".join(
+        f"n{n}.flood 1 IN A 11.7.{n}.{k}\n" for n in range(70) for k in range(1, 241))
 
 CONF = """server:
   directory: "{folder}"
