@@ -37,6 +37,13 @@ class Arena {
     return {out.data(), out.size()};
   }
 
+  // Memory that it holds, used or not.
+  std::size_t bytes() const {
+    std::size_t sum = 0;
+    for (const Chunk& chunk : chunks_) sum += chunk.bytes;
+    return sum;
+  }
+
   void reset() {
     current_ = 0;
     used_ = 0;

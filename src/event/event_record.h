@@ -69,6 +69,8 @@ struct EventBatch {
     record.type = type;
     return record;
   }
+  // Memory that it holds, used or not.
+  std::size_t bytes() const { return records.capacity() * sizeof(EventRecord) + arena.bytes(); }
   void reset() {
     records.clear();
     arena.reset();

@@ -71,11 +71,13 @@ Result<OutputDirectory> open_output_directory(const FileSinkOptions& options) {
 
 Result<std::unique_ptr<ScopeSink>> make_file_sink(const FileSinkOptions& options) {
   CICD_ASSIGN(const OutputDirectory directory, open_output_directory(options));
-  CICD_ASSIGN(RowFile events, RowFile::create(directory, "events.jsonl"));
-  CICD_ASSIGN(RowFile detections, RowFile::create(directory, "detections.jsonl"));
+  const auto buffers =
+      options.buffers ? options.buffers : std::make_shared<RowBufferPool>(kRowBufferPoolBytes);
+  CICD_ASSIGN(RowFile events, RowFile::create(directory, "events.jsonl", buffers));
+  CICD_ASSIGN(RowFile detections, RowFile::create(directory, "detections.jsonl", buffers));
   std::optional<RowFile> violations;
   if (options.has_policy) {
-    CICD_ASSIGN(violations, RowFile::create(directory, "violations.jsonl"));
+    CICD_ASSIGN(violations, RowFile::create(directory, "violations.jsonl", buffers));
   }
   const RowOptions rows{options.identity, options.metadata, options.scope, options.runner_type,
                         options.redact_process_args};

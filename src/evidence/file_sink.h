@@ -12,6 +12,7 @@
 
 #include "base/result.h"
 #include "evidence/output_directory.h"
+#include "evidence/row_file.h"
 #include "job/identity.h"
 #include "job/scope_sink.h"
 #include "job/summary.h"
@@ -25,7 +26,8 @@ struct FileSinkOptions {
   std::string scope = "project";
   std::string runner_type = "machine";
   bool redact_process_args = true;
-  bool has_policy = false;  // of egress: the file of its violations is made
+  bool has_policy = false;                      // of egress: the file of its violations is made
+  std::shared_ptr<RowBufferPool> buffers = {};  // null: the files have some of their own
   // Owner of the files; -1: leave.
   int owner_uid = -1;
   int owner_gid = -1;

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace cicd {
 
@@ -11,11 +12,15 @@ namespace {
 
 // A buffer that one huge row has blown up is given back.
 constexpr std::size_t kMaxKeptBytes = 4 * RowFile::kFlushBytes;
+// Of a new buffer: what is full, and one more row.
+constexpr std::size_t kBufferBytes = RowFile::kFlushBytes + 16 * 1024;
 
 }  // namespace
 
-Result<RowFile> RowFile::create(const OutputDirectory& directory, const std::string& name) {
+Result<RowFile> RowFile::create(const OutputDirectory& directory, const std::string& name,
+                                std::shared_ptr<RowBufferPool> buffers) {
   RowFile file;
+  file.buffers_ = std::move(buffers);
   CICD_ASSIGN(file.fd_, directory.create(name));
   // A full disk lets an empty file be made; only bytes show it.
   const std::string probe(4096, '\n');
@@ -30,6 +35,14 @@ Result<RowFile> RowFile::create(const OutputDirectory& directory, const std::str
         std::move(error).with_hint("free some space, or name another directory with --output"));
   }
   return file;
+}
+
+void RowFile::take_buffer() {
+  if (auto buffer = buffers_->take()) {
+    buffer_ = std::move(*buffer);
+  } else {
+    buffer_.reserve(kBufferBytes);
+  }
 }
 
 void RowFile::flush() {
@@ -50,7 +63,9 @@ void RowFile::flush() {
   }
   buffer_.clear();
   buffered_rows_ = 0;
-  if (buffer_.capacity() > kMaxKeptBytes) buffer_.shrink_to_fit();
+  std::string buffer = std::exchange(buffer_, {});
+  const std::size_t bytes = buffer.capacity();
+  if (bytes <= kMaxKeptBytes) buffers_->give(std::move(buffer), bytes);
 }
 
 }  // namespace cicd

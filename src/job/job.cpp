@@ -14,11 +14,6 @@ namespace cicd {
 
 namespace {
 
-// Batches kept for reuse; a burst's other ones are given back.
-constexpr std::size_t kMaxFreeBatches = 64;
-// A batch that grew beyond this is not kept.
-constexpr std::size_t kMaxKeptRecords = 16'384;
-
 // Places of the scopes in a plan (rule/program.h).
 constexpr auto kHost = static_cast<std::size_t>(ScopeKind::kHost);
 constexpr auto kProject = static_cast<std::size_t>(ScopeKind::kProject);
@@ -44,6 +39,7 @@ struct Job::Impl {
     if (options.host) scopes[kHost].emplace(std::move(*options.host));
     if (options.project) options.project->kind = ScopeKind::kProject;
     if (options.project) scopes[kProject].emplace(std::move(*options.project));
+    if (!options.batches) options.batches = std::make_shared<BatchPool>(kBatchPoolBytes);
     has_host = options.host.has_value();
     has_project = options.project.has_value();
     link_rules();
@@ -55,7 +51,7 @@ struct Job::Impl {
   void handle(const EventBatch& batch);
   void tell_progress();
   JobSummary summarize(std::size_t place, const End& end) const;
-  void recycle(std::unique_ptr<EventBatch> batch);
+  void recycle(std::unique_ptr<EventBatch> batch) const;
   // Takes out of a batch what the queue has no room for, and counts it.
   void trim(EventBatch& batch);
   void count_dropped(EventType type, std::uint64_t count) {
@@ -77,8 +73,6 @@ struct Job::Impl {
   std::optional<ScopeOptions> waiting_project;
 
   BoundedQueue<Task> queue;
-  std::mutex free_mutex;
-  std::vector<std::unique_ptr<EventBatch>> free_batches;
 
   std::array<std::atomic<std::uint64_t>, kEventTypeCount> dropped{};
   std::atomic<std::uint64_t> dropped_total = 0;
@@ -160,11 +154,10 @@ void Job::Impl::tell_progress() {
   rows_lost.store(lost, std::memory_order_relaxed);
 }
 
-void Job::Impl::recycle(std::unique_ptr<EventBatch> batch) {
-  if (batch->records.capacity() > kMaxKeptRecords) return;
+void Job::Impl::recycle(std::unique_ptr<EventBatch> batch) const {
   batch->reset();
-  const std::lock_guard lock(free_mutex);
-  if (free_batches.size() < kMaxFreeBatches) free_batches.push_back(std::move(batch));
+  const std::size_t bytes = batch->bytes();
+  options.batches->give(std::move(batch), bytes);
 }
 
 void Job::Impl::trim(EventBatch& batch) {
@@ -203,15 +196,8 @@ Job::Job(JobOptions options) : impl_(std::make_unique<Impl>(std::move(options)))
 Job::~Job() { impl_->queue.close(); }
 
 std::unique_ptr<EventBatch> Job::take_batch() {
-  {
-    const std::lock_guard lock(impl_->free_mutex);
-    if (!impl_->free_batches.empty()) {
-      std::unique_ptr<EventBatch> batch = std::move(impl_->free_batches.back());
-      impl_->free_batches.pop_back();
-      return batch;
-    }
-  }
-  return std::make_unique<EventBatch>();
+  auto batch = impl_->options.batches->take();
+  return batch ? std::move(*batch) : std::make_unique<EventBatch>();
 }
 
 void Job::submit(std::unique_ptr<EventBatch> batch) {

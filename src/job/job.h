@@ -17,6 +17,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/pool.h"
 #include "event/event_record.h"
 #include "job/identity.h"
 #include "job/scope.h"
@@ -25,6 +26,10 @@
 #include "rule/program.h"
 
 namespace cicd {
+
+using BatchPool = Pool<std::unique_ptr<EventBatch>>;
+// Enough for the batches of a burst; further ones are given back.
+inline constexpr std::size_t kBatchPoolBytes = std::size_t{16} << 20;
 
 struct JobOptions {
   JobIdentity identity;
@@ -37,6 +42,8 @@ struct JobOptions {
   using Programs = std::vector<std::shared_ptr<const Program>>;
   std::function<std::unique_ptr<Evaluator>(const Programs& programs)> evaluator;
   std::size_t queue_records = 65'536;
+  // Null: the job has one of its own. An agent's jobs share one.
+  std::shared_ptr<BatchPool> batches;
 };
 
 struct JobSummaries {

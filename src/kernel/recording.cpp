@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "kernel/recording_format.h"
 #include "wire/sample.h"
@@ -122,6 +123,7 @@ void RecordingWriter::append(SampleBytes sample) {
     is_block_too_big_ = true;  // end_block says it
     return;
   }
+  if (block_.empty() && blocks_) block_ = blocks_->take().value_or(std::vector<std::byte>());
   const std::size_t start = block_.empty() ? sizeof(BlockHeader) : block_.size();
   block_.resize(start + needed);  // new bytes are zero: padding is, too
   const SamplePrefix prefix{static_cast<std::uint32_t>(sample.size()), 0};
@@ -169,6 +171,11 @@ Result<void> RecordingWriter::write_block() {
     }
   }
   block_.clear();
+  if (blocks_) {
+    std::vector<std::byte> memory = std::exchange(block_, {});
+    const std::size_t bytes = memory.capacity();
+    blocks_->give(std::move(memory), bytes);
+  }
   block_samples_ = 0;
   if (failure_) return std::unexpected(*failure_);
   return {};

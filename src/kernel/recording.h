@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "base/pool.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "kernel/event_source.h"
@@ -37,6 +38,10 @@ struct RecordingInfo {
   std::string job_name = {};
 };
 
+// Memory of blocks, for writers that write now and then.
+using BlockPool = Pool<std::vector<std::byte>>;
+inline constexpr std::size_t kBlockPoolBytes = std::size_t{4} << 20;
+
 class RecordingWriter {
  public:
   // Writes the header. The file is made anew.
@@ -51,6 +56,9 @@ class RecordingWriter {
   // this and every later call return the error, because a recording has no holes.
   Result<void> end_block(const RingPositions& positions);
 
+  // Between two blocks: memory of blocks comes from there from now on, and goes back.
+  void share_memory(std::shared_ptr<BlockPool> blocks) { blocks_ = std::move(blocks); }
+
   // Size of the file: all of it is complete blocks.
   std::uint64_t bytes_written() const { return bytes_written_; }
 
@@ -59,7 +67,8 @@ class RecordingWriter {
   Result<void> write_block();
   std::string path_;
   UniqueFd fd_;
-  std::vector<std::byte> block_;  // header of the block, then prefix and bytes of each sample
+  std::vector<std::byte> block_;       // header of the block, then prefix and bytes of each sample
+  std::shared_ptr<BlockPool> blocks_;  // null: the memory of a block is kept for the next
   std::uint32_t block_samples_ = 0;
   bool is_block_too_big_ = false;
   std::optional<Error> failure_;

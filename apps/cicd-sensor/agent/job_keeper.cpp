@@ -188,6 +188,7 @@ Result<ScopeOptions> JobKeeper::make_scope(Watched& watched, const char* name,
   files.scope = name;
   files.runner_type = options_.runner_type;
   files.has_policy = egress.policy != nullptr;
+  files.buffers = row_buffers_;
   std::error_code error;
   watched.made_folder = fs::create_directories(folder, error) || watched.made_folder;
   // Of an earlier run with this name; beside rows of this one it would be taken for this one's.
@@ -249,6 +250,7 @@ Result<void> JobKeeper::prepare(Watched& watched, std::uint32_t slot, const AddS
   job.identity = watched.identity;
   job.metadata = watched.metadata;
   job.runner_type = options_.runner_type;
+  job.batches = batches_;
   job.evaluator = [this](const JobOptions::Programs& programs) {
     return make_evaluator(programs_.link(programs));
   };

@@ -150,6 +150,10 @@ class JobKeeper final : public JobKeeping {
   ProgramCache programs_;
   EgressKeeper egress_;
   std::atomic<std::uint64_t> shared_cgroup_ = 0;
+  // What the jobs share, so that none grows buffers of its own for a moment's work.
+  const std::shared_ptr<BatchPool> batches_ = std::make_shared<BatchPool>(kBatchPoolBytes);
+  const std::shared_ptr<RowBufferPool> row_buffers_ =
+      std::make_shared<RowBufferPool>(kRowBufferPoolBytes);
   std::map<std::uint32_t, std::unique_ptr<Watched>> watched_;  // by slot
   std::mutex closing_mutex_;
   std::set<std::string> closing_;  // keys of jobs that are over and not written yet

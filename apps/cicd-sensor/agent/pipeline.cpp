@@ -199,21 +199,34 @@ void Pipeline::submit_all() {
     Lane& lane = lanes_[slot];
     lane.submitted += lane.batch->records.size();
     lane.job->submit(std::move(lane.batch));
+    if (!lane.is_behind && is_behind(lane)) {
+      lane.is_behind = true;
+      behind_.push_back(slot);
+    }
   }
   busy_.clear();
 }
 
-void Pipeline::wait_for_workers() const {
-  if (jobs_ == 0) return;
+bool Pipeline::is_behind(const Lane& lane) {
+  if (!lane.job) return false;
+  const JobProgress progress = lane.job->progress();
+  return lane.submitted >= progress.events + progress.dropped + kMostBacklog;
+}
+
+// Looks at those only that were behind when they were given something: to look at what a thousand
+// workers wrote costs more than to handle the samples.
+void Pipeline::wait_for_workers() {
+  if (behind_.empty()) return;
   const auto end = steady_clock::now() + kLongestWait;
-  for (const Lane& lane : lanes_) {
-    if (!lane.job) continue;
-    for (;;) {
-      const JobProgress progress = lane.job->progress();
-      if (lane.submitted < progress.events + progress.dropped + kMostBacklog) break;
-      if (steady_clock::now() >= end) return;
-      std::this_thread::sleep_for(milliseconds(1));
+  while (!behind_.empty()) {
+    Lane& lane = lanes_[behind_.back()];
+    if (!is_behind(lane)) {
+      lane.is_behind = false;
+      behind_.pop_back();
+      continue;
     }
+    if (steady_clock::now() >= end) return;
+    std::this_thread::sleep_for(milliseconds(1));
   }
 }
 
@@ -224,6 +237,7 @@ void Pipeline::set_lane(JobLane& given) {
   lane.job = std::move(given.job);
   lane.cgroup_id = given.cgroup_id;
   lane.journal = std::move(given.journal);
+  if (lane.journal) lane.journal->share_memory(blocks_);
   lane.notes = std::move(given.notes);
   lane.on_journal_end = std::move(given.on_journal_end);
   ++jobs_;
@@ -314,6 +328,7 @@ Pipeline::Restored Pipeline::restore(JobLane& given, const std::string& journal_
     auto writer = RecordingWriter::resume(journal_path, reader->good_bytes());
     if (writer) {
       lane.journal = std::make_unique<RecordingWriter>(std::move(*writer));
+      lane.journal->share_memory(blocks_);
     } else {
       end_journal(lane, writer.error());
     }

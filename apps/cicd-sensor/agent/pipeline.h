@@ -119,6 +119,7 @@ class Pipeline {
     std::unique_ptr<ProcessNotes> notes;
     std::function<void(const Error&)> on_journal_end;
     bool has_block = false;             // samples that are not written yet
+    bool is_behind = false;             // its worker
     RingPositions read_up_to;           // by an agent before this one
     std::unique_ptr<EventBatch> batch;  // null: nothing waits
     std::uint64_t submitted = 0;
@@ -145,7 +146,8 @@ class Pipeline {
   void submit_all();
   void take_egress(std::uint32_t slot, Left& left);
   LossReport losses_of(std::uint32_t slot) const;
-  void wait_for_workers() const;
+  static bool is_behind(const Lane& lane);
+  void wait_for_workers();
 
   LiveSource& source_;
   std::function<void(const Error&)> on_failure_;
@@ -157,6 +159,8 @@ class Pipeline {
   std::vector<Lane> lanes_;             // by slot
   std::vector<std::uint32_t> busy_;     // slots with a batch
   std::vector<std::uint32_t> written_;  // slots with samples for their journal
+  std::vector<std::uint32_t> behind_;   // slots whose workers are behind
+  std::shared_ptr<BlockPool> blocks_ = std::make_shared<BlockPool>(kBlockPoolBytes);
   bool is_reading_ = false;
   bool is_catching_up_ = false;  // some samples may be in a journal already
   std::size_t jobs_ = 0;
