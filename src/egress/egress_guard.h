@@ -20,6 +20,7 @@
 
 #include "base/result.h"
 #include "egress/job_egress.h"
+#include "egress/job_namespaces.h"
 #include "egress/resolver.h"
 #include "kernel/egress_control.h"
 
@@ -31,7 +32,7 @@ class EgressGuard {
   // the answer. On the resolver's thread; must be quick.
   using RebindingHandler = std::function<void(const DeniedName& name)>;
 
-  // Listens in the caller's network namespace.
+  // Listens in the caller's network namespace, and in those that jobs come to (job_namespaces.h).
   static Result<std::unique_ptr<EgressGuard>> start(EgressControl& control,
                                                     RebindingHandler on_rebinding);
   ~EgressGuard();
@@ -44,8 +45,6 @@ class EgressGuard {
   Result<> replace(std::uint32_t slot, std::shared_ptr<const JobEgress> egress);
   // The resolver serves the job no more. The kernel side is its owner's to clear.
   ResolverCounters end(std::uint32_t slot);
-  // Questions of jobs are answered in this network namespace, too.
-  Result<> serve(int netns_fd) { return resolver_->listen_in(netns_fd); }
 
  private:
   class Events;
@@ -54,6 +53,7 @@ class EgressGuard {
   EgressControl& control_;
   std::unique_ptr<Events> events_;
   std::unique_ptr<Resolver> resolver_;  // after events_, which it calls
+  std::unique_ptr<JobNamespaces> namespaces_;
   std::map<std::uint32_t, std::shared_ptr<const JobEgress>> jobs_;
 };
 

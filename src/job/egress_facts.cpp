@@ -55,6 +55,7 @@ void add_egress_facts(const EgressControl& control, std::uint32_t slot, Job::End
   out.flows_missing = totals.flows_missing;
   add_loss(end, "egress_flows", "map_full", totals.flows_missing);
   add_loss(end, "socket_owners", "no_memory", totals.sockets_missing);
+  add_loss(end, "resolver_nets", "map_full", totals.netns_unasked);
   for (const auto& [key, flow] : control.flows(slot)) {
     end.flows.push_back({ip_of(key.ip),
                          key.port,
@@ -67,6 +68,8 @@ void add_egress_facts(const EgressControl& control, std::uint32_t slot, Job::End
 void add_resolver_facts(const ResolverCounters& counters, Job::End& end) {
   add_loss(end, "resolver", "address_table_full", counters.inserts_failed);
   add_loss(end, "resolver", "too_much_at_once", counters.limited);
+  add_loss(end, "resolver", "too_many_namespaces", counters.namespaces_too_many);
+  add_loss(end, "resolver", "namespace_not_entered", counters.namespaces_failed);
   if (counters.rebinding_addresses > 0) {
     end.problems.push_back("names that the policy allows led to " +
                            std::to_string(counters.rebinding_addresses) +
