@@ -24,7 +24,7 @@ from sensor import SENSOR, Skip  # noqa: E402
 
 PROGRAMS = ("dockerd", "docker", "runc", "containerd", "busybox", "unshare")
 APPLETS = ("sh", "cat", "sleep", "true", "echo", "seq", "wc", "dd", "head", "rm", "false", "tr", "grep",
-           "nc", "nslookup", "ip")
+           "nc", "nslookup", "touch")
 NO_NETWORK = "--bridge=none --iptables=false --ip-forward=false --ip-masq=false"
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 DAEMON = """

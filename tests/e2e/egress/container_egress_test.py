@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The host's policy in containers of a job: a real dockerd with a bridge of its own in the lab's network, the
 proxy before it, an agent. Skips where dockerd is missing."""
+import atexit
 import contextlib
 import pathlib
+import signal
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -11,7 +13,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "docker"), str(HERE.parent / "agent
 from acts import DENIED, FAR  # noqa: E402
 from docker_world import World  # noqa: E402
 from lab import Lab  # noqa: E402
-from live_agent import Agent  # noqa: E402
+from live_agent import Agent, wait_until  # noqa: E402
 from sensor import rows_of, run_tests  # noqa: E402
 
 POLICY = """version: 1
@@ -34,6 +36,7 @@ PLACE = []
 def everything(mode="enforce"):
     if not PLACE:
         PLACE.append(Lab())
+        atexit.register(PLACE[0].close)
     place = PLACE[0]
     place.forget()
     policy = pathlib.Path(place.folder, "policy.yaml")
@@ -98,6 +101,33 @@ def test_dockers_own_resolver_is_no_way_round():
                       "\ndocker network rm lan >/dev/null")
         lines = [line for line in out.splitlines() if ": " in line or line == "1"]
         assert lines == ["1", "allowed.test: ok", "denied.test: not resolved", "allowed.test 443: ok"], out
+        assert not place.contacts(ip=DENIED)
+
+
+def test_a_container_outlives_the_agent():
+    """What listened for it has gone with the agent; the next one listens there again."""
+    with everything() as (_, agent, proxy, place):
+        words = ("resolve allowed.test; touch /shared/ready; until [ -e /shared/killed ]; do sleep 0.05; done; "
+                 f"resolve allowed.test; reach {DENIED} 80; touch /shared/tried; "
+                 "until [ -e /shared/back ]; do sleep 0.05; done; resolve allowed.test; resolve denied.test")
+        shared = agent.folder / "shared"
+        shared.mkdir()
+        job = agent.github_job("1", f"""
+            export DOCKER_CONFIG=$PWD PATH=/usr/sbin:/usr/bin:/sbin:/bin
+            docker() {{ command docker --host unix://{proxy.socket} "$@"; }}
+            $S host start $F || exit 1
+            {in_container(words, f"-v {shared}:/shared")}
+            $S host end $F""", wait=False)
+        wait_until(lambda: (shared / "ready").exists(), "the container asks", 60)
+        agent.stop(signal.SIGKILL)
+        (shared / "killed").touch()
+        wait_until(lambda: (shared / "tried").exists(), "the container is without an agent", 60)
+        agent.start()
+        (shared / "back").touch()
+        job.wait(90)
+        lines = [line for line in job.output().splitlines() if ": " in line]
+        assert lines == ["allowed.test: ok", "allowed.test: not resolved", f"{DENIED} 80: not permitted",
+                         "allowed.test: ok", "denied.test: not resolved"], job.output() + agent.log()[-2000:]
         assert not place.contacts(ip=DENIED)
 
 

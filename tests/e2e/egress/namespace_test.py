@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A policy that is enforced holds for processes of the job in network namespaces of their own, and names
 are resolved there: namespaces with a way to the world (a veth pair, as of a container), and without."""
+import atexit
 import json
 import os
 import pathlib
@@ -52,6 +53,7 @@ def lab():
     global LAB  # pylint: disable=global-statement
     if LAB is None:
         LAB = Inside()
+        atexit.register(LAB.close)
     LAB.forget()
     return LAB
 
@@ -71,14 +73,14 @@ def outcomes(done):
 
 
 def test_names_and_addresses_in_a_namespace_of_the_job():
-    acts = "allowed direct denied own_server own_server_allowed dns_tcp dns_tcp_denied wrong_port first_acts"
+    acts = "allowed direct denied own_server own_server_allowed dns_tcp dns_tcp_denied wrong_port first_acts nft_flush"
     with run(f"inside {acts}") as done:
         assert done.exit_code == 0, done.stderr
         assert outcomes(done) == [{
             "allowed": "ok", "direct": "EPERM", "denied": "gai -3", "own_server": "rcode 5 answers 0",
             "own_server_allowed": "rcode 0 answers 1", "dns_tcp": "rcode 0 answers 1",
             "dns_tcp_denied": "rcode 5 answers 0", "wrong_port": "EPERM",
-            "first_acts": "200 denied"}], done.stdout + done.stderr
+            "first_acts": "200 denied", "nft_flush": "rcode 5 answers 0"}], done.stdout + done.stderr
         assert not LAB.contacts(ip=DENIED), LAB.contacts(ip=DENIED)
         reasons = {row["reason"] for row in rows_of(done.folder / "out" / "violations.jsonl")}
         assert {"domain_not_in_allowlist", "direct_ip", "port_not_allowed"} <= reasons, reasons
