@@ -28,6 +28,13 @@ resolve() { if nslookup -type=a $1 >/tmp/answer 2>&1; then echo "$1: ok"; else e
 reach() { if echo hello | nc -w 3 $1 $2 >/tmp/answer 2>&1; then echo "$1 $2: ok";
           else echo "$1 $2: $(grep -o -e 'not permitted' -e 'bad address' /tmp/answer || echo failed)"; fi; }
 """
+# Where Docker's resolver really listens: rules of the namespace turn port 53 there. Asks for denied.test
+# over TCP and says how many bytes are answered.
+QUESTION = r"\0\035\0\007\001\0\0\001\0\0\0\0\0\0\006denied\004test\0\0\001\0\001"
+REAL_PORT = f"""
+hex=$(grep -o "0B00007F:[0-9A-F]*" /proc/net/tcp | head -n 1); port=$((0x${{hex#*:}}))
+echo "real port: $( (echo -ne "{QUESTION}"; sleep 1) | nc -w 2 127.0.0.11 $port 2>/dev/null | wc -c)"
+"""
 NETWORK = "--bip 198.18.77.1/24"
 PLACE = []
 
@@ -97,10 +104,12 @@ def test_dockers_own_resolver_is_no_way_round():
     with everything() as (_, agent, proxy, place):
         out = run_job(agent, proxy, "docker network create --subnet 198.18.78.0/24 lan >/dev/null || exit 1\n" +
                       in_container("grep -c 127.0.0.11 /etc/resolv.conf; resolve allowed.test; "
-                                   "resolve denied.test; reach allowed.test 443", "--network lan") +
+                                   "resolve denied.test; reach allowed.test 443; " + REAL_PORT,
+                                   "--network lan") +
                       "\ndocker network rm lan >/dev/null")
         lines = [line for line in out.splitlines() if ": " in line or line == "1"]
-        assert lines == ["1", "allowed.test: ok", "denied.test: not resolved", "allowed.test 443: ok"], out
+        assert lines == ["1", "allowed.test: ok", "denied.test: not resolved", "allowed.test 443: ok",
+                         "real port: 0"], out
         assert not place.contacts(ip=DENIED)
 
 

@@ -11,7 +11,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "support"))
-from acts import DENIED  # noqa: E402
+from acts import DENIED, FAR  # noqa: E402
 from lab import Lab, ip  # noqa: E402
 from sensor import Run, rows_of, run_tests  # noqa: E402
 
@@ -84,6 +84,22 @@ def test_names_and_addresses_in_a_namespace_of_the_job():
         assert not LAB.contacts(ip=DENIED), LAB.contacts(ip=DENIED)
         reasons = {row["reason"] for row in rows_of(done.folder / "out" / "violations.jsonl")}
         assert {"domain_not_in_allowlist", "direct_ip", "port_not_allowed"} <= reasons, reasons
+
+
+def test_nat_rules_of_the_job():
+    """TCP is judged where it is connected to, before the job's own rules change that; docs/egress.md says
+    so. Datagrams are judged after them."""
+    rule = (f"table ip job {{ chain out {{ type nat hook output priority -100; ip daddr {FAR} dnat to {DENIED}; "
+            "}; }")
+    code = (f"import socket\ns = socket.socket(2, 2)\ntry:\n  s.sendto(b'x', ('{FAR}', 443))\n"
+            f"except PermissionError:\n  print('datagram denied')\nsocket.create_connection(('{FAR}', 443), 3)")
+    enter = f"ip netns exec {NAME} "
+    with run(f"{enter}getent ahostsv4 allowed.test >/dev/null; {enter}nft '{rule}'; "
+             f"{enter}{sys.executable} -c \"{code}\"; {enter}nft delete table ip job") as done:
+        assert done.stdout.strip() == "datagram denied", done.stdout + done.stderr
+        reached = LAB.contacts(ip=DENIED)
+        assert not [each for each in reached if each["kind"] == "udp"], reached
+        assert reached, "NAT rules of the job do not lead TCP elsewhere any more: say so"
 
 
 def test_first_lookup_of_short_programs():
