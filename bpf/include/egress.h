@@ -4,15 +4,14 @@
  * what a policy does not allow. Used where a socket gets its destination (network.bpf.c) and, for
  * whatever does not pass there, where packets leave (egress.bpf.c).
  *
- *   egress_policies  by slot                                    W user   R all hooks of the network
  *   egress_nets      ranges of addresses                        W user   R judge
  *   egress_addrs     addresses of names that the job resolved   W user   R judge
  *   egress_steps     steps of a job (environment.h)             W user   R exec
- *   resolver_nets    network namespaces with our resolver       W user   R connect, sendmsg
  *   egress_denied    what was told, and how often since         W kernel R user, at the end
  *   egress_flows     traffic by destination                     W kernel R user
- *   egress_totals    counters, exact whatever is told           W kernel R user
  *   dns_clients      who asks our resolver                      W kernel R user
+ *
+ * Policies, totals and network namespaces: job_netns.h.
  *
  * None of them evicts what is in use: a door that was opened stays open until userspace shuts it.
  * (dns_clients does; a question that it lost is refused.)
@@ -23,6 +22,7 @@
 #include <bpf/bpf_endian.h>
 
 #include "emit.h"
+#include "job_netns.h"
 #include "socket_owner.h"
 
 #define AF_INET 2
@@ -32,18 +32,12 @@
 #define IPPROTO_UDP 17
 #define IPPROTO_ICMPV6 58
 #define CICD_DOT_PORT 853
+#define CICD_DOCKER_RESOLVER 0x7f00000b /* 127.0.0.11 */
 
 /* Attempts of a process on a destination within this time are told as one. */
 #define CICD_MERGE_NS 1000000000ULL
 /* A socket's traffic is added up after so many packets, so that it is there while it goes on. */
 #define CICD_FLOW_PACKETS 512
-
-struct {
-  __uint(type, BPF_MAP_TYPE_ARRAY);
-  __uint(max_entries, CICD_SLOTS_DEFAULT);
-  __type(key, __u32);
-  __type(value, struct cicd_egress_policy);
-} egress_policies SEC(".maps") __weak;
 
 struct {
   __uint(type, BPF_MAP_TYPE_LPM_TRIE);
@@ -60,14 +54,6 @@ struct {
   __type(key, struct cicd_egress_address);
   __type(value, struct cicd_egress_rules);
 } egress_addrs SEC(".maps") __weak;
-
-/* Inode number of a network namespace -> 1. */
-struct {
-  __uint(type, BPF_MAP_TYPE_HASH);
-  __uint(max_entries, 4096);
-  __type(key, __u32);
-  __type(value, __u32);
-} resolver_nets SEC(".maps") __weak;
 
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
@@ -86,30 +72,11 @@ struct {
 } egress_flows SEC(".maps") __weak;
 
 struct {
-  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-  __uint(max_entries, CICD_SLOTS_DEFAULT *CICD_TOTALS_STRIDE);
-  __type(key, __u32);
-  __type(value, __u64);
-} egress_totals SEC(".maps") __weak;
-
-struct {
   __uint(type, BPF_MAP_TYPE_LRU_HASH);
   __uint(max_entries, 16384);
   __type(key, struct cicd_dns_client_key);
   __type(value, struct cicd_dns_client);
 } dns_clients SEC(".maps") __weak;
-
-static __always_inline void count_total(__u32 slot, __u32 which, __u64 count) {
-  __u32 index = slot * CICD_TOTALS_STRIDE + which;
-  __u64 *total = bpf_map_lookup_elem(&egress_totals, &index);
-  if (total) __sync_fetch_and_add(total, count);
-}
-
-/* Null: there is no job in this slot. */
-static __always_inline struct cicd_egress_policy *policy_of(__u32 slot) {
-  struct cicd_egress_policy *policy = bpf_map_lookup_elem(&egress_policies, &slot);
-  return policy && policy->epoch ? policy : 0;
-}
 
 /* Where something goes. */
 struct flow {
@@ -165,7 +132,8 @@ struct packed_policy {
   __u8 dot_allow;
   __u8 ipv6_block;
   __u8 step; /* of the flow */
-  __u16 pad0;
+  __u8 has_resolver;
+  __u8 pad0;
 };
 /* Scopes whose rules say so, or 1. */
 struct matches {
@@ -257,6 +225,17 @@ static __always_inline __u8 reason_without_rule(const struct packed_flow *flow, 
   return flow->flags & FLOW_PORTS ? CICD_REASON_DIRECT_IP : CICD_REASON_DEFAULT_DENY;
 }
 
+/*
+ * A question that does not go to our resolver: its namespace has none (network.bpf.c), or it is a
+ * packet of the sender's own making. Docker's resolver in a container (always at 127.0.0.11, by its
+ * rules on a port of any number) forwards whatever it is asked, so it is none of the job's
+ * loopback.
+ */
+static __always_inline bool goes_round_resolver(const struct packed_flow *flow, const __u32 *ip) {
+  if (flow->flags & FLOW_PORTS && flow->port == CICD_DNS_PORT) return true;
+  return is_mapped(ip) && ip[3] == bpf_htonl(CICD_DOCKER_RESOLVER);
+}
+
 /* Failing scopes in the low byte, the reason in the second. */
 __noinline __u64 judge_flow(__u64 ip_first, __u64 ip_second, __u64 asked, __u64 asked_policy) {
   PACKED(packed_flow) flow = {.number = asked};
@@ -270,6 +249,9 @@ __noinline __u64 judge_flow(__u64 ip_first, __u64 ip_second, __u64 asked, __u64 
   if (flow.as.flags & FLOW_PORTS && flow.as.port == CICD_DOT_PORT) {
     failing = watching & ~policy.as.dot_allow;
     if (failing) return failing | CICD_REASON_DOT << 8;
+  }
+  if (policy.as.has_resolver && goes_round_resolver(&flow.as, ip)) {
+    return watching | CICD_REASON_DEFAULT_DENY << 8;
   }
   bool is_local = is_loopback(ip);
   if (!is_local && !is_mapped(ip)) {
@@ -302,7 +284,8 @@ static __always_inline void judge(const struct flow *flow, const struct cicd_egr
                .metadata_allow = policy->metadata_allow,
                .dot_allow = policy->dot_allow,
                .ipv6_block = policy->ipv6_block,
-               .step = flow->step}};
+               .step = flow->step,
+               .has_resolver = policy->resolver_port != 0}};
   __u64 ip[2];
   __builtin_memcpy(ip, flow->ip, sizeof(ip));
   __u64 answer = judge_flow(ip[0], ip[1], asked.number, of.number);

@@ -10,6 +10,7 @@
 
 #include "emit.h"
 #include "file_of.h"
+#include "job_netns.h"
 #include "syscall_args.h"
 #include "track.h"
 #include "trampoline.h"
@@ -62,6 +63,10 @@ struct kernel_clone_args {
 #pragma clang attribute pop
 
 static __always_inline void emit_namespaces(__u32 slot, __u32 operation, __u64 flags, long result) {
+  /* Of a clone the child is the one that is there; it asks at its exec. */
+  if (result >= 0 && flags & CLONE_NEWNET && operation != CICD_NAMESPACE_CLONE) {
+    ask_for_resolver(slot, (void *)bpf_get_current_task());
+  }
   struct cicd_sample_namespace sample = {};
   fill_header_of_current(&sample.header, CICD_SAMPLE_NAMESPACE, 0, sizeof(sample), slot,
                          (void *)bpf_get_current_task());

@@ -21,18 +21,6 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define DENY 0
 #define SOCK_RAW 3
 
-#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
-struct ns_common {
-  unsigned int inum;
-};
-struct net {
-  struct ns_common ns;
-};
-struct nsproxy {
-  struct net *net_ns;
-};
-#pragma clang attribute pop
-
 /* Where a socket's last datagram went, and who sent it. */
 struct destination {
   __u32 ip[4];
@@ -105,13 +93,6 @@ static __always_inline void flow_to(struct bpf_sock_addr *ctx, const struct dest
   flow->is_raw = ctx->type == SOCK_RAW;
 }
 
-/* Of the process: that of the socket cannot be read here. A socket of another one is turned to a
- * place where nobody knows it, and its question refused. */
-static __always_inline __u32 netns_of_current(void) {
-  struct task_struct *task = (void *)bpf_get_current_task();
-  return BPF_CORE_READ(task, nsproxy, net_ns, ns.inum);
-}
-
 /*
  * Turns a question for a name to our resolver. By the kind of the hook and not of the socket: the
  * verifier refuses one to write what is the other's.
@@ -132,10 +113,20 @@ static __always_inline void redirect(struct bpf_sock_addr *ctx, const struct flo
 }
 
 static __always_inline bool is_question(const struct flow *flow,
-                                        const struct cicd_egress_policy *policy, __u32 *netns) {
-  if (flow->port != CICD_DNS_PORT || !policy->resolver_port || !flow->has_ports) return false;
-  *netns = netns_of_current();
-  return bpf_map_lookup_elem(&resolver_nets, netns) != 0;
+                                        const struct cicd_egress_policy *policy) {
+  return flow->port == CICD_DNS_PORT && policy->resolver_port && flow->has_ports;
+}
+
+/*
+ * The resolver listens in the namespace. That of the process: the socket's cannot be read here. A
+ * socket of another one is turned to a place where nobody knows it, and its question refused.
+ */
+static __always_inline bool has_resolver(const struct flow *flow, __u32 *netns) {
+  struct task_struct *task = (void *)bpf_get_current_task();
+  *netns = netns_of(task);
+  if (is_served(*netns)) return true;
+  ask_for_resolver(flow->slot, task);
+  return false;
 }
 
 /* What the job's policy says. The note at the socket (null: none) says what it may send to. */
@@ -153,7 +144,8 @@ static __always_inline int admit(struct bpf_sock_addr *ctx, struct destination *
   if (!policy->watching) return ALLOW;
   if (policy->has_steps) flow.step = step_of_member(bpf_get_current_pid_tgid() >> 32, to->slot);
   __u32 netns = 0;
-  if (owner && is_question(&flow, policy, &netns)) {
+  bool is_name = is_question(&flow, policy);
+  if (owner && is_name && has_resolver(&flow, &netns)) {
     redirect(ctx, &flow, policy->resolver_port, is_ip4_hook);
     owner->flags |= CICD_SOCKET_REDIRECTED;
     owner->netns = netns;
@@ -168,8 +160,10 @@ static __always_inline int admit(struct bpf_sock_addr *ctx, struct destination *
     owner->generation = verdict.blocking ? 0 : policy->generation;
   }
   if (!verdict.failing) return ALLOW;
-  /* Nothing leaves by this; the C library sorts addresses so. What is sent is judged when it is. */
-  if (hook == CICD_EGRESS_CONNECT && flow.proto == IPPROTO_UDP && owner) {
+  /* Nothing leaves by this; the C library sorts addresses so. What is sent is judged when it is; a
+   * question is judged here, as rules of the job's namespace can give it another port until then.
+   */
+  if (hook == CICD_EGRESS_CONNECT && flow.proto == IPPROTO_UDP && owner && !is_name) {
     owner->generation = 0;
     return ALLOW;
   }

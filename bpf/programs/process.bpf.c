@@ -17,6 +17,7 @@
 
 #include "emit.h"
 #include "environment.h"
+#include "job_netns.h"
 #include "path.h"
 #include "track.h"
 
@@ -183,6 +184,7 @@ static __always_inline void program_started(struct task_struct *task, pid_t old_
                                             struct linux_binprm *bprm, bool is_second) {
   __u32 slot;
   if (!take_exec(task, &slot, is_second)) return;
+  ask_for_resolver(slot, task);
   struct cicd_scratch *scratch = scratch_of(is_second);
   if (!scratch) {
     count_loss(slot, CICD_LOSS_SCRATCH);

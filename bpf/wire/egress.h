@@ -118,6 +118,22 @@ static inline __attribute__((always_inline)) __u64 cicd_step_hash(__u64 hash, __
   return (hash ^ byte) * 0x100000001b3ULL;
 }
 
+/* Value of map `resolver_nets`, by inode number of a network namespace. */
+enum cicd_netns_state {
+  CICD_NETNS_SERVED = 1, /* our resolver listens there: questions are turned to it */
+  CICD_NETNS_ASKED = 2,  /* userspace was asked to see to that */
+};
+
+/* What is in ring `netns_ring`: a task of a job is in a namespace that has no entry yet. */
+#define CICD_NETNS_RING_BYTES 65536
+struct cicd_netns_ask {
+  __u32 netns;
+  __u32 slot;
+  __u32 tid; /* initial pid namespace */
+  __u32 pad0;
+};
+CICD_STATIC_ASSERT(sizeof(struct cicd_netns_ask) == 16, "wire: netns ask");
+
 /* Key of map `dns_clients`: who sent a question to the resolver. */
 struct cicd_dns_client_key {
   __u32 netns; /* inode number of the network namespace */
@@ -228,6 +244,7 @@ enum cicd_egress_total {
   CICD_TOTAL_FLOWS_FULL = 2 * CICD_REASONS, /* traffic that `egress_flows` had no room for */
   CICD_TOTAL_DENIED_FULL,                   /* attempts that `egress_denied` had no room for */
   CICD_TOTAL_SOCKET_FULL,                   /* sockets without memory for their owner */
+  CICD_TOTAL_NETNS_FULL,                    /* namespaces that userspace could not be asked about */
 };
 
 #endif

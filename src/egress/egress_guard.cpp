@@ -32,14 +32,19 @@ EgressGuard::~EgressGuard() = default;
 
 Result<std::unique_ptr<EgressGuard>> EgressGuard::start(EgressControl& control) {
   std::unique_ptr<EgressGuard> guard(new EgressGuard(control, std::make_unique<Events>(control)));
+  control.stop_serving_all();  // sockets of a process before this one have gone with it
   CICD_ASSIGN(guard->resolver_, Resolver::start(control, *guard->events_));
+  guard->namespaces_ = std::make_unique<JobNamespaces>(control, *guard->resolver_);
+  CICD_TRY(guard->namespaces_->start());
   return guard;
 }
 
 Result<> EgressGuard::begin(std::uint32_t slot, std::shared_ptr<const JobEgress> egress,
                             bool adopts) {
   CICD_TRY(resolver_->add_job(slot, std::make_shared<JobNameJudge>(egress), adopts));
+  namespaces_->add_job(slot);
   if (Result<> installed = egress->install(control_, slot, resolver_->port()); !installed) {
+    namespaces_->remove_job(slot);
     resolver_->remove_job(slot);
     return installed;
   }
@@ -58,7 +63,11 @@ Result<> EgressGuard::replace(std::uint32_t slot, std::shared_ptr<const JobEgres
 
 ResolverCounters EgressGuard::end(std::uint32_t slot) {
   jobs_.erase(slot);
-  return resolver_->remove_job(slot);
+  const JobNamespaces::Counters namespaces = namespaces_->remove_job(slot);
+  ResolverCounters counters = resolver_->remove_job(slot);
+  counters.namespaces_too_many = namespaces.too_many;
+  counters.namespaces_failed = namespaces.failed;
+  return counters;
 }
 
 }  // namespace cicd

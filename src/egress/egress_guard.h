@@ -19,6 +19,7 @@
 
 #include "base/result.h"
 #include "egress/job_egress.h"
+#include "egress/job_namespaces.h"
 #include "egress/resolver.h"
 #include "kernel/egress_control.h"
 
@@ -26,8 +27,8 @@ namespace cicd {
 
 class EgressGuard {
  public:
-  // Listens in the caller's network namespace. Allowed names that lead to an address of the inside
-  // are told to `control`.
+  // Listens in the caller's network namespace, and in those that jobs come to (job_namespaces.h).
+  // Allowed names that lead to an address of the inside are told to `control`.
   static Result<std::unique_ptr<EgressGuard>> start(EgressControl& control);
   ~EgressGuard();
   EgressGuard(const EgressGuard&) = delete;
@@ -39,8 +40,6 @@ class EgressGuard {
   Result<> replace(std::uint32_t slot, std::shared_ptr<const JobEgress> egress);
   // The resolver serves the job no more. The kernel side is its owner's to clear.
   ResolverCounters end(std::uint32_t slot);
-  // Questions of jobs are answered in this network namespace, too.
-  Result<> serve(int netns_fd) { return resolver_->listen_in(netns_fd); }
 
  private:
   class Events;
@@ -49,6 +48,7 @@ class EgressGuard {
   EgressControl& control_;
   std::unique_ptr<Events> events_;
   std::unique_ptr<Resolver> resolver_;  // after events_, which it calls
+  std::unique_ptr<JobNamespaces> namespaces_;
   std::map<std::uint32_t, std::shared_ptr<const JobEgress>> jobs_;
 };
 

@@ -29,6 +29,8 @@ ResolverCounters& ResolverCounters::operator+=(const ResolverCounters& other) {
       &ResolverCounters::upstream_bad,
       &ResolverCounters::upstream_unexpected,
       &ResolverCounters::upstream_failed,
+      &ResolverCounters::namespaces_too_many,
+      &ResolverCounters::namespaces_failed,
   };
   static_assert(sizeof(kMembers) / sizeof(Member) * sizeof(std::uint64_t) ==
                 sizeof(ResolverCounters));

@@ -89,6 +89,9 @@ struct ResolverCounters {
   std::uint64_t upstream_bad = 0;         // answers that could not be read
   std::uint64_t upstream_unexpected = 0;  // to no open question: late, or forged
   std::uint64_t upstream_failed = 0;      // questions that no upstream answered
+  // Network namespaces of a job that it does not listen in (job_namespaces.h).
+  std::uint64_t namespaces_too_many = 0;
+  std::uint64_t namespaces_failed = 0;
 
   ResolverCounters& operator+=(const ResolverCounters& other);
 };

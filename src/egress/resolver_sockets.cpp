@@ -9,10 +9,10 @@
 
 #include <cerrno>
 #include <charconv>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <sstream>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -193,12 +193,14 @@ std::vector<SocketAddress> servers_of(const std::string& resolv_conf) {
 
 Result<ListenerSockets> open_listeners(int netns_fd, PortChoice choice) {
   if (netns_fd < 0) return open_here(choice);
-  Result<ListenerSockets> out = fail(ErrorCode::kInternal, "no sockets were made");
-  std::thread([&] {
-    out = ::setns(netns_fd, CLONE_NEWNET) == 0
-              ? open_here(choice)
-              : Result<ListenerSockets>(fail_errno(errno, "enter the job's network namespace"));
-  }).join();
+  const UniqueFd own(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
+  if (!own) return fail_errno(errno, "open our network namespace");
+  if (::setns(netns_fd, CLONE_NEWNET) != 0) {
+    return fail_errno(errno, "enter the job's network namespace");
+  }
+  auto out = open_here(choice);
+  // With the right that has just served; a thread that stayed would use the job's network.
+  if (::setns(own.get(), CLONE_NEWNET) != 0) std::abort();
   return out;
 }
 

@@ -2,7 +2,8 @@
 // The resolver's listening sockets: UDP and TCP on the loopback addresses of one network
 // namespace, IPv4 and, where the kernel has it, IPv6; all on one port. None of them blocks.
 //
-// Threads: any. A namespace that is not the caller's is entered by a thread of its own that ends.
+// Threads: any; the caller's enters the namespace and comes back. No thread is started for it: a
+// new one would wait for its turn while the job's program asks already.
 #pragma once
 
 #include <sys/socket.h>

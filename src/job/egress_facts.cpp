@@ -52,6 +52,7 @@ void add_egress_facts(const EgressControl& control, std::uint32_t slot, Job::End
   add_loss(end, "egress_flows", "map_full", totals.flows_missing);
   add_loss(end, "socket_owners", "no_memory", totals.sockets_missing);
   add_loss(end, "egress_violation", "too_many_answers", totals.answers_untold);
+  add_loss(end, "resolver_nets", "map_full", totals.netns_unasked);
   for (const auto& [key, flow] : control.flows(slot)) {
     end.flows.push_back({ip_of(key.ip),
                          key.port,
@@ -64,6 +65,8 @@ void add_egress_facts(const EgressControl& control, std::uint32_t slot, Job::End
 void add_resolver_facts(const ResolverCounters& counters, Job::End& end) {
   add_loss(end, "resolver", "address_table_full", counters.inserts_failed);
   add_loss(end, "resolver", "too_much_at_once", counters.limited);
+  add_loss(end, "resolver", "too_many_namespaces", counters.namespaces_too_many);
+  add_loss(end, "resolver", "namespace_not_entered", counters.namespaces_failed);
 }
 
 }  // namespace cicd

@@ -30,6 +30,7 @@ struct EgressTotals {
   std::uint64_t flows_missing = 0;    // traffic that map `egress_flows` had no room for, in packets
   std::uint64_t denied_unmerged = 0;  // attempts that map `egress_denied` had no room for
   std::uint64_t sockets_missing = 0;  // sockets that there was no memory to note their owner for
+  std::uint64_t netns_unasked = 0;    // network namespaces that netns_asks() could not tell
   std::uint64_t answers_untold = 0;   // of tell(): more at once than there is room for
 };
 
@@ -66,6 +67,15 @@ class EgressControl {
   // to it from there.
   virtual Result<> serve_netns(std::uint32_t netns) = 0;
   virtual void stop_serving(std::uint32_t netns) = 0;
+  // All namespaces, which a process before this one has left.
+  virtual void stop_serving_all() = 0;
+  // Network namespaces that jobs have come to since the last call. Each is told once, until
+  // serve_netns() or stop_serving() of it. One reader; the descriptor can be read when there is
+  // something (edge-triggered by the kernel: look before waiting), -1: there never is.
+  virtual std::vector<cicd_netns_ask> netns_asks() = 0;
+  virtual int netns_asks_fd() const = 0;
+  // The job's processes, in the initial pid namespace.
+  virtual std::vector<std::uint32_t> processes(std::uint32_t slot) const = 0;
   // Who asks from this port; nullopt: no job.
   virtual std::optional<cicd_dns_client> dns_client(const cicd_dns_client_key& key) const = 0;
 

@@ -21,6 +21,7 @@
 
 #include "base/unique_fd.h"
 #include "kernel/egress_samples.h"
+#include "kernel/job_map.h"
 #include "kernel/map_entries.h"
 #include "wire/shared.h"
 
@@ -203,14 +204,47 @@ std::vector<std::pair<MappedIp, cicd_egress_rules>> EgressMaps::addresses(
 }
 
 Result<> EgressMaps::serve_netns(std::uint32_t netns) {
-  const std::uint32_t one = 1;
+  const std::uint32_t state = CICD_NETNS_SERVED;
   const int fd = programs_.map_fd("resolver_nets");
-  if (::bpf_map_update_elem(fd, &netns, &one, BPF_ANY) == 0) return {};
+  if (::bpf_map_update_elem(fd, &netns, &state, BPF_ANY) == 0) return {};
   return std::unexpected(put_error(errno, "another network namespace"));
 }
 
 void EgressMaps::stop_serving(std::uint32_t netns) {
   ::bpf_map_delete_elem(programs_.map_fd("resolver_nets"), &netns);
+}
+
+void EgressMaps::stop_serving_all() {
+  delete_where<std::uint32_t, std::uint32_t>(programs_.map_fd("resolver_nets"),
+                                             [](const auto&, const auto&) { return true; });
+}
+
+std::vector<cicd_netns_ask> EgressMaps::netns_asks() {
+  std::vector<cicd_netns_ask> out;
+  if (!netns_ring_) {
+    auto ring = MappedRing::map(netns_asks_fd(), CICD_NETNS_RING_BYTES);
+    if (!ring) return out;
+    netns_ring_.emplace(std::move(*ring));
+  }
+  netns_ring_->take_snapshot();
+  SampleBytes bytes;
+  // One that is being written wakes us again.
+  while (netns_ring_->head(&bytes) == MappedRing::Head::kSample) {
+    cicd_netns_ask ask{};
+    if (bytes.size() == sizeof(ask)) {
+      std::memcpy(&ask, bytes.data(), sizeof(ask));
+      out.push_back(ask);
+    }
+    netns_ring_->pop();
+  }
+  netns_ring_->commit();
+  return out;
+}
+
+std::vector<std::uint32_t> EgressMaps::processes(std::uint32_t slot) const {
+  std::vector<std::uint32_t> out;
+  for (const TrackedProcess& process : members_of(programs_, slot)) out.push_back(process.pid);
+  return out;
 }
 
 std::optional<cicd_dns_client> EgressMaps::dns_client(const cicd_dns_client_key& key) const {
@@ -244,6 +278,7 @@ EgressTotals EgressMaps::totals(std::uint32_t slot) const {
   out.denied_unmerged = read(CICD_TOTAL_DENIED_FULL);
   out.sockets_missing = read(CICD_TOTAL_SOCKET_FULL);
   out.answers_untold = told_.dropped(slot);
+  out.netns_unasked = read(CICD_TOTAL_NETNS_FULL);
   return out;
 }
 

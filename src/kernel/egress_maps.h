@@ -5,12 +5,14 @@
 
 #include <cstdint>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "kernel/egress_control.h"
 #include "kernel/program_set.h"
+#include "kernel/ring_consumer.h"
 #include "kernel/told_samples.h"
 
 struct cicd_shared;
@@ -40,6 +42,10 @@ class EgressMaps final : public EgressControl {
   std::vector<std::pair<MappedIp, cicd_egress_rules>> addresses(std::uint32_t slot) const override;
   Result<> serve_netns(std::uint32_t netns) override;
   void stop_serving(std::uint32_t netns) override;
+  void stop_serving_all() override;
+  std::vector<cicd_netns_ask> netns_asks() override;
+  int netns_asks_fd() const override { return programs_.map_fd("netns_ring"); }
+  std::vector<std::uint32_t> processes(std::uint32_t slot) const override;
   std::optional<cicd_dns_client> dns_client(const cicd_dns_client_key& key) const override;
   void tell(const InsideAnswer& answer) override;
   EgressTotals totals(std::uint32_t slot) const override;
@@ -58,7 +64,8 @@ class EgressMaps final : public EgressControl {
   cicd_shared* shared_;
   const std::uint32_t slots_;
   ToldSamples told_;
-  std::mutex mutex_;  // of what is read, changed and written back
+  std::mutex mutex_;                      // of what is read, changed and written back
+  std::optional<MappedRing> netns_ring_;  // netns_asks()'s
 };
 
 }  // namespace cicd

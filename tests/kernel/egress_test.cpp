@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "egress_support.h"
@@ -292,6 +293,47 @@ TEST_F(EgressNames, WhereNoResolverListensQuestionsAreDenied) {
   control_->stop_serving(net_.inode());
   EXPECT_EQ(act([] { return send_to(LoopNet::kDns4, 53); }), EPERM);
   EXPECT_EQ(act([] { return connect_to(LoopNet::kDns4, 53); }), EPERM);
+}
+
+// It forwards what it is asked, at whatever port it listens; the rest of the loopback is the job's.
+TEST_F(EgressNames, DockersResolverIsNotReached) {
+  const auto send_connected = [](const char* ip) {
+    const Address to = address(ip, 40'000);
+    const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (::connect(fd, &to.any, size_of(to)) != 0) return errno;
+    return ::send(fd, "x", 1, 0) == 1 ? 0 : errno;
+  };
+  EXPECT_EQ(act([] { return send_to("127.0.0.11", 40'000); }), EPERM);
+  EXPECT_EQ(act([] { return connect_to("127.0.0.11", 40'000); }), EPERM);
+  EXPECT_EQ(act([&] { return send_connected("127.0.0.11"); }), EPERM);
+  EXPECT_EQ(act([] { return send_to("127.0.0.12", 40'000); }), 0);
+  EXPECT_EQ(act([&] { return send_connected("127.0.0.12"); }), 0);
+}
+
+// A rule for the server's address does not let a question go round the resolver.
+TEST_F(EgressNames, AnAllowedServerIsNotAskedForNames) {
+  cicd_egress_rules rules{};
+  rules.count = 1;
+  rules.rules[0].port_last = 0xffff;
+  rules.rules[0].kind = CICD_EGRESS_ALLOW;
+  rules.rules[0].scopes = CICD_SCOPE_HOST;
+  ASSERT_TRUE(control_->put_net(kSlot, mapped(LoopNet::kDns4), 128, rules));
+  control_->stop_serving(net_.inode());
+  EXPECT_EQ(act([] { return send_to(LoopNet::kDns4, 53); }), EPERM);
+  EXPECT_EQ(act([] { return send_to(LoopNet::kDns4, 54); }), 0);
+}
+
+TEST_F(EgressNames, TheNamespaceOfAJobIsToldOnce) {
+  control_->stop_serving(net_.inode());
+  control_->netns_asks();
+  for (int i = 0; i < 3; ++i) act([] { return send_to(LoopNet::kDns4, 53); });
+  const std::vector<cicd_netns_ask> asks = control_->netns_asks();
+  const auto here = [&](const cicd_netns_ask& ask) { return ask.netns == net_.inode(); };
+  EXPECT_EQ(std::ranges::count_if(asks, here), 1);
+  for (const cicd_netns_ask& ask : asks) EXPECT_EQ(ask.slot, kSlot);
+  control_->stop_serving(net_.inode());  // it was not served: it may be asked for again
+  act([] { return send_to(LoopNet::kDns4, 53); });
+  EXPECT_EQ(std::ranges::count_if(control_->netns_asks(), here), 1);
 }
 
 TEST_F(EgressNames, TheEventSaysWhereTheQuestionWasSent) {

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
@@ -18,6 +19,7 @@
 #include <set>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/unique_fd.h"
@@ -74,6 +76,22 @@ class FakeEgress final : public EgressControl {
     const std::lock_guard lock(mutex_);
     served_.erase(netns);
   }
+  void stop_serving_all() override {
+    const std::lock_guard lock(mutex_);
+    served_.clear();
+  }
+  std::vector<cicd_netns_ask> netns_asks() override {
+    const std::lock_guard lock(mutex_);
+    eventfd_t value = 0;
+    ::eventfd_read(asks_fd_.get(), &value);
+    return std::exchange(asks_, {});
+  }
+  int netns_asks_fd() const override { return asks_fd_.get(); }
+  std::vector<std::uint32_t> processes(std::uint32_t slot) const override {
+    const std::lock_guard lock(mutex_);
+    const auto found = processes_.find(slot);
+    return found == processes_.end() ? std::vector<std::uint32_t>{} : found->second;
+  }
   std::optional<cicd_dns_client> dns_client(const cicd_dns_client_key& key) const override {
     const std::lock_guard lock(mutex_);
     if (!served_.contains(key.netns) || client.slot == 0) return std::nullopt;
@@ -108,6 +126,15 @@ class FakeEgress final : public EgressControl {
     const std::lock_guard lock(mutex_);
     return served_.contains(netns);
   }
+  void ask(const cicd_netns_ask& ask) {
+    const std::lock_guard lock(mutex_);
+    asks_.push_back(ask);
+    ::eventfd_write(asks_fd_.get(), 1);
+  }
+  void set_processes(std::uint32_t slot, std::vector<std::uint32_t> pids) {
+    const std::lock_guard lock(mutex_);
+    processes_[slot] = std::move(pids);
+  }
   void set_client(std::uint16_t port, std::uint32_t slot) {
     const std::lock_guard lock(mutex_);
     by_port_[port] = {.slot = slot, .pid = 100 + slot};
@@ -122,6 +149,9 @@ class FakeEgress final : public EgressControl {
   std::map<std::pair<std::uint32_t, MappedIp>, cicd_egress_rules> table_;
   std::set<std::uint32_t> served_;
   std::map<std::uint16_t, cicd_dns_client> by_port_;
+  UniqueFd asks_fd_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+  std::vector<cicd_netns_ask> asks_;
+  std::map<std::uint32_t, std::vector<std::uint32_t>> processes_;
 };
 
 // Allows names that end in one of `allowed`, each by a rule of its own number.

@@ -23,7 +23,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "support"))
 from sensor import SENSOR, Skip  # noqa: E402
 
 PROGRAMS = ("dockerd", "docker", "runc", "containerd", "busybox", "unshare")
-APPLETS = ("sh", "cat", "sleep", "true", "echo", "seq", "wc", "dd", "head", "rm", "false", "tr", "grep")
+APPLETS = ("sh", "cat", "sleep", "true", "echo", "seq", "wc", "dd", "head", "rm", "false", "tr", "grep",
+           "nc", "nslookup", "touch")
+NO_NETWORK = "--bridge=none --iptables=false --ip-forward=false --ip-masq=false"
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 DAEMON = """
 while umount -l /sys/fs/cgroup 2>/dev/null; do :; done
@@ -37,7 +39,7 @@ if [ "$3" = systemd ]; then
   set -- "$1" system.slice systemd
 fi
 exec dockerd --data-root "$1/data" --exec-root "$1/exec" --pidfile "$1/pid" --host "unix://$1/up.sock" \
-  --bridge=none --iptables=false --ip-forward=false --ip-masq=false --userland-proxy=false \
+  $NETWORK --userland-proxy=false \
   --exec-opt "native.cgroupdriver=$3" --cgroup-parent "$2"
 """
 
@@ -144,8 +146,9 @@ class Proxy:
 
 
 class World:
-    def __init__(self, driver="cgroupfs"):
-        self.driver = driver
+    def __init__(self, driver="cgroupfs", network=""):
+        """`network`: flags of dockerd's; it is then in the network namespace of whoever calls."""
+        self.driver, self.network = driver, network
         path = f"{PATH}:{os.environ['PATH']}"
         missing = [name for name in PROGRAMS if not shutil.which(name, path=path)]
         if os.geteuid() != 0 or missing:
@@ -170,8 +173,9 @@ class World:
     def start(self):
         with open(self.folder / "log", "wb") as log:
             self.daemon = subprocess.Popen(
-                ["unshare", "--mount", "--net", "--propagation", "private", "/bin/sh", "-ec", DAEMON,
-                 "dockerd", str(self.folder), self.cgroup, self.driver], env=self.env, stdin=subprocess.DEVNULL,
+                ["unshare", "--mount", *([] if self.network else ["--net"]), "--propagation", "private",
+                 "/bin/sh", "-ec", DAEMON, "dockerd", str(self.folder), self.cgroup, self.driver],
+                env={**self.env, "NETWORK": self.network or NO_NETWORK}, stdin=subprocess.DEVNULL,
                 stdout=log, stderr=log, start_new_session=True)
         wait_for(self.is_up, 60, "dockerd")
         rootfs = self.folder / "rootfs"

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "egress/job_namespaces.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/priority.h"
+
+namespace cicd {
+
+namespace {
+
+using std::chrono::steady_clock;
+constexpr std::chrono::milliseconds kLookPause{1'000};
+
+std::string path_of(std::uint32_t tid) { return "/proc/" + std::to_string(tid) + "/ns/net"; }
+
+// 0: the process has gone.
+std::uint32_t netns_of(std::uint32_t tid) {
+  struct stat info{};
+  if (::stat(path_of(tid).c_str(), &info) != 0) return 0;
+  return static_cast<std::uint32_t>(info.st_ino);
+}
+
+}  // namespace
+
+JobNamespaces::~JobNamespaces() {
+  is_over_ = true;
+  wake();
+  worker_.join();
+}
+
+Result<> JobNamespaces::start() {
+  wake_ = UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!wake_) return fail_errno(errno, "eventfd of the network namespaces");
+  struct stat own{};
+  if (::stat("/proc/self/ns/net", &own) != 0) {
+    return fail_errno(errno, "look at the network namespace");
+  }
+  own_netns_ = static_cast<std::uint32_t>(own.st_ino);
+  worker_.start("namespaces", [this] { run(); });
+  return {};
+}
+
+void JobNamespaces::wake() const {
+  if (wake_) ::eventfd_write(wake_.get(), 1);
+}
+
+void JobNamespaces::run() {
+  // A program that has just been started asks within a millisecond; without the right to this it
+  // may come first on a busy machine.
+  [[maybe_unused]] const bool is_first = go_before_all();
+  auto next_look = steady_clock::now() + kLookPause;
+  while (!is_over_) {
+    int wait_ms = -1;
+    {
+      const std::lock_guard lock(mutex_);
+      if (!served_.empty() || !refused_.empty()) {
+        const auto left = next_look - steady_clock::now();
+        wait_ms = static_cast<int>(
+            std::max<std::int64_t>(std::chrono::ceil<std::chrono::milliseconds>(left).count(), 0));
+      }
+    }
+    std::array<pollfd, 2> waiting{
+        {{wake_.get(), POLLIN, 0}, {control_.netns_asks_fd(), POLLIN, 0}}};
+    ::poll(waiting.data(), waiting.size(), wait_ms);
+    eventfd_t value = 0;
+    ::eventfd_read(wake_.get(), &value);
+    const std::lock_guard lock(mutex_);
+    take_asks();
+    if (steady_clock::now() < next_look) continue;
+    look_for_empty();
+    next_look = steady_clock::now() + kLookPause;
+  }
+}
+
+void JobNamespaces::take_asks() {
+  for (const cicd_netns_ask& ask : control_.netns_asks()) serve(ask.slot, ask.tid, ask.netns);
+}
+
+bool JobNamespaces::has_room(std::uint32_t slot) const {
+  const auto of_job = std::ranges::count_if(
+      served_, [slot](const auto& entry) { return entry.second.slot == slot; });
+  return served_.size() < kMaxOfAll && static_cast<std::size_t>(of_job) < kMaxOfJob;
+}
+
+// The thread may have moved on since it was seen: what counts is where it is now.
+void JobNamespaces::serve(std::uint32_t slot, std::uint32_t tid, std::uint32_t netns) {
+  if (netns == own_netns_ || served_.contains(netns)) return;
+  const auto job = jobs_.find(slot);
+  const UniqueFd fd(::open(path_of(tid).c_str(), O_RDONLY | O_CLOEXEC));
+  struct stat now{};
+  const bool is_there = fd && ::fstat(fd.get(), &now) == 0 && now.st_ino == netns;
+  if (job == jobs_.end() || !is_there) {
+    control_.stop_serving(netns);  // it may be asked for again, now
+    return;
+  }
+  if (!has_room(slot)) {
+    ++job->second.too_many;
+    refused_.insert(netns);
+    return;
+  }
+  if (!resolver_.listen_in(fd.get())) {
+    ++job->second.failed;
+    refused_.insert(netns);
+    return;
+  }
+  ++job->second.served;
+  served_[netns] = {.slot = slot};
+}
+
+std::set<std::uint32_t> JobNamespaces::used() const {
+  std::set<std::uint32_t> out;
+  for (const auto& [slot, counters] : jobs_) {
+    for (const std::uint32_t pid : control_.processes(slot)) out.insert(netns_of(pid));
+  }
+  return out;
+}
+
+void JobNamespaces::look_for_empty() {
+  for (const std::uint32_t netns : std::exchange(refused_, {})) control_.stop_serving(netns);
+  if (served_.empty()) return;
+  const std::set<std::uint32_t> used = this->used();
+  std::vector<std::uint32_t> left;
+  for (auto& [netns, served] : served_) {
+    const bool is_empty = !used.contains(netns);
+    if (is_empty && served.was_empty) left.push_back(netns);
+    served.was_empty = is_empty;
+  }
+  for (const std::uint32_t netns : left) leave(netns);
+}
+
+void JobNamespaces::leave(std::uint32_t netns) {
+  resolver_.stop_listening(netns);
+  served_.erase(netns);
+}
+
+void JobNamespaces::add_job(std::uint32_t slot) {
+  const std::lock_guard lock(mutex_);
+  jobs_.try_emplace(slot);
+  for (const std::uint32_t pid : control_.processes(slot)) {
+    if (const std::uint32_t netns = netns_of(pid); netns != 0) serve(slot, pid, netns);
+  }
+  wake();  // there may be something to look at from now on
+}
+
+JobNamespaces::Counters JobNamespaces::remove_job(std::uint32_t slot) {
+  const std::lock_guard lock(mutex_);
+  const auto job = jobs_.find(slot);
+  if (job == jobs_.end()) return {};
+  const Counters counters = job->second;
+  jobs_.erase(job);
+  const std::set<std::uint32_t> used = this->used();
+  std::vector<std::uint32_t> left;
+  for (const auto& [netns, served] : served_) {
+    if (served.slot == slot && !used.contains(netns)) left.push_back(netns);
+  }
+  for (const std::uint32_t netns : left) leave(netns);
+  return counters;
+}
+
+}  // namespace cicd
