@@ -6,10 +6,10 @@
  * entered (namespace.bpf.c), at every exec (process.bpf.c), at last by the first question
  * (network.bpf.c).
  *
- *   egress_policies  by slot                              W user          R all hooks of the
- * network egress_totals    counters, exact whatever is told     W kernel        R user
- *   resolver_nets    namespaces by inode number           W both          R here, connect, sendmsg
- *   netns_ring       what userspace is asked              W kernel        R user
+ *   egress_policies  by slot                               W user          R all of the network
+ *   egress_totals    counters, exact whatever is told      W kernel        R user
+ *   resolver_nets    namespaces by inode number            W both          R here, connect, sendmsg
+ *   netns_ring       what userspace is asked               W kernel        R user
  *
  * Trap: numbers of namespaces that are gone are used again at once. An entry that says SERVED is
  * safe, since the resolver's sockets hold the namespace; userspace takes ASKED out when it is done.

@@ -4,7 +4,7 @@
 //
 // Most packets are of a socket whose destination was let pass when it was connected; its note says
 // so, and nothing else is looked at. What has no such note is judged here: raw sockets, sockets
-// from before the job, datagrams of a connected socket to somewhere else, subflows that the kernel
+// from before the job, packets of a connected socket to somewhere else, subflows that the kernel
 // makes by itself. Never by the task that happens to run.
 #define CICD_NO_TYPED_TASK
 #include "kernel_types.h"
@@ -140,9 +140,16 @@ static __always_inline int judge_packet(struct __sk_buff *skb, struct bpf_sock *
   return is_denied ? DENY : ALLOW;
 }
 
+/* A connection from before the job keeps its peer, and without a policy there is nothing to check. */
+static __always_inline bool is_unchecked(const struct cicd_socket_owner *owner,
+                                         const struct cicd_egress_policy *policy) {
+  return owner->flags & CICD_SOCKET_BEFORE || !policy->watching;
+}
+
 /*
- * A datagram to where its socket was let send to; by what lies in the packet, without a copy of it.
- * The port tells most; the address is compared last.
+ * To where its socket was let send to; by what lies in the packet, without a copy of it. Not for
+ * datagrams only: rules of a job that may change the packet filter of its namespace (DNAT) lead a
+ * connection elsewhere. The port tells most; the address is compared last.
  */
 static __always_inline bool is_to_passed(struct __sk_buff *skb,
                                          const struct cicd_socket_owner *owner) {
@@ -179,11 +186,11 @@ int packet_sent(struct __sk_buff *skb) {
   bool is_passed =
       owner && (owner->generation == policy->generation || owner->flags & CICD_SOCKET_BEFORE);
   bool is_redirect = owner && owner->flags & CICD_SOCKET_REDIRECTED;
-  if (owner && sk->type == SOCK_STREAM && !is_redirect && (is_passed || !policy->watching)) {
+  if (owner && is_passed && !is_redirect && is_to_passed(skb, owner)) {
     count_sent(owner, skb->len);
     return ALLOW;
   }
-  if (owner && sk->type == SOCK_DGRAM && !is_redirect && is_passed && is_to_passed(skb, owner)) {
+  if (owner && sk->type == SOCK_STREAM && !is_redirect && is_unchecked(owner, policy)) {
     count_sent(owner, skb->len);
     return ALLOW;
   }

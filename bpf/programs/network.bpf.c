@@ -141,7 +141,10 @@ static __always_inline int admit(struct bpf_sock_addr *ctx, struct destination *
     set_flow(owner, &flow);
     owner->flags &= ~(CICD_SOCKET_REDIRECTED | CICD_SOCKET_BEFORE);
   }
-  if (!policy->watching) return ALLOW;
+  if (!policy->watching) {
+    if (owner) owner->generation = policy->generation;
+    return ALLOW;
+  }
   if (policy->has_steps) flow.step = step_of_member(bpf_get_current_pid_tgid() >> 32, to->slot);
   __u32 netns = 0;
   bool is_name = is_question(&flow, policy);

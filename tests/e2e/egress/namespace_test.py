@@ -87,19 +87,22 @@ def test_names_and_addresses_in_a_namespace_of_the_job():
 
 
 def test_nat_rules_of_the_job():
-    """TCP is judged where it is connected to, before the job's own rules change that; docs/egress.md says
-    so. Datagrams are judged after them."""
+    """What they make of a destination that is allowed is judged once more, when the packet leaves."""
     rule = (f"table ip job {{ chain out {{ type nat hook output priority -100; ip daddr {FAR} dnat to {DENIED}; "
             "}; }")
     code = (f"import socket\ns = socket.socket(2, 2)\ntry:\n  s.sendto(b'x', ('{FAR}', 443))\n"
-            f"except PermissionError:\n  print('datagram denied')\nsocket.create_connection(('{FAR}', 443), 3)")
+            f"except PermissionError:\n  print('datagram denied')\n"
+            f"try:\n  socket.create_connection(('{FAR}', 443), 3)\n"
+            f"except TimeoutError:\n  print('connection denied')")
     enter = f"ip netns exec {NAME} "
     with run(f"{enter}getent ahostsv4 allowed.test >/dev/null; {enter}nft '{rule}'; "
              f"{enter}{sys.executable} -c \"{code}\"; {enter}nft delete table ip job") as done:
-        assert done.stdout.strip() == "datagram denied", done.stdout + done.stderr
-        reached = LAB.contacts(ip=DENIED)
-        assert not [each for each in reached if each["kind"] == "udp"], reached
-        assert reached, "NAT rules of the job do not lead TCP elsewhere any more: say so"
+        assert done.stdout.split("\n")[:2] == ["datagram denied", "connection denied"], (
+            done.stdout + done.stderr)
+        assert not LAB.contacts(ip=DENIED), LAB.contacts(ip=DENIED)
+        denied = [row for row in rows_of(done.folder / "out" / "violations.jsonl")
+                  if row["destination"]["ip"] == DENIED]
+        assert {row["destination"]["proto"] for row in denied} == {"tcp", "udp"}, denied
 
 
 def test_first_lookup_of_short_programs():
