@@ -140,7 +140,8 @@ static __always_inline int judge_packet(struct __sk_buff *skb, struct bpf_sock *
   return is_denied ? DENY : ALLOW;
 }
 
-/* A connection from before the job keeps its peer, and without a policy there is nothing to check. */
+/* A connection from before the job keeps its peer, and without a policy there is nothing to check.
+ */
 static __always_inline bool is_unchecked(const struct cicd_socket_owner *owner,
                                          const struct cicd_egress_policy *policy) {
   return owner->flags & CICD_SOCKET_BEFORE || !policy->watching;
