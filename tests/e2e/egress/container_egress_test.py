@@ -144,7 +144,7 @@ def test_observed():
     with everything("observe") as (_, agent, proxy, place):
         out = run_job(agent, proxy, in_container(f"reach {DENIED} 80; resolve denied.test"))
         assert f"{DENIED} 80: ok" in out and "denied.test: ok" in out, out
-        assert place.contacts(ip=DENIED)
+        assert place.reached(ip=DENIED)
         rows = list(rows_of(agent.folder_of("1") / "violations.jsonl"))
         assert rows and {row["verdict"] for row in rows} == {"allow"}, rows
 

@@ -90,6 +90,13 @@ class Lab:
         lines = [json.loads(line) for line in self.log.read_text().splitlines()]
         return [each for each in lines if all(each[k] == v for k, v in wanted.items())]
 
+    def reached(self, **wanted):
+        """The same, of what is on its way: a connection stands before the world has written it down."""
+        deadline = time.monotonic() + 5
+        while not self.contacts(**wanted) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return self.contacts(**wanted)
+
     def forget(self):
         self.log.write_text("")
 
