@@ -59,6 +59,7 @@ CONF = """server:
   use-syslog: no
   verbosity: 0
   do-daemonize: no
+  rrset-roundrobin: no
   interface: 0.0.0.0
   interface: ::0
   interface-automatic: yes

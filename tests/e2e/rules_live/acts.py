@@ -211,6 +211,7 @@ def name_acts():
     simple("script_fetched_in_clear", lambda w: request("GET", "/install.sh"))
     simple("program_fetched_in_clear", lambda w: request("GET", "/a.exe"))
     simple("data_sent_in_clear", lambda w: request("POST", "/collect"), program="curl")
+    simple("packet_socket_made", lambda w: socket.socket(socket.AF_PACKET, socket.SOCK_RAW).close())
     simple("engine_asked_over_tcp", lambda w: request("POST", "/v1.41/containers/create"))
 
 
