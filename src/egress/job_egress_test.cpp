@@ -65,7 +65,9 @@ class FakeControl : public EgressControl {
   Result<> serve_netns(std::uint32_t) override { return {}; }
   void stop_serving(std::uint32_t) override {}
   void stop_serving_all() override {}
-  std::vector<cicd_netns_ask> netns_asks() override { return {}; }
+  Result<std::vector<cicd_netns_ask>> netns_asks() override {
+    return std::vector<cicd_netns_ask>{};
+  }
   int netns_asks_fd() const override { return -1; }
   std::vector<std::uint32_t> processes(std::uint32_t) const override { return {}; }
   std::size_t note_sockets(std::uint32_t, std::span<const std::uint32_t>) override { return 0; }

@@ -48,6 +48,10 @@ Result<> JobNamespaces::start() {
     return fail_errno(errno, "look at the network namespace");
   }
   own_netns_ = static_cast<std::uint32_t>(own.st_ino);
+  {
+    const std::lock_guard lock(mutex_);
+    CICD_TRY(take_asks());
+  }
   worker_.start("namespaces", [this] { run(); });
   return {};
 }
@@ -77,15 +81,17 @@ void JobNamespaces::run() {
     eventfd_t value = 0;
     ::eventfd_read(wake_.get(), &value);
     const std::lock_guard lock(mutex_);
-    take_asks();
+    [[maybe_unused]] const Result<> taken = take_asks();  // the first was at the start
     if (steady_clock::now() < next_look) continue;
     look_for_empty();
     next_look = steady_clock::now() + kLookPause;
   }
 }
 
-void JobNamespaces::take_asks() {
-  for (const cicd_netns_ask& ask : control_.netns_asks()) serve(ask.slot, ask.tid, ask.netns);
+Result<> JobNamespaces::take_asks() {
+  CICD_ASSIGN(const auto asks, control_.netns_asks());
+  for (const cicd_netns_ask& ask : asks) serve(ask.slot, ask.tid, ask.netns);
+  return {};
 }
 
 bool JobNamespaces::has_room(std::uint32_t slot) const {

@@ -61,7 +61,7 @@ class JobNamespaces {
   };
 
   void run();
-  void take_asks();
+  Result<> take_asks();
   void serve(std::uint32_t slot, std::uint32_t tid, std::uint32_t netns);
   bool has_room(std::uint32_t slot) const;
   void look_for_empty();

@@ -71,8 +71,9 @@ class EgressControl {
   virtual void stop_serving_all() = 0;
   // Network namespaces that jobs have come to since the last call. Each is told once, until
   // serve_netns() or stop_serving() of it. One reader; the descriptor can be read when there is
-  // something (edge-triggered by the kernel: look before waiting), -1: there never is.
-  virtual std::vector<cicd_netns_ask> netns_asks() = 0;
+  // something (edge-triggered by the kernel: look before waiting), -1: there never is. Only the
+  // first call can fail, which maps the ring.
+  virtual Result<std::vector<cicd_netns_ask>> netns_asks() = 0;
   virtual int netns_asks_fd() const = 0;
   // The job's processes, in the initial pid namespace.
   virtual std::vector<std::uint32_t> processes(std::uint32_t slot) const = 0;

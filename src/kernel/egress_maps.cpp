@@ -219,12 +219,11 @@ void EgressMaps::stop_serving_all() {
                                              [](const auto&, const auto&) { return true; });
 }
 
-std::vector<cicd_netns_ask> EgressMaps::netns_asks() {
+Result<std::vector<cicd_netns_ask>> EgressMaps::netns_asks() {
   std::vector<cicd_netns_ask> out;
   if (!netns_ring_) {
-    auto ring = MappedRing::map(netns_asks_fd(), CICD_NETNS_RING_BYTES);
-    if (!ring) return out;
-    netns_ring_.emplace(std::move(*ring));
+    CICD_ASSIGN(auto ring, MappedRing::map(netns_asks_fd(), CICD_NETNS_RING_BYTES));
+    netns_ring_.emplace(std::move(ring));
   }
   netns_ring_->take_snapshot();
   SampleBytes bytes;

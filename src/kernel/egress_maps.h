@@ -43,7 +43,7 @@ class EgressMaps final : public EgressControl {
   Result<> serve_netns(std::uint32_t netns) override;
   void stop_serving(std::uint32_t netns) override;
   void stop_serving_all() override;
-  std::vector<cicd_netns_ask> netns_asks() override;
+  Result<std::vector<cicd_netns_ask>> netns_asks() override;
   int netns_asks_fd() const override { return programs_.map_fd("netns_ring"); }
   std::vector<std::uint32_t> processes(std::uint32_t slot) const override;
   std::optional<cicd_dns_client> dns_client(const cicd_dns_client_key& key) const override;

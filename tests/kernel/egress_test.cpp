@@ -325,15 +325,15 @@ TEST_F(EgressNames, AnAllowedServerIsNotAskedForNames) {
 
 TEST_F(EgressNames, TheNamespaceOfAJobIsToldOnce) {
   control_->stop_serving(net_.inode());
-  control_->netns_asks();
+  ASSERT_TRUE(control_->netns_asks());
   for (int i = 0; i < 3; ++i) act([] { return send_to(LoopNet::kDns4, 53); });
-  const std::vector<cicd_netns_ask> asks = control_->netns_asks();
+  const std::vector<cicd_netns_ask> asks = *control_->netns_asks();
   const auto here = [&](const cicd_netns_ask& ask) { return ask.netns == net_.inode(); };
   EXPECT_EQ(std::ranges::count_if(asks, here), 1);
   for (const cicd_netns_ask& ask : asks) EXPECT_EQ(ask.slot, kSlot);
   control_->stop_serving(net_.inode());  // it was not served: it may be asked for again
   act([] { return send_to(LoopNet::kDns4, 53); });
-  EXPECT_EQ(std::ranges::count_if(control_->netns_asks(), here), 1);
+  EXPECT_EQ(std::ranges::count_if(*control_->netns_asks(), here), 1);
 }
 
 TEST_F(EgressNames, TheEventSaysWhereTheQuestionWasSent) {

@@ -80,7 +80,7 @@ class FakeEgress final : public EgressControl {
     const std::lock_guard lock(mutex_);
     served_.clear();
   }
-  std::vector<cicd_netns_ask> netns_asks() override {
+  Result<std::vector<cicd_netns_ask>> netns_asks() override {
     const std::lock_guard lock(mutex_);
     eventfd_t value = 0;
     ::eventfd_read(asks_fd_.get(), &value);
