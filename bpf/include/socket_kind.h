@@ -82,8 +82,9 @@ static __always_inline void tell_socket(__u32 family, __u32 type, __u32 protocol
     count_loss(slot, CICD_LOSS_REPEATED_ACT);
     return;
   }
+  /* What found no room is not told: the next of its kind is. */
+  if (!emit_control(&sample, sizeof(sample), slot, CICD_SAMPLE_SOCKET)) return;
   bpf_map_update_elem(&told_sockets, &use, &one, BPF_ANY);
-  emit_control(&sample, sizeof(sample), slot, CICD_SAMPLE_SOCKET);
 }
 
 #endif

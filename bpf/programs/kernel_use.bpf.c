@@ -174,8 +174,9 @@ static __always_inline void bpf_used(const unsigned long *args, long result, __u
     count_loss(slot, CICD_LOSS_REPEATED_ACT);
     return;
   }
+  /* What found no room is not reported: the next of its kind is. */
+  if (!emit_control(&sample, sizeof(sample), slot, CICD_SAMPLE_BPF)) return;
   bpf_map_update_elem(&reported_bpf, &use, &one, BPF_ANY);
-  emit_control(&sample, sizeof(sample), slot, CICD_SAMPLE_BPF);
 }
 
 SEC("tp/syscalls/sys_exit_bpf")
