@@ -47,7 +47,7 @@ test_format() {
   put src/base/a.cpp '#include "base/a.h"' '' 'int answer() {return 42;}'
   expect_code 1 lint format
   expect_output 'src/base/a.cpp: not formatted; run: make format'
-  expect_output 'FAIL format'
+  expect_output 'FAIL format: src/base/a.cpp: not formatted; run: make format ('
   tools/format
   expect_code 0 lint format
 }
@@ -63,15 +63,15 @@ test_layers_and_style() {
   repository
   put src/base/b.cpp '#include "rule/program.h"' 'int x; '
   expect_code 1 lint layers style
-  expect_output 'FAIL layers'
-  expect_output 'FAIL style'
+  expect_output 'FAIL layers: src/base/b.cpp:2: '
+  expect_output 'FAIL style: src/base/b.cpp:3: '
 }
 
 test_shell() {
   repository
   printf '#!/bin/bash\nrm -rf $1/x\n' >tools/bad
   expect_code 1 lint shell
-  expect_output 'SC2086'
+  expect_output 'FAIL shell: tools/bad:2:8: note: Double quote'
 }
 
 test_tidy_of_a_changed_file() {
@@ -80,7 +80,8 @@ test_tidy_of_a_changed_file() {
     '  return *p;' '}'
   expect_code 1 lint tidy
   expect_output 'clang-tidy: 1 of 1 files'
-  expect_output 'a.cpp:6:10: error: Dereference of null pointer'
+  expect_output 'FAIL tidy: src/base/a.cpp:6:10: error: Dereference of null pointer'
+  expect_output '[clang-analyzer-core.NullDereference'
 }
 
 test_tidy_of_a_changed_header() {
@@ -110,7 +111,7 @@ test_tidy_without_a_build() {
   repository
   rm build/compile_commands.json
   expect_code 1 lint tidy
-  expect_output 'run: make build'
+  expect_output 'FAIL tidy: no build/compile_commands.json; run: make build ('
 }
 
 test_unknown_check() {
