@@ -8,10 +8,9 @@
  *   egress_addrs     addresses of names that the job resolved   W user   R judge
  *   egress_steps     steps of a job (environment.h)             W user   R exec
  *   egress_denied    what was told, and how often since         W kernel R user, at the end
- *   egress_flows     traffic by destination                     W kernel R user
  *   dns_clients      who asks our resolver                      W kernel R user
  *
- * Policies, totals and network namespaces: job_netns.h.
+ * Policies, totals and network namespaces: job_netns.h. Traffic: traffic.h.
  *
  * None of them evicts what is in use: a door that was opened stays open until userspace shuts it.
  * (dns_clients does; a question that it lost is refused.)
@@ -22,8 +21,8 @@
 #include <bpf/bpf_endian.h>
 
 #include "emit.h"
-#include "job_netns.h"
 #include "socket_owner.h"
+#include "traffic.h"
 
 #define AF_INET 2
 #define AF_INET6 10
@@ -36,8 +35,6 @@
 
 /* Attempts of a process on a destination within this time are told as one. */
 #define CICD_MERGE_NS 1000000000ULL
-/* A socket's traffic is added up after so many packets, so that it is there while it goes on. */
-#define CICD_FLOW_PACKETS 512
 
 struct {
   __uint(type, BPF_MAP_TYPE_LPM_TRIE);
@@ -64,14 +61,6 @@ struct {
 } egress_denied SEC(".maps") __weak;
 
 struct {
-  __uint(type, BPF_MAP_TYPE_HASH);
-  __uint(map_flags, BPF_F_NO_PREALLOC);
-  __uint(max_entries, 65536);
-  __type(key, struct cicd_flow_key);
-  __type(value, struct cicd_flow);
-} egress_flows SEC(".maps") __weak;
-
-struct {
   __uint(type, BPF_MAP_TYPE_LRU_HASH);
   __uint(max_entries, 16384);
   __type(key, struct cicd_dns_client_key);
@@ -95,9 +84,6 @@ struct judgement {
   __u8 reason;
 };
 
-static __always_inline bool is_mapped(const __u32 *ip) {
-  return !ip[0] && !ip[1] && ip[2] == bpf_htonl(0xffff);
-}
 /* Also the unspecified address, which leads there. */
 static __always_inline bool is_loopback(const __u32 *ip) {
   if (is_mapped(ip)) return (ip[3] & bpf_htonl(0xff000000)) == bpf_htonl(0x7f000000) || !ip[3];
@@ -343,7 +329,8 @@ static __always_inline __u64 merge_attempt(const struct cicd_denied_key *key,
   return 1;
 }
 
-static __always_inline void tell(const struct flow *flow, const struct judgement *verdict,
+/* A function of its own: with judge_flow() below the same frame there would not be stack enough. */
+static __noinline void tell(const struct flow *flow, const struct judgement *verdict,
                                  const struct attempt *attempt) {
   __u32 group = verdict->blocking ? CICD_TOTAL_DENIED : CICD_TOTAL_AUDITED;
   count_total(flow->slot, group + (verdict->reason & (CICD_REASONS - 1)), 1);
@@ -386,37 +373,6 @@ static __always_inline void tell(const struct flow *flow, const struct judgement
   if (!known) return;
   __sync_fetch_and_add(&known->pending, count);
   add_bytes(&known->pending_bytes, bytes);
-}
-
-static __always_inline struct cicd_flow *flow_entry(const struct cicd_flow_key *key) {
-  struct cicd_flow *known = bpf_map_lookup_elem(&egress_flows, key);
-  if (known) return known;
-  struct cicd_flow fresh = {};
-  bpf_map_update_elem(&egress_flows, key, &fresh, BPF_NOEXIST);
-  known = bpf_map_lookup_elem(&egress_flows, key);
-  if (!known) count_total(key->slot, CICD_TOTAL_FLOWS_FULL, 1);
-  return known;
-}
-
-/* Adds what went over a socket to its destination's traffic. */
-static __always_inline void add_traffic(struct cicd_socket_owner *owner) {
-  __u64 sent_packets = owner->sent_packets;
-  __u64 received_packets = owner->received_packets;
-  if (!sent_packets && !received_packets) return;
-  struct cicd_flow_key key = {.slot = owner->who.slot, .port = owner->port, .proto = owner->proto};
-  __builtin_memcpy(key.ip, owner->ip, sizeof(key.ip));
-  struct cicd_flow *flow = flow_entry(&key);
-  if (!flow) return;
-  __u64 sent_bytes = owner->sent_bytes;
-  __u64 received_bytes = owner->received_bytes;
-  __sync_fetch_and_add(&owner->sent_packets, -sent_packets);
-  __sync_fetch_and_add(&owner->sent_bytes, -sent_bytes);
-  __sync_fetch_and_add(&owner->received_packets, -received_packets);
-  __sync_fetch_and_add(&owner->received_bytes, -received_bytes);
-  __sync_fetch_and_add(&flow->sent_packets, sent_packets);
-  __sync_fetch_and_add(&flow->sent_bytes, sent_bytes);
-  __sync_fetch_and_add(&flow->received_packets, received_packets);
-  __sync_fetch_and_add(&flow->received_bytes, received_bytes);
 }
 
 /* True: the socket talks to this destination already. */

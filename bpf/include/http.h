@@ -15,12 +15,11 @@
 #define CICD_HTTP_H
 
 #include "emit.h"
+#include "http_method.h"
 
 #define CICD_HTTP_PREFIX 1024 /* bytes of a request that are looked at */
 #define CICD_HTTP_CHUNK 4     /* more costs the verifier much and saves little */
-#define CICD_HTTP_METHOD_BYTES 8
 #define CICD_HTTP_SCRATCHES 4
-#define CICD_HTTP_SHORTEST 8 /* no shorter request is possible */
 
 _Static_assert((CICD_HTTP_PREFIX & (CICD_HTTP_PREFIX - 1)) == 0, "it serves as a mask");
 
@@ -85,24 +84,6 @@ static __always_inline __u32 http_scratch_take(void) {
 static __always_inline void http_scratch_give(__u32 index) {
   struct http_scratch *scratch = bpf_map_lookup_elem(&http_scratches, &index);
   if (scratch) __sync_fetch_and_add(&scratch->busy, -1);
-}
-
-/* A memcmp of up to eight bytes that is always inlined; there is no library to call. */
-#define HTTP_AT(text, bytes, i) \
-  ((i) >= sizeof(text) - 1 || (bytes)[i] == (text)[(i) < sizeof(text) ? (i) : 0])
-#define HTTP_IS(text, bytes)                                                        \
-  (HTTP_AT(text, bytes, 0) && HTTP_AT(text, bytes, 1) && HTTP_AT(text, bytes, 2) && \
-   HTTP_AT(text, bytes, 3) && HTTP_AT(text, bytes, 4) && HTTP_AT(text, bytes, 5) && \
-   HTTP_AT(text, bytes, 6) && HTTP_AT(text, bytes, 7))
-
-/* Length of the method these eight bytes begin with, without its space; 0: none. */
-static __always_inline __u32 http_method_length(const char bytes[CICD_HTTP_METHOD_BYTES]) {
-  if (HTTP_IS("GET ", bytes) || HTTP_IS("PUT ", bytes)) return 3;
-  if (HTTP_IS("POST ", bytes) || HTTP_IS("HEAD ", bytes)) return 4;
-  if (HTTP_IS("PATCH ", bytes) || HTTP_IS("TRACE ", bytes)) return 5;
-  if (HTTP_IS("DELETE ", bytes)) return 6;
-  if (HTTP_IS("OPTIONS ", bytes) || HTTP_IS("CONNECT ", bytes)) return 7;
-  return 0;
 }
 
 static __always_inline bool http_ends_path(char c) {

@@ -103,31 +103,36 @@ static __always_inline bool read_ip(struct __sk_buff *skb, struct ip_facts *fact
   return false;
 }
 
-/*
- * Ports (source, destination; network order) of a whole TCP or UDP packet without options or
- * extension headers, which nearly all are: read where they lie. False: read_ip() has to look.
- */
-static __always_inline bool peek_ports(struct __sk_buff *skb, __u16 *ports) {
+/* What is read of most packets: TCP and UDP without options of IPv4 or extension headers of IPv6. */
+struct peeked {
+  __u16 source; /* ports, in host order */
+  __u16 destination;
+  __u8 protocol; /* 0: it is not such a packet, read_ip() has to look */
+  __u8 transport; /* offset of its header */
+};
+
+/* Where it lies, without a copy. */
+static __always_inline void peek_packet(struct __sk_buff *skb, struct peeked *peeked) {
   void *data = (void *)(long)skb->data;
   void *end = (void *)(long)skb->data_end;
   __u8 *ip = data;
-  if (data + sizeof(struct ip4_header) + 4 > end) return false;
+  if (data + sizeof(struct ip4_header) + 4 > end) return;
+  __u8 protocol = 0;
+  __u16 *ports = data + sizeof(struct ip4_header);
   if (ip[0] == 0x45) {
     struct ip4_header *ip4 = data;
-    if (ip4->fragment & bpf_htons(FRAGMENT_OFFSET4)) return false;
-    if (ip4->protocol != 17 && ip4->protocol != 6) return false;
-    __u16 *at = data + sizeof(*ip4);
-    ports[0] = at[0];
-    ports[1] = at[1];
-    return true;
+    if (ip4->fragment & bpf_htons(FRAGMENT_OFFSET4)) return;
+    protocol = ip4->protocol;
+  } else {
+    if (data + sizeof(struct ip6_header) + 4 > end || ip[0] >> 4 != 6) return;
+    protocol = ((struct ip6_header *)data)->next;
+    ports = data + sizeof(struct ip6_header);
   }
-  if (data + sizeof(struct ip6_header) + 4 > end || ip[0] >> 4 != 6) return false;
-  struct ip6_header *ip6 = data;
-  if (ip6->next != 17 && ip6->next != 6) return false;
-  __u16 *at = data + sizeof(*ip6);
-  ports[0] = at[0];
-  ports[1] = at[1];
-  return true;
+  if (protocol != 17 && protocol != 6) return;
+  peeked->source = bpf_ntohs(ports[0]);
+  peeked->destination = bpf_ntohs(ports[1]);
+  peeked->protocol = protocol;
+  peeked->transport = (void *)ports - data;
 }
 
 #endif

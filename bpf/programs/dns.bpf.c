@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// DNS packets of jobs: what they send to port 53, and what comes from there. Attached once at the
-// root of the v2 hierarchy; the verdict is always "allow".
+// DNS packets of jobs: what they send to port 53, and what comes from there (packet.bpf.c).
 //
 // A packet belongs to the job of the cgroup its socket was made in. A socket that came from outside
 // (passed in, or of a process that left the job) has an owner instead, from its connect or sendmsg.
@@ -12,12 +11,12 @@
 
 #include "emit.h"
 #include "packet.h"
+#include "packet_watch.h"
 #include "socket_owner.h"
 #include "track.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-#define ALLOW 1
 #define AF_INET 2
 #define AF_INET6 10
 #define IPPROTO_TCP 6
@@ -226,31 +225,17 @@ static __always_inline __u16 dns_port_of(struct __sk_buff *skb, struct bpf_sock 
   return port;
 }
 
-/* Most packets are not, and nothing else is looked at for them. */
-static __always_inline bool may_be_dns(struct __sk_buff *skb, struct bpf_sock *sk,
-                                       bool is_ingress) {
-  __u32 port = bpf_ntohl(skb->remote_port);
-  if (sk->protocol != IPPROTO_TCP) {
-    __u16 ports[2];
-    if (!peek_ports(skb, ports)) return true;
-    port = bpf_ntohs(is_ingress ? ports[0] : ports[1]);
-  }
-  if (port == CICD_DNS_PORT) return true;
-  struct cicd_shared *memory = shared_memory();
-  return memory && memory->resolver_port == port;
-}
-
-static __always_inline int on_packet(struct __sk_buff *skb, bool is_ingress) {
+static __always_inline void on_packet(struct __sk_buff *skb, bool is_ingress) {
   struct bpf_sock *sk = skb->sk;
   if (sk) sk = bpf_sk_fullsock(sk);
-  if (!sk || !may_be_dns(skb, sk, is_ingress)) return ALLOW;
+  if (!sk) return;
   __u32 slot = slot_of_cgroup(bpf_skb_cgroup_id(skb));
   struct cicd_socket_owner *kept = bpf_sk_storage_get(&socket_owners, sk, 0, 0);
   if (!slot && kept) slot = slot_of_owner(&kept->who);
-  if (!slot) return ALLOW;
+  if (!slot) return;
 
   struct packet packet = {.is_ingress = is_ingress, .dns_port = dns_port_of(skb, sk, kept)};
-  if (!packet.dns_port || !read_packet(skb, &packet)) return ALLOW;
+  if (!packet.dns_port || !read_packet(skb, &packet)) return;
   struct cicd_actor owner = {.slot = slot};
   if (!is_ingress && (packet.protocol == IPPROTO_UDP || !kept) &&
       owner_from_current(&owner, slot)) {
@@ -261,11 +246,14 @@ static __always_inline int on_packet(struct __sk_buff *skb, bool is_ingress) {
   }
   bool is_redirected = kept && kept->flags & CICD_SOCKET_REDIRECTED;
   emit_dns(skb, &packet, &owner, is_redirected ? kept : 0);
-  return ALLOW;
 }
 
-SEC("cgroup_skb/egress")
-int dns_sent(struct __sk_buff *skb) { return on_packet(skb, false); }
+int watch_dns_sent(struct __sk_buff *skb) {
+  on_packet(skb, false);
+  return 0;
+}
 
-SEC("cgroup_skb/ingress")
-int dns_received(struct __sk_buff *skb) { return on_packet(skb, true); }
+int watch_dns_received(struct __sk_buff *skb) {
+  on_packet(skb, true);
+  return 0;
+}

@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Packets of jobs on their way out: the backstop of network.bpf.c, and the count of what leaves and
-// comes. Attached once at the root of the v2 hierarchy.
-//
-// Most packets are of a socket whose destination was let pass when it was connected; its note says
-// so, and nothing else is looked at. What has no such note is judged here: raw sockets, sockets
-// from before the job, packets of a connected socket to somewhere else, subflows that the kernel
-// makes by itself. Never by the task that happens to run.
+// Packets of jobs on their way out that no connect or sendmsg has let pass: the backstop of
+// network.bpf.c. Raw sockets, sockets from before the job, packets of a connected socket to
+// somewhere else, subflows that the kernel makes by itself. Never by the task that happens to run.
+// And the notes at sockets that are made and let go. At the root of the v2 hierarchy.
 #define CICD_NO_TYPED_TASK
 #include "kernel_types.h"
 
@@ -26,21 +23,6 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define SOCK_STREAM 1
 #define SOCK_DGRAM 2
 #define SOCK_RAW 3
-
-static __always_inline bool are_packets_looked_at(void) {
-  struct cicd_shared *memory = shared_memory();
-  return memory && memory->is_egress_on;
-}
-
-/* The note of a job that is still there; null: none. */
-static __always_inline struct cicd_socket_owner *note_of(struct bpf_sock *sk) {
-  return bpf_sk_storage_get(&socket_owners, sk, 0, 0);
-}
-
-static __always_inline bool is_note_valid(const struct cicd_socket_owner *owner,
-                                          const struct cicd_egress_policy *policy) {
-  return owner->epoch == policy->epoch;
-}
 
 static __always_inline bool read_ports(struct __sk_buff *skb, const struct ip_facts *ip,
                                        __u16 *ports) {
@@ -67,14 +49,6 @@ static __always_inline bool read_flow(struct __sk_buff *skb, struct flow *flow, 
   flow->port = bpf_ntohs(ports[1]);
   flow->has_ports = true;
   return true;
-}
-
-static __always_inline void count_sent(struct cicd_socket_owner *owner, __u32 bytes) {
-  __sync_fetch_and_add(&owner->sent_bytes, bytes);
-  __sync_fetch_and_add(&owner->sent_packets, 1);
-  if (owner->flags & CICD_SOCKET_RELEASED || owner->sent_packets >= CICD_FLOW_PACKETS) {
-    add_traffic(owner);
-  }
 }
 
 /* Without a note: straight to the traffic of the destination. */
@@ -147,35 +121,11 @@ static __always_inline bool is_unchecked(const struct cicd_socket_owner *owner,
   return owner->flags & CICD_SOCKET_BEFORE || !policy->watching;
 }
 
-/*
- * To where its socket was let send to; by what lies in the packet, without a copy of it. Not for
- * datagrams only: rules of a job that may change the packet filter of its namespace (DNAT) lead a
- * connection elsewhere. The port tells most; the address is compared last.
- */
-static __always_inline bool is_to_passed(struct __sk_buff *skb,
-                                         const struct cicd_socket_owner *owner) {
-  __u16 ports[2];
-  if (!peek_ports(skb, ports) || bpf_ntohs(ports[1]) != owner->port) return false;
-  void *data = (void *)(long)skb->data;
-  void *end = (void *)(long)skb->data_end;
-  const __u32 *ip = (const __u32 *)owner->ip;
-  if (skb->protocol == bpf_htons(ETH_P_IP)) {
-    struct ip4_header *ip4 = data;
-    if (data + sizeof(*ip4) > end) return false;
-    return is_mapped(ip) && ip[3] == ip4->destination && ip4->protocol == owner->proto;
-  }
-  struct ip6_header *ip6 = data;
-  if (data + sizeof(*ip6) > end) return false;
-  return ip[3] == ip6->destination[3] && ip[2] == ip6->destination[2] &&
-         ip[1] == ip6->destination[1] && ip[0] == ip6->destination[0] && ip6->next == owner->proto;
-}
-
-SEC("cgroup_skb/egress")
-int packet_sent(struct __sk_buff *skb) {
-  if (!are_packets_looked_at()) return ALLOW;
+/* What packet_sent (packet.bpf.c) does not let pass at a glance. */
+int judge_sent(struct __sk_buff *skb) {
   struct bpf_sock *sk = skb->sk;
   if (sk) sk = bpf_sk_fullsock(sk);
-  struct cicd_socket_owner *owner = sk ? note_of(sk) : 0;
+  struct cicd_socket_owner *owner = sk ? bpf_sk_storage_get(&socket_owners, sk, 0, 0) : 0;
   __u32 slot = owner ? owner->who.slot : 0;
   struct cicd_egress_policy *policy = slot ? policy_of(slot) : 0;
   if (!policy || !is_note_valid(owner, policy)) {
@@ -187,10 +137,6 @@ int packet_sent(struct __sk_buff *skb) {
   bool is_passed =
       owner && (owner->generation == policy->generation || owner->flags & CICD_SOCKET_BEFORE);
   bool is_redirect = owner && owner->flags & CICD_SOCKET_REDIRECTED;
-  if (owner && is_passed && !is_redirect && is_to_passed(skb, owner)) {
-    count_sent(owner, skb->len);
-    return ALLOW;
-  }
   if (owner && sk->type == SOCK_STREAM && !is_redirect && is_unchecked(owner, policy)) {
     count_sent(owner, skb->len);
     return ALLOW;
@@ -214,19 +160,6 @@ int packet_sent(struct __sk_buff *skb) {
     return ALLOW;
   }
   return judge_packet(skb, sk, owner, &flow, policy);
-}
-
-SEC("cgroup_skb/ingress")
-int packet_received(struct __sk_buff *skb) {
-  if (!are_packets_looked_at()) return ALLOW;
-  struct bpf_sock *sk = skb->sk;
-  if (sk) sk = bpf_sk_fullsock(sk);
-  struct cicd_socket_owner *owner = sk ? note_of(sk) : 0;
-  if (!owner || !owner->epoch) return ALLOW;
-  __sync_fetch_and_add(&owner->received_bytes, skb->len);
-  __sync_fetch_and_add(&owner->received_packets, 1);
-  if (owner->received_packets >= CICD_FLOW_PACKETS) add_traffic(owner);
-  return ALLOW;
 }
 
 /* Raw sockets have no destination of their own; who made them is noted here. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Cleartext HTTP/1.x requests: the first bytes of TCP segments on their way out, on any port. The
-// verdict is always "allow".
+// Cleartext HTTP/1.x requests: the first bytes of TCP segments on their way out, on any port
+// (packet.bpf.c).
 //
 // Who sends? Nearly always the process that is in the middle of its write. A segment can also go
 // out later, when an answer made room for it; what runs then is anybody. The lock of the socket
@@ -13,12 +13,12 @@
 #include <bpf/bpf_helpers.h>
 
 #include "http.h"
+#include "packet_watch.h"
 #include "socket_owner.h"
 #include "track.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-#define ALLOW 1
 #define IPPROTO_TCP 6
 #define IPV6_HEADER_BYTES 40
 #define TCP_HEADER_BYTES 20
@@ -126,26 +126,22 @@ static __always_inline void report(struct __sk_buff *skb, struct bpf_sock *sk,
   http_scratch_give(index);
 }
 
-/*
- * The bytes come before the question whose work it is: eight of them decide, and they cost less
- * than finding the sender does.
- */
-SEC("cgroup_skb/egress")
-int http_egress(struct __sk_buff *skb) {
+/* For packets that begin as a request does, which packet_sent has looked at where it can. */
+int watch_http_sent(struct __sk_buff *skb) {
   struct segment segment = {};
   read_segment(skb, &segment);
   char first[CICD_HTTP_METHOD_BYTES];
-  if (!segment.payload_bytes) return ALLOW;
-  if (bpf_skb_load_bytes(skb, segment.payload, first, sizeof(first))) return ALLOW;
-  if (!http_method_length(first)) return ALLOW;
+  if (!segment.payload_bytes) return 0;
+  if (bpf_skb_load_bytes(skb, segment.payload, first, sizeof(first))) return 0;
+  if (!http_method_length(first)) return 0;
   struct bpf_sock *sk = skb->sk;
-  if (!sk) return ALLOW;
+  if (!sk) return 0;
   sk = bpf_sk_fullsock(sk);
-  if (!sk) return ALLOW;
+  if (!sk) return 0;
   struct bpf_tcp_sock *tcp = bpf_tcp_sock(sk);
   /* Sent before: the stream is at a later place already. */
-  if (!tcp || (__s32)(segment.sequence - tcp->snd_nxt) < 0) return ALLOW;
+  if (!tcp || (__s32)(segment.sequence - tcp->snd_nxt) < 0) return 0;
   struct cicd_sample_header header = {};
   if (find_sender(sk, &header)) report(skb, sk, &segment, &header);
-  return ALLOW;
+  return 0;
 }

@@ -14,7 +14,7 @@
 
 namespace cicd {
 
-// One file of bpf/programs per family. All are loaded together; when that fails, family by family,
+// One file of bpf/programs with programs per family. All are loaded together; when that fails, family by family,
 // and then program by program, so that one that fails costs only itself.
 enum class HookFamily : std::uint8_t {
   kProcess,
@@ -30,13 +30,12 @@ enum class HookFamily : std::uint8_t {
   kSocket,
   kIoUring,
   kStrict,
-  kDns,
+  kPacket,
   kEgress,
   kFileChange,
   kMount,
   kUnixCgroup,
   kUnixSyscall,
-  kHttp,
   kLibrary,
   kResolver,
   kTls,

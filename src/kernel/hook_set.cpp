@@ -244,7 +244,10 @@ void HookSet::same_kind_of_files() {
 
 Result<> HookSet::check_egress() const {
   for (const HookInfo& hook : hooks()) {
-    if (hook.family != HookFamily::kEgress && hook.family != HookFamily::kNetwork) continue;
+    if (hook.family != HookFamily::kEgress && hook.family != HookFamily::kNetwork &&
+        hook.family != HookFamily::kPacket) {
+      continue;
+    }
     const auto error = errors_.find(hook.program);
     if (error == errors_.end()) continue;
     return fail(ErrorCode::kUnsupported,
