@@ -2,6 +2,7 @@
 // Load for bench/cost/egress: what a program does with sockets, timed by itself.
 //   egress_load serve PORT              accepts and drains TCP, drops UDP, until it is killed
 //   egress_load connect IP PORT COUNT   "median p99" of a connect, in nanoseconds
+//   egress_load refused IP PORT COUNT   the same of connects that may fail
 //   egress_load tcp IP PORT SECONDS     bytes a second
 //   egress_load udp IP PORT SECONDS     datagrams of 64 bytes a second, on a connected socket; both
 //                                       with the nanoseconds of CPU that each byte or datagram took
@@ -57,23 +58,26 @@ int serve(int port) {
   std::vector<char> buffer(1 << 20);
   std::puts("up");
   std::fflush(stdout);
-  while (::poll(polled.data(), polled.size(), -1) > 0) {
-    for (std::size_t i = 0; i < polled.size(); ++i) {
+  // Never asleep: what it takes to wake a receiver depends on how long it has slept, thus on how
+  // fast the sender is, and would be counted as the sensor's. The last first, so that one may be
+  // closed.
+  while (::poll(polled.data(), polled.size(), 0) >= 0) {
+    for (std::size_t i = polled.size(); i-- > 0;) {
       if (polled[i].revents == 0) continue;
       if (i == 0) {
-        polled.push_back({::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC), POLLIN, 0});
+        const int taken = ::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
+        if (taken >= 0) polled.push_back({taken, POLLIN, 0});
       } else if (::recv(polled[i].fd, buffer.data(), buffer.size(), MSG_DONTWAIT) <= 0 && i > 1) {
         ::close(polled[i].fd);
         polled[i] = polled.back();
         polled.pop_back();
       }
-      break;
     }
   }
   return 0;
 }
 
-int time_connects(const sockaddr_in& to, int count) {
+int time_connects(const sockaddr_in& to, int count, bool may_fail) {
   std::vector<long> times;
   times.reserve(static_cast<std::size_t>(count));
   for (int i = 0; i < count; ++i) {
@@ -81,9 +85,12 @@ int time_connects(const sockaddr_in& to, int count) {
     const linger reset{1, 0};  // no port is left waiting
     ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
     const auto begin = Clock::now();
-    [[maybe_unused]] const int result =
-        ::connect(fd, reinterpret_cast<const sockaddr*>(&to), sizeof(to));
+    const int result = ::connect(fd, reinterpret_cast<const sockaddr*>(&to), sizeof(to));
     times.push_back((Clock::now() - begin).count());
+    if (result != 0 && !may_fail) {
+      std::perror("connect");
+      return 1;
+    }
     ::close(fd);
   }
   std::ranges::sort(times);
@@ -121,7 +128,8 @@ int main(int argc, char** argv) {
   if (what == "serve" && argc == 3) return serve(std::atoi(argv[2]));
   if (argc != 5) return 2;
   const sockaddr_in to = address_of(argv[2], std::atoi(argv[3]));
-  if (what == "connect") return time_connects(to, std::atoi(argv[4]));
+  if (what == "connect") return time_connects(to, std::atoi(argv[4]), false);
+  if (what == "refused") return time_connects(to, std::atoi(argv[4]), true);
   if (what == "tcp") return time_sends(SOCK_STREAM, to, std::atof(argv[4]));
   if (what == "udp") return time_sends(SOCK_DGRAM, to, std::atof(argv[4]));
   return 2;

@@ -331,7 +331,7 @@ static __always_inline __u64 merge_attempt(const struct cicd_denied_key *key,
 
 /* A function of its own: with judge_flow() below the same frame there would not be stack enough. */
 static __noinline void tell(const struct flow *flow, const struct judgement *verdict,
-                                 const struct attempt *attempt) {
+                            const struct attempt *attempt) {
   __u32 group = verdict->blocking ? CICD_TOTAL_DENIED : CICD_TOTAL_AUDITED;
   count_total(flow->slot, group + (verdict->reason & (CICD_REASONS - 1)), 1);
   struct cicd_denied_key key = {.slot = flow->slot,

@@ -103,11 +103,12 @@ static __always_inline bool read_ip(struct __sk_buff *skb, struct ip_facts *fact
   return false;
 }
 
-/* What is read of most packets: TCP and UDP without options of IPv4 or extension headers of IPv6. */
+/* What is read of most packets: TCP and UDP without options of IPv4 or extension headers of IPv6.
+ */
 struct peeked {
   __u16 source; /* ports, in host order */
   __u16 destination;
-  __u8 protocol; /* 0: it is not such a packet, read_ip() has to look */
+  __u8 protocol;  /* 0: it is not such a packet, read_ip() has to look */
   __u8 transport; /* offset of its header */
 };
 

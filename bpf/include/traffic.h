@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What goes over the sockets of jobs: counted in the note at the socket, and added up by destination
- * now and then and at its end.
+ * What goes over the sockets of jobs: counted in the note at the socket, and added up by
+ * destination now and then and at its end.
  *
  *   egress_flows     traffic by destination                     W kernel R user
  */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Every packet of the machine on its way out and in: one program for each way, since it is the number
-// of programs that a packet pays for most. At the root of the v2 hierarchy.
+// Every packet of the machine on its way out and in: one program for each way, since it is the
+// number of programs that a packet pays for most. At the root of the v2 hierarchy.
 //
 // Most packets are of a socket whose destination was let pass when it was connected; its note says
 // so, and they are counted and go. What is left is for functions of other files: what has no such
@@ -50,8 +50,7 @@ static __always_inline bool is_to_passed(struct __sk_buff *skb, const struct pee
 static __always_inline bool may_go(struct __sk_buff *skb, const struct peeked *peeked) {
   struct bpf_sock *sk = skb->sk;
   struct cicd_socket_owner *owner = sk ? bpf_sk_storage_get(&socket_owners, sk, 0, 0) : 0;
-  struct cicd_egress_policy *policy =
-      owner && owner->who.slot ? policy_of(owner->who.slot) : 0;
+  struct cicd_egress_policy *policy = owner && owner->who.slot ? policy_of(owner->who.slot) : 0;
   if (!policy || !is_note_valid(owner, policy)) return !slot_of_cgroup(bpf_skb_cgroup_id(skb));
   if (owner->flags & CICD_SOCKET_REDIRECTED) return false;
   if (owner->generation != policy->generation && !(owner->flags & CICD_SOCKET_BEFORE)) return false;

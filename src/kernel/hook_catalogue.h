@@ -14,8 +14,8 @@
 
 namespace cicd {
 
-// One file of bpf/programs with programs per family. All are loaded together; when that fails, family by family,
-// and then program by program, so that one that fails costs only itself.
+// One file of bpf/programs with programs per family. All are loaded together; when that fails,
+// family by family, and then program by program, so that one that fails costs only itself.
 enum class HookFamily : std::uint8_t {
   kProcess,
   kCgroup,
