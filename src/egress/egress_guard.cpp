@@ -48,21 +48,30 @@ Result<> EgressGuard::begin(std::uint32_t slot, std::shared_ptr<const JobEgress>
     resolver_->remove_job(slot);
     return installed;
   }
+  const std::lock_guard lock(mutex_);
   jobs_[slot] = std::move(egress);
   return {};
 }
 
 Result<> EgressGuard::replace(std::uint32_t slot, std::shared_ptr<const JobEgress> egress) {
-  const auto before = jobs_.find(slot);
-  if (before == jobs_.end()) return begin(slot, std::move(egress), false);
+  std::shared_ptr<const JobEgress> before;
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto found = jobs_.find(slot); found != jobs_.end()) before = found->second;
+  }
+  if (!before) return begin(slot, std::move(egress), false);
   CICD_TRY(resolver_->replace_policy(slot, std::make_shared<JobNameJudge>(egress)));
-  CICD_TRY(egress->install(control_, slot, resolver_->port(), before->second.get()));
-  before->second = std::move(egress);
+  CICD_TRY(egress->install(control_, slot, resolver_->port(), before.get()));
+  const std::lock_guard lock(mutex_);
+  jobs_[slot] = std::move(egress);
   return {};
 }
 
 ResolverCounters EgressGuard::end(std::uint32_t slot) {
-  jobs_.erase(slot);
+  {
+    const std::lock_guard lock(mutex_);
+    jobs_.erase(slot);
+  }
   const JobNamespaces::Counters namespaces = namespaces_->remove_job(slot);
   ResolverCounters counters = resolver_->remove_job(slot);
   counters.namespaces_too_many = namespaces.too_many;

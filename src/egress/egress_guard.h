@@ -9,12 +9,13 @@
 // When this process is killed the kernel goes on to deny, as long as what was attached stays
 // attached; the next one begins with adopts = true and takes over the addresses that are open.
 //
-// Threads: any, one at a time. Lifetime: `control` outlives it.
+// Threads: any; of one slot one at a time. Lifetime: `control` outlives it.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "base/result.h"
@@ -49,7 +50,8 @@ class EgressGuard {
   std::unique_ptr<Events> events_;
   std::unique_ptr<Resolver> resolver_;  // after events_, which it calls
   std::unique_ptr<JobNamespaces> namespaces_;
-  std::map<std::uint32_t, std::shared_ptr<const JobEgress>> jobs_;
+  std::mutex mutex_;
+  std::map<std::uint32_t, std::shared_ptr<const JobEgress>> jobs_;  // under mutex_
 };
 
 }  // namespace cicd

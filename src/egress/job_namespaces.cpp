@@ -166,12 +166,16 @@ JobNamespaces::Counters JobNamespaces::remove_job(std::uint32_t slot) {
   if (job == jobs_.end()) return {};
   const Counters counters = job->second;
   jobs_.erase(job);
-  const std::set<std::uint32_t> used = this->used();
-  std::vector<std::uint32_t> left;
+  std::vector<std::uint32_t> own;
   for (const auto& [netns, served] : served_) {
-    if (served.slot == slot && !used.contains(netns)) left.push_back(netns);
+    if (served.slot == slot) own.push_back(netns);
   }
-  for (const std::uint32_t netns : left) leave(netns);
+  // To look at the processes of all jobs takes a while, and most jobs have no other namespace.
+  if (own.empty()) return counters;
+  const std::set<std::uint32_t> used = this->used();
+  for (const std::uint32_t netns : own) {
+    if (!used.contains(netns)) leave(netns);
+  }
   return counters;
 }
 

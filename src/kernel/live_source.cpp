@@ -11,9 +11,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <bit>
-#include <bitset>
 #include <cerrno>
 #include <optional>
 
@@ -225,7 +225,7 @@ class KernelSource final : public LiveSource {
   UniqueFd epoll_;
   EgressMaps egress_;
   LibraryProber prober_;  // after programs_, which it uses
-  std::bitset<CICD_SLOTS_MAX> used_slots_;
+  std::array<std::atomic<bool>, CICD_SLOTS_MAX> used_slots_{};
   bool job_hooks_ = false;
   const std::uint32_t slots_;
   const milliseconds pace_;
@@ -289,9 +289,9 @@ void KernelSource::save_pins() {
 }
 
 void KernelSource::keep_slots(std::span<const std::uint32_t> slots) {
-  for (const std::uint32_t slot : slots) used_slots_.set(slot);
+  for (const std::uint32_t slot : slots) used_slots_[slot] = true;
   for (const std::uint32_t slot : used_slots(programs_)) {
-    if (slot < slots_ && !used_slots_.test(slot)) untrack_slot(slot);
+    if (slot < slots_ && !used_slots_[slot]) untrack_slot(slot);
   }
 }
 
@@ -368,12 +368,12 @@ Result<void> KernelSource::claim_slot(std::uint32_t slot) {
   if (slot == 0 || slot >= slots_) {
     return fail(ErrorCode::kInternal, "job slot " + std::to_string(slot) + " does not exist");
   }
-  if (!used_slots_.test(slot)) {
+  if (!used_slots_[slot]) {
     clear_kernel_losses(programs_, slot);
     egress_.begin(slot);
     prober_.forget(slot);
   }
-  used_slots_.set(slot);
+  used_slots_[slot] = true;
   return {};
 }
 
@@ -386,7 +386,7 @@ void KernelSource::untrack_slot(std::uint32_t slot) {
   if (slot == 0 || slot >= slots_) return;
   remove_slot(programs_, shared_.get(), slot);
   egress_.end(slot);
-  used_slots_.reset(slot);
+  used_slots_[slot] = false;
 }
 
 }  // namespace

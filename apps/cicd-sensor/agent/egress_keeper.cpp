@@ -75,6 +75,7 @@ Result<ScopeEgress> EgressKeeper::project_scope(const JobIdentity& identity,
 }
 
 Result<EgressGuard*> EgressKeeper::guard() {
+  const std::lock_guard lock(mutex_);
   if (!guard_) {
     CICD_ASSIGN(EgressControl* const control, source_.egress());
     CICD_ASSIGN(guard_, EgressGuard::start(*control));
@@ -82,13 +83,19 @@ Result<EgressGuard*> EgressKeeper::guard() {
   return guard_.get();
 }
 
+bool EgressKeeper::is_held(std::uint32_t slot) {
+  const std::lock_guard lock(mutex_);
+  return held_.contains(slot);
+}
+
 Result<> EgressKeeper::enforce(std::uint32_t slot, const ScopeEgress& host,
                                const ScopeEgress& project, bool adopts) {
   if (!host.is_watching() && !project.is_watching()) return {};
   CICD_ASSIGN(EgressGuard* const guard, this->guard());
   CICD_ASSIGN(auto egress, JobEgress::make(host, project));
-  CICD_TRY(held_.contains(slot) ? guard->replace(slot, std::move(egress))
-                                : guard->begin(slot, std::move(egress), adopts));
+  CICD_TRY(is_held(slot) ? guard->replace(slot, std::move(egress))
+                         : guard->begin(slot, std::move(egress), adopts));
+  const std::lock_guard lock(mutex_);
   held_.insert(slot);
   return {};
 }
@@ -102,8 +109,13 @@ void EgressKeeper::note_sockets(std::uint32_t slot) {
 }
 
 void EgressKeeper::end(std::uint32_t slot, Job::End& end) {
-  if (held_.erase(slot) == 0) return;
-  add_resolver_facts(guard_->end(slot), end);
+  EgressGuard* guard = nullptr;
+  {
+    const std::lock_guard lock(mutex_);
+    if (held_.erase(slot) == 0) return;
+    guard = guard_.get();
+  }
+  add_resolver_facts(guard->end(slot), end);
 }
 
 }  // namespace cicd

@@ -2,11 +2,12 @@
 // EgressKeeper: the egress policies of an agent's jobs. The host's is the agent's own, a project's
 // comes with its request; a job that is to be held to one does not start when that cannot be done.
 //
-// Threads: the registry's. Lifetime: source outlives it.
+// Threads: any; of one slot one at a time. Lifetime: source outlives it.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <set>
 #include <string>
 
@@ -46,9 +47,11 @@ class EgressKeeper {
 
  private:
   Result<EgressGuard*> guard();
+  bool is_held(std::uint32_t slot);
 
   LiveSource& source_;
   const HostEgress host_;
+  std::mutex mutex_;  // of both; not held while a policy is put in force or let go
   std::unique_ptr<EgressGuard> guard_;  // null: no job has needed it
   std::set<std::uint32_t> held_;        // slots with a policy in force
 };

@@ -35,8 +35,9 @@ constexpr milliseconds kWaitWithoutJobs{60'000};
 // that takes over, and it says so.
 constexpr std::uint64_t kMostJournalBytes = std::uint64_t{2} << 30;
 
-// What is left in the rings when a job goes; more than this is another job's flood.
-constexpr milliseconds kDrainLimit{500};
+// One look takes all that is in the rings, but for what stands behind a sample that is being
+// written; what further looks find is mostly of other jobs.
+constexpr int kLooksAtEnd = 3;
 // A job whose worker is this far behind makes all wait a little: samples wait in the rings, where
 // there is room as well. Not for long: jobs must not stand still for one.
 constexpr std::uint64_t kMostBacklog = 32'768;
@@ -385,52 +386,63 @@ LossReport Pipeline::losses_of(std::uint32_t slot) const {
   return report;
 }
 
+// Between two looks of the thread: how many samples there were.
+std::size_t Pipeline::look_again() {
+  return has_failed_ || !is_reading_ ? 0 : look(milliseconds(0)).value_or(0);
+}
+
 LossReport Pipeline::catch_up(std::uint32_t slot) {
   LossReport report;
   run_between([&] {
-    // One look: what happens from here on may go on without end.
-    if (!has_failed_ && is_reading_) {
-      [[maybe_unused]] const auto looked = look(milliseconds(0));
-    }
+    look_again();  // once: what happens from here on may go on without end
     report = losses_of(slot);
   });
   return report;
 }
 
-// What the kernel side has counted; repeats that it has not told yet are told.
-void Pipeline::take_egress(std::uint32_t slot, Left& left) {
-  const auto control = source_.egress();
-  if (!control) return;
-  const std::uint64_t offset = static_cast<std::uint64_t>(source_.clock().realtime_offset_ns);
-  for (const cicd_sample_egress& sample :
-       take_untold(**control, slot, realtime_now_ns() - offset)) {
-    handle(std::as_bytes(std::span(&sample, 1)));
-  }
+// Repeats that the kernel side has not told, as the samples it would have told them in.
+void Pipeline::tell_untold(std::span<const cicd_sample_egress> untold) {
+  for (const cicd_sample_egress& sample : untold) handle(std::as_bytes(std::span(&sample, 1)));
   submit_all();
-  Job::End end;
-  add_egress_facts(**control, slot, end);
-  merge_losses(left.losses, end.source_losses);
-  left.egress_totals = end.egress_totals;
-  left.flows = std::move(end.flows);
+  end_blocks();
 }
 
+// To walk through the maps takes a while, which no other job is to wait for: that is done here, on
+// the caller's thread. What the resolver has told goes with the slot, so there is a look before;
+// what the kernel side tells until then comes with those behind it.
 Pipeline::Left Pipeline::remove(std::uint32_t slot) {
   Left left;
+  EgressControl* control = nullptr;
+  std::uint64_t offset = 0;
   run_between([&] {
-    const auto end = steady_clock::now() + kDrainLimit;
-    while (!has_failed_ && is_reading_ && steady_clock::now() < end) {
-      const auto count = look(milliseconds(0));
-      if (!count || *count == 0) break;
-    }
+    control = source_.egress().value_or(nullptr);
+    offset = static_cast<std::uint64_t>(source_.clock().realtime_offset_ns);
+    look_again();
+  });
+  Job::End counted;
+  std::vector<cicd_sample_egress> untold;
+  if (control != nullptr) {
+    untold = take_untold(*control, slot, realtime_now_ns() - offset);
+    add_egress_facts(*control, slot, counted);
+  }
+  source_.untrack_slot(slot);
+  bool is_empty = false;
+  for (int looks = 0; looks < kLooksAtEnd && !is_empty; ++looks) {
+    run_between([&] { is_empty = look_again() == 0; });
+  }
+  run_between([&] {
+    tell_untold(untold);
     left.losses = losses_of(slot);
-    take_egress(slot, left);
     left.activity = tracker_.activity(slot);
     left.coverage = source_.coverage();
-    source_.untrack_slot(slot);
     tracker_.remove_job(slot);
+    proc_reader_->set_notes(nullptr);  // those of the lane may be what it has
     lanes_[slot] = {};
     if (--jobs_ == 0) source_.stop_job_hooks();
   });
+  merge_losses(left.losses, counted.source_losses);
+  left.egress_totals = counted.egress_totals;
+  left.flows = std::move(counted.flows);
   return left;
 }
 

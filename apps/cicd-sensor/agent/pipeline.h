@@ -92,7 +92,8 @@ class Pipeline {
     std::optional<EgressKernelTotals> egress_totals;
     std::vector<FlowTraffic> flows;
   };
-  // Hands the job all that has happened up to now, then forgets the slot.
+  // Hands the job all that has happened up to now, then forgets the slot. Takes a while, which is
+  // the caller's: other jobs have their turn meanwhile. The slot must not be added again before.
   Left remove(std::uint32_t slot);
 
   // Hands the job all that has happened up to now; what was lost of it.
@@ -144,7 +145,8 @@ class Pipeline {
   void settle(std::uint32_t slot);
   EventBatch* batch_of(std::uint32_t slot);
   void submit_all();
-  void take_egress(std::uint32_t slot, Left& left);
+  std::size_t look_again();
+  void tell_untold(std::span<const cicd_sample_egress> untold);
   LossReport losses_of(std::uint32_t slot) const;
   static bool is_behind(const Lane& lane);
   void wait_for_workers();
