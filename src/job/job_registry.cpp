@@ -9,6 +9,9 @@ namespace cicd {
 
 namespace {
 
+// Further ones are refused at once.
+constexpr std::size_t kMostWaiting = 4096;
+
 std::unexpected<Refusal> refuse(Refusal::Kind kind, std::string message) {
   return std::unexpected(Refusal{kind, std::move(message)});
 }
@@ -24,6 +27,7 @@ std::unexpected<Refusal> refuse(const Error& error) {
 std::uint32_t JobRegistry::free_slot() const {
   std::set<std::uint32_t> used;
   for (const auto& [key, entry] : entries_) used.insert(entry.slot);
+  for (const auto& [slot, key] : endings_) used.insert(slot);
   for (std::uint32_t slot = 1; slot < options_.slots; ++slot) {
     if (!used.contains(slot)) return slot;
   }
@@ -32,9 +36,15 @@ std::uint32_t JobRegistry::free_slot() const {
 
 auto JobRegistry::add(const JobIdentity& identity, bool has_processes, const Begin& begin)
     -> std::expected<Entries::iterator, Refusal> {
+  if (is_ending(identity_key(identity))) {
+    return refuse(Refusal::Kind::kBusy,
+                  "the results of the job that had this name before are still being written; "
+                  "ask again");
+  }
   const std::uint32_t slot = free_slot();
   if (slot == 0) {
-    return refuse(Refusal::Kind::kFailed, "this agent watches " + std::to_string(entries_.size()) +
+    return refuse(Refusal::Kind::kFailed, "this agent watches " +
+                                              std::to_string(entries_.size() + endings_.size()) +
                                               " jobs, which is the most it can");
   }
   if (const Result<void> begun = begin(slot); !begun) return refuse(begun.error());
@@ -55,8 +65,47 @@ auto JobRegistry::add(const JobDescription& job, const std::optional<JobPeer>& p
 }
 
 std::expected<void, Refusal> JobRegistry::check_free(const JobPeer& peer) const {
-  if (keeping_.slot_of(peer.pid) == 0) return {};
+  const std::uint32_t slot = keeping_.slot_of(peer.pid);
+  if (slot == 0) return {};
+  if (endings_.contains(slot)) {
+    return refuse(Refusal::Kind::kBusy,
+                  "the process that asked is of a job that is still being ended; ask again");
+  }
   return refuse(Refusal::Kind::kFailed, "the process that asked already belongs to another job");
+}
+
+void JobRegistry::when_startable(const JobIdentity& identity, pid_t peer,
+                                 std::function<void()> start) {
+  Waiting waiting{identity_key(identity), peer, now_() + options_.end_patience, std::move(start)};
+  if (waiting_.size() >= kMostWaiting || !must_wait(waiting)) return waiting.start();
+  waiting_.push_back(std::move(waiting));
+}
+
+bool JobRegistry::is_ending(const std::string& key) const {
+  return std::ranges::any_of(endings_, [&](const auto& ending) { return ending.second == key; });
+}
+
+bool JobRegistry::must_wait(const Waiting& waiting) const {
+  if (endings_.empty() || entries_.contains(waiting.key)) return false;
+  return is_ending(waiting.key) || endings_.contains(keeping_.slot_of(waiting.peer)) ||
+         free_slot() == 0;
+}
+
+// One that starts may be in the way of the next, and calls back.
+void JobRegistry::start_waiting() {
+  const Clock::time_point now = now_();
+  for (Waiting& waiting : std::exchange(waiting_, {})) {
+    if (now < waiting.until && must_wait(waiting)) {
+      waiting_.push_back(std::move(waiting));
+    } else {
+      waiting.start();
+    }
+  }
+}
+
+void JobRegistry::note_ended(std::uint32_t slot) {
+  endings_.erase(slot);
+  start_waiting();
 }
 
 std::expected<void, Refusal> JobRegistry::start(const JobDescription& job, const JobPeer& peer) {
@@ -205,8 +254,13 @@ std::expected<bool, Refusal> JobRegistry::stage(const std::string& basename, pid
 void JobRegistry::finish(Entries::const_iterator entry, const std::string& reason,
                          std::function<void()> done) {
   const std::uint32_t slot = entry->second.slot;
+  endings_.emplace(slot, entry->first);
   entries_.erase(entry);
-  keeping_.end(slot, reason, std::move(done));
+  // First of all this thread is told: whoever hears that the job has ended may start the next.
+  keeping_.end(slot, reason, [this, slot, post = post_, done = std::move(done)] {
+    post([this, slot] { note_ended(slot); });
+    done();
+  });
 }
 
 void JobRegistry::look_after() {
@@ -230,6 +284,7 @@ void JobRegistry::look_after() {
       finish(current, "ttl", [] {});
     }
   }
+  start_waiting();  // those that have waited too long
 }
 
 void JobRegistry::end_all(const std::string& reason, const std::function<void()>& done_each) {

@@ -8,6 +8,10 @@
 // cgroups will have (stage()). GitLab's Docker executor has the latter only: such a job is
 // registered by name and waits for its first container.
 //
+// The end of a job takes its time (rows, summary, what the kernel counted) and has it elsewhere:
+// this thread goes on. Until that is over the job's slot and name are taken: a job that would get
+// one of them begins behind it (when_startable()), all others at once.
+//
 // Thread: one, the registry's. Lifetime: `keeping` outlives it.
 #pragma once
 
@@ -89,8 +93,8 @@ class JobKeeping {
   virtual bool is_terminated(std::uint32_t slot) = 0;
   // Grows with what its processes do: what lives too short to be seen alive shows here.
   virtual std::uint64_t acts(std::uint32_t slot) const = 0;
-  // Lets it go and writes what was found; `done` once that is written, maybe on another thread and
-  // after this has returned. The slot is free when this returns.
+  // Begins to let it go and to write what was found; `done` once that is written and the slot is
+  // free, maybe on another thread and after this has returned.
   virtual void end(std::uint32_t slot, const std::string& reason, std::function<void()> done) = 0;
 };
 
@@ -101,6 +105,8 @@ struct RegistryOptions {
   std::chrono::milliseconds grace = std::chrono::seconds(10);
   // How long one that is known by name only may wait for a container that was announced.
   std::chrono::milliseconds registration_grace = std::chrono::minutes(10);
+  // How long a job that is to start waits for the end of one that is in its way.
+  std::chrono::milliseconds end_patience = std::chrono::seconds(5);
   // A project may start jobs that the host has not.
   bool is_hosted = false;
 };
@@ -109,10 +115,17 @@ class JobRegistry {
  public:
   using Clock = std::chrono::steady_clock;
   using Now = std::function<Clock::time_point()>;
+  // Has a task run on the registry's thread. Called on any thread, also when that one is gone: then
+  // it does nothing.
+  using Post = std::function<void(std::function<void()> task)>;
 
-  JobRegistry(JobKeeping& keeping, const RegistryOptions& options, Now now = Clock::now)
-      : keeping_(keeping), options_(options), now_(std::move(now)) {}
+  JobRegistry(JobKeeping& keeping, const RegistryOptions& options, Post post, Now now = Clock::now)
+      : keeping_(keeping), options_(options), post_(std::move(post)), now_(std::move(now)) {}
 
+  // Calls `start`, which starts this job for this peer (0: none): at once, or when the end that is
+  // in its way is over (of a job of that name or that process, or where all slots are taken), or
+  // has taken too long; then the start is refused as kBusy.
+  void when_startable(const JobIdentity& identity, pid_t peer, std::function<void()> start);
   std::expected<void, Refusal> start(const JobDescription& job, const JobPeer& peer);
   // Without a process. Once more is no mistake, and changes nothing.
   std::expected<void, Refusal> register_job(const JobDescription& job);
@@ -172,6 +185,17 @@ class JobRegistry {
   };
   using Entries = std::map<std::string, Entry>;  // by identity_key
 
+  struct Waiting {
+    std::string key;
+    pid_t peer = 0;
+    Clock::time_point until;
+    std::function<void()> start;
+  };
+
+  bool is_ending(const std::string& key) const;
+  bool must_wait(const Waiting& waiting) const;
+  void start_waiting();
+  void note_ended(std::uint32_t slot);
   std::uint32_t free_slot() const;
   using Begin = std::function<Result<void>(std::uint32_t slot)>;
   std::expected<Entries::iterator, Refusal> add(const JobIdentity& identity, bool has_processes,
@@ -186,8 +210,11 @@ class JobRegistry {
 
   JobKeeping& keeping_;
   const RegistryOptions options_;
+  const Post post_;
   const Now now_;
   Entries entries_;
+  std::map<std::uint32_t, std::string> endings_;  // slots that are not free yet, and whose they are
+  std::vector<Waiting> waiting_;                  // in the order that they came
 };
 
 }  // namespace cicd

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "job/job_registry_test_support.h"
+
 namespace cicd {
 namespace {
 
@@ -11,102 +13,6 @@ using namespace std::chrono_literals;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
-
-// Keeps what it was told; processes and their jobs are as a test says.
-class Keeping final : public JobKeeping {
- public:
-  std::uint32_t slot_of(pid_t pid) const override {
-    const auto found = slots.find(pid);
-    return found == slots.end() ? 0 : found->second;
-  }
-  Result<void> begin(std::uint32_t slot, const JobDescription& job,
-                     const std::optional<JobPeer>& peer) override {
-    calls.push_back((peer ? "begin " : "register ") + std::to_string(slot) + " " +
-                    job.identity.job_key + job.metadata.ref_name);
-    if (!failure.empty()) return fail(ErrorCode::kIo, failure, "a hint");
-    if (peer) slots[peer->pid] = slot;
-    alive[slot] = peer.has_value();
-    hosts[slot] = true;
-    projects.erase(slot);
-    return {};
-  }
-  Result<void> begin_project(std::uint32_t slot, const JobDescription& job, const JobPeer& peer,
-                             const ProjectSettings&, const LoadedRules&) override {
-    calls.push_back("begin_project " + std::to_string(slot) + " " + job.identity.job_key +
-                    job.metadata.ref_name);
-    if (!failure.empty()) return fail(ErrorCode::kInvalidInput, failure);
-    slots[peer.pid] = slot;
-    alive[slot] = true;
-    projects[slot] = true;
-    hosts.erase(slot);
-    return {};
-  }
-  Result<void> attach_project(std::uint32_t slot, const ProjectSettings& settings,
-                              const LoadedRules&) override {
-    calls.push_back("project " + std::to_string(slot) + (settings.monitor_mode ? " monitor" : ""));
-    if (!failure.empty()) return fail(ErrorCode::kInvalidInput, failure);
-    projects[slot] = true;
-    return {};
-  }
-  bool has_scope(std::uint32_t slot, ScopeKind kind) const override {
-    return (kind == ScopeKind::kHost ? hosts : projects).contains(slot);
-  }
-  void write_result(std::uint32_t slot, ScopeKind kind, ResultAnswer answer) override {
-    answer(std::string(name_of(kind)) + " of " + std::to_string(slot));
-  }
-  Result<void> stage(std::uint32_t slot, const std::string& basename) override {
-    calls.push_back("stage " + std::to_string(slot) + " " + basename);
-    const std::string& why = stage_failure.empty() ? failure : stage_failure;
-    if (!why.empty()) return fail(ErrorCode::kInvalidInput, why);
-    return {};
-  }
-  bool is_alive(std::uint32_t slot) override { return alive[slot]; }
-  bool is_terminated(std::uint32_t slot) override { return terminated.contains(slot); }
-  std::uint64_t acts(std::uint32_t slot) const override {
-    const auto found = acts_of.find(slot);
-    return found == acts_of.end() ? 0 : found->second;
-  }
-  void end(std::uint32_t slot, const std::string& reason, std::function<void()> done) override {
-    calls.push_back("end " + std::to_string(slot) + " " + reason);
-    std::erase_if(slots, [slot](const auto& entry) { return entry.second == slot; });
-    terminated.erase(slot);
-    done();
-  }
-
-  std::map<pid_t, std::uint32_t> slots;
-  std::map<std::uint32_t, bool> alive;
-  std::map<std::uint32_t, std::uint64_t> acts_of;
-  std::map<std::uint32_t, bool> terminated;
-  std::map<std::uint32_t, bool> hosts, projects;
-  std::vector<std::string> calls;
-  std::string failure, stage_failure;
-};
-
-JobIdentity job(const std::string& key) {
-  return {.provider = "generic", .provider_host = "h", .project_path = "p", .job_key = key};
-}
-
-class JobRegistryTest : public testing::Test {
- protected:
-  std::string start(const std::string& key, pid_t peer) {
-    const auto started = registry_.start({job(key), {}}, {peer, 0});
-    return started ? "" : started.error().message;
-  }
-  std::string end(const std::string& key, pid_t peer) {
-    const auto ended = registry_.end(job(key), peer, [this] { ++done_; });
-    return ended ? "" : ended.error().message;
-  }
-  std::string health(const std::string& key, pid_t peer) const {
-    const auto healthy = registry_.check_health(job(key), peer);
-    return healthy ? "" : healthy.error().message;
-  }
-
-  Keeping keeping_;
-  JobRegistry::Clock::time_point now_{};
-  RegistryOptions options_{.slots = 4, .job_ttl = 1h, .grace = 10s};
-  JobRegistry registry_{keeping_, options_, [this] { return now_; }};
-  int done_ = 0;
-};
 
 TEST_F(JobRegistryTest, AJobFromItsStartToItsEnd) {
   EXPECT_EQ(start("a", 100), "");
@@ -190,7 +96,8 @@ class HostedRegistryTest : public JobRegistryTest {
         hosted_.start_project({job(key), {.ref_name = " main"}}, {peer, 0}, {}, {});
     return started ? "" : started.error().message;
   }
-  JobRegistry hosted_{keeping_, {.slots = 4, .is_hosted = true}, [this] { return now_; }};
+  JobRegistry hosted_{
+      keeping_, {.slots = 4, .is_hosted = true}, run_at_once, [this] { return now_; }};
 };
 
 TEST_F(HostedRegistryTest, AProjectStartsAJobThatTheHostHasNot) {

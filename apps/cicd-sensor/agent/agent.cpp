@@ -5,32 +5,25 @@
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <condition_variable>
 #include <cstring>
 #include <filesystem>
-#include <future>
-#include <mutex>
 #include <set>
 
-#include "agent/build_steps.h"
+#include "agent/agent_service.h"
 #include "agent/job_keeper.h"
 #include "agent/pipeline.h"
-#include "base/json_writer.h"
 #include "base/log.h"
 #include "base/priority.h"
-#include "base/time_format.h"
 #include "base/version.h"
 #include "base/worker.h"
 #include "console.h"
 #include "exit_codes.h"
 #include "job/ci_platform.h"
-#include "job/job_registry.h"
 #include "kernel/live_source.h"
 #include "kernel/pin_folder.h"
 #include "listener/agent_routes.h"
@@ -43,291 +36,6 @@ namespace cicd {
 namespace {
 
 using std::chrono::milliseconds;
-
-constexpr std::size_t kMostWaitingCalls = 4096;
-
-const ApiError kStopping{503, "the agent is stopping"};
-
-unsigned status_of(Refusal::Kind kind) {
-  switch (kind) {
-    case Refusal::Kind::kInvalid:
-      return 400;
-    case Refusal::Kind::kForbidden:
-      return 403;
-    case Refusal::Kind::kUnknown:
-      return 404;
-    case Refusal::Kind::kConflict:
-      return 409;
-    case Refusal::Kind::kTooLarge:
-      return 413;
-    case Refusal::Kind::kBusy:
-      return 503;
-    case Refusal::Kind::kFailed:
-      return 500;
-  }
-  return 500;
-}
-
-std::unexpected<ApiError> api_error(const Refusal& refusal) {
-  return std::unexpected(ApiError{status_of(refusal.kind), refusal.message});
-}
-
-// The process that connected may have gone, and its pid be another one's.
-pid_t living_peer(const HttpPeer& peer) {
-  if (!peer.pidfd) return peer.pid;
-  return ::syscall(SYS_pidfd_send_signal, peer.pidfd->get(), 0, nullptr, 0) == 0 || errno == EPERM
-             ? peer.pid
-             : 0;
-}
-
-// Answers calls on the registry's thread: one after the other, so that two starts never meet.
-class Agent final : public AgentApi {
- public:
-  Agent(const AgentOptions& options, const Log& log, Pipeline& pipeline, JobKeeper& keeper)
-      : options_(options),
-        log_(log),
-        pipeline_(pipeline),
-        keeper_(keeper),
-        registry_(keeper, {.slots = options.max_jobs + 1,
-                           .job_ttl = options.job_ttl,
-                           .is_hosted = options.runner_type == "hosted"}),
-        build_steps_(registry_, keeper, pipeline, options.build_cgroup, log,
-                     [this](const std::string& name) { post_step(name); }) {
-    worker_.start("cicd-registry", [this] {
-      while (auto call = calls_.pop()) {
-        (*call)();
-        calls_.done(1);
-      }
-    });
-  }
-  ~Agent() override { calls_.close(); }
-
-  void host_start(JobCall call, Answer<NoContent> answer) override {
-    post(answer, [this, call = std::move(call), answer] {
-      if (is_stopping_) return answer(std::unexpected(kStopping));
-      answer_start(
-          call,
-          registry_.start({call.identity, call.metadata}, {living_peer(call.peer), call.peer.uid}),
-          answer);
-    });
-  }
-  void host_register(JobCall call, Answer<NoContent> answer) override {
-    post(answer, [this, call = std::move(call), answer] {
-      if (is_stopping_) return answer(std::unexpected(kStopping));
-      answer_start(call, registry_.register_job({call.identity, call.metadata}), answer);
-    });
-  }
-  void host_end(JobCall call, Answer<NoContent> answer) override {
-    post(answer, [this, call = std::move(call), answer] {
-      const auto ended =
-          registry_.end(call.identity, living_peer(call.peer), [answer] { answer(NoContent{}); });
-      if (!ended) answer(api_error(ended.error()));
-    });
-  }
-  void project_start(ProjectStartCall call, Answer<NoContent> answer) override {
-    post(answer, [this, call = std::make_shared<ProjectStartCall>(std::move(call)), answer] {
-      if (is_stopping_) return answer(std::unexpected(kStopping));
-      const auto started = registry_.start_project({call->identity, call->metadata},
-                                                   {living_peer(call->peer), call->peer.uid},
-                                                   call->settings, call->rules);
-      if (!started) {
-        log_.warn("project_refused", {{"job", identity_key(call->identity)},
-                                      {"reason", started.error().message},
-                                      {"peer_pid", std::to_string(call->peer.pid)}});
-        return answer(api_error(started.error()));
-      }
-      answer(NoContent{});
-    });
-  }
-  void job_result(JobCall call, ResultOf which, Answer<std::string> answer) override {
-    post(answer, [this, call = std::move(call), which, answer] {
-      const auto asked = registry_.write_result(
-          call.identity, living_peer(call.peer), which == ResultOf::kProjectOrHost,
-          [answer](std::expected<std::string, Refusal> document) {
-            if (document) return answer(std::move(*document));
-            answer(api_error(document.error()));
-          });
-      if (!asked) answer(api_error(asked.error()));
-    });
-  }
-  void job_health(JobCall call, Answer<JobHealth> answer) override {
-    post(answer, [this, call = std::move(call), answer] {
-      const auto healthy = registry_.check_health(call.identity, living_peer(call.peer));
-      if (!healthy) return answer(api_error(healthy.error()));
-      answer(JobHealth{.has_host_scope = healthy->has_host,
-                       .has_project_scope = healthy->has_project});
-    });
-  }
-  void stage_container(StagingCall call, Answer<StagingAnswer> answer) override {
-    post(answer, [this, call = std::move(call), answer] {
-      if (is_stopping_) return answer(std::unexpected(kStopping));
-      const auto staged = registry_.stage(call.basename, call.client_pid, call.job);
-      if (!staged) {
-        log_.warn("container_refused",
-                  {{"basename", call.basename}, {"reason", staged.error().message}});
-        return answer(api_error(staged.error()));
-      }
-      answer(*staged ? StagingAnswer::kStaged : StagingAnswer::kIgnored);
-    });
-  }
-  void put_builds(BuildsCall call, Answer<NoContent> answer) override {
-    post(answer, [this, call = std::move(call), answer] {
-      if (is_stopping_) return answer(std::unexpected(kStopping));
-      builds_.put(call.builds, [peer = call.peer] {
-        return living_peer(peer) != 0 && ::kill(peer.pid, 0) == 0;
-      });
-      answer(NoContent{});
-    });
-  }
-  void status(Answer<std::string> answer) override {
-    post(answer, [this, answer] { answer(status_text()); });
-  }
-
-  // Goes on with the jobs of an agent that was killed. Before anything else is asked.
-  void restore(std::vector<std::pair<JobStore, StoredJob>> jobs);
-
-  void look_after() {
-    calls_.push(
-        [this] {
-          registry_.look_after();
-          builds_.look_after();
-        },
-        1);
-  }
-  // Ends all jobs; false when that took longer than `limit`.
-  bool shut_down(milliseconds limit);
-
- private:
-  template <typename T>
-  void post(const Answer<T>& answer, std::function<void()> task) {
-    if (calls_.push(std::move(task), 1)) return;
-    answer(std::unexpected(ApiError{503, "the agent has too much to do"}));
-  }
-  void answer_start(const JobCall& call, const std::expected<void, Refusal>& started,
-                    const Answer<NoContent>& answer) {
-    if (started) return answer(NoContent{});
-    log_.warn("job_refused", {{"job", identity_key(call.identity)},
-                              {"reason", started.error().message},
-                              {"peer_pid", std::to_string(call.peer.pid)}});
-    answer(api_error(started.error()));
-  }
-  void post_step(const std::string& name) {
-    calls_.push(
-        [this, name] { build_steps_.take_step(name, registry_.slot_of_job(builds_.owner())); }, 1);
-  }
-  std::string status_text();
-
-  const AgentOptions& options_;
-  const Log& log_;
-  Pipeline& pipeline_;
-  JobKeeper& keeper_;
-  // The worker's.
-  JobRegistry registry_;
-  bool is_stopping_ = false;
-
-  BoundedQueue<std::function<void()>> calls_{kMostWaitingCalls};
-  BuildSteps build_steps_;  // the worker's; has a thread that puts calls
-  BuildWatch builds_{build_steps_};
-  Worker worker_;  // last: it uses all of the above
-};
-
-void Agent::restore(std::vector<std::pair<JobStore, StoredJob>> jobs) {
-  std::promise<void> done;
-  calls_.push(
-      [&] {
-        build_steps_.take_back();
-        for (auto& [store, stored] : jobs) {
-          const std::uint32_t slot = stored.slot;
-          const JobIdentity identity = stored.identity;
-          const bool has_processes = !stored.cgroup_dir.empty();
-          const std::chrono::nanoseconds age(realtime_now_ns() - stored.start_time_ns);
-          if (const auto restored = keeper_.restore(store, std::move(stored)); !restored) {
-            log_.error("job_not_restored",
-                       {{"job", identity_key(identity)}, {"reason", restored.error().text}});
-            continue;
-          }
-          registry_.restore(slot, identity, has_processes,
-                            std::chrono::duration_cast<milliseconds>(age));
-        }
-        done.set_value();
-      },
-      1);
-  done.get_future().wait();
-}
-
-std::string Agent::status_text() {
-  std::string text;
-  JsonWriter json(text);
-  json.begin_object();
-  json.member("version", version());
-  json.member("provider", options_.provider);
-  json.member("runner_type", options_.runner_type);
-  json.key("jobs");
-  json.begin_array();
-  for (const JobRegistry::JobView& job : registry_.jobs()) {
-    const JobProgress progress = keeper_.progress(job.slot);
-    json.begin_object();
-    for (const IdentityField& field : identity_fields()) {
-      json.member_if(field.name, job.identity.*field.member);
-    }
-    json.key("scopes");
-    json.begin_array();
-    for (const ScopeKind kind : {ScopeKind::kHost, ScopeKind::kProject}) {
-      if (keeper_.has_scope(job.slot, kind)) {
-        json.raw("\"" + std::string(name_of(kind)) + "\"");
-      }
-    }
-    json.end_array();
-    json.member_number("age_s", job.age.count());
-    json.member_number("events", progress.events);
-    json.member_number("detections", progress.detections);
-    json.member_number("dropped", progress.dropped);
-    json.member_number("lost", progress.dropped + pipeline_.lost(job.slot));
-    json.end_object();
-  }
-  json.end_array();
-  json.key("coverage");
-  json.begin_array();
-  for (const Coverage& coverage : pipeline_.coverage()) {
-    json.begin_object();
-    json.member("type", event_types()[static_cast<std::size_t>(coverage.type)].name);
-    json.member("backend", coverage.backend);
-    json.key("available");
-    json.boolean(coverage.available);
-    json.end_object();
-  }
-  json.end_array();
-  json.end_object();
-  return text;
-}
-
-bool Agent::shut_down(milliseconds limit) {
-  struct Waiting {
-    std::mutex mutex;
-    std::condition_variable changed;
-    std::size_t left = 1;
-    void one_less() {
-      const std::lock_guard lock(mutex);
-      --left;
-      changed.notify_all();
-    }
-  };
-  auto waiting = std::make_shared<Waiting>();
-  const bool is_posted = calls_.push(
-      [this, waiting] {
-        {
-          const std::lock_guard lock(waiting->mutex);
-          waiting->left += registry_.jobs().size();
-        }
-        is_stopping_ = true;  // no job may begin behind this
-        registry_.end_all("shutdown", [waiting] { waiting->one_less(); });
-        waiting->one_less();
-      },
-      1);
-  if (!is_posted) return false;
-  std::unique_lock lock(waiting->mutex);
-  return waiting->changed.wait_for(lock, limit, [&] { return waiting->left == 0; });
-}
 
 // SIGTERM and SIGINT, and a tick a second in between. Blocked in all threads, as they are started
 // after this.
@@ -445,7 +153,7 @@ int serve(const AgentOptions& options, const Log& log, const Signals& signals, L
   });
   if (!pipeline) return failed(pipeline.error(), log);
   JobKeeper keeper(source, **pipeline, std::move(keeping), log);
-  Agent agent(options, log, **pipeline, keeper);
+  AgentService agent(options, log, **pipeline, keeper);
   agent.restore(std::move(jobs));
   (*pipeline)->begin();
   auto server = HttpServer::listen(options.socket_path, agent_routes(options.provider, agent));

@@ -6,16 +6,13 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <random>
 #include <set>
-#include <thread>
 
 #include "base/time_format.h"
 #include "evidence/result_document.h"
-#include "job/learn_job.h"
 #include "job/process_tree.h"
 #include "rule/baseline.h"
 
@@ -27,9 +24,7 @@ namespace fs = std::filesystem;
 
 // New processes show up while a tree is moved; one that forks faster than this is given up on.
 constexpr int kMoveRounds = 200;
-constexpr std::chrono::milliseconds kRemoveLimit{1'000};
-constexpr std::chrono::milliseconds kWriteLimit{5'000};
-// Of one job at a time: whoever asks without end must not keep the closer from the others.
+// Of one job at a time: whoever asks without end must not keep the closers from the others.
 constexpr int kMostResults = 4;
 constexpr int kMostParts = 1000;
 
@@ -48,17 +43,19 @@ JobKeeper::JobKeeper(LiveSource& source, Pipeline& pipeline, KeeperOptions optio
       options_(std::move(options)),
       log_(log),
       egress_(source, options_.egress) {
-  closer_.start("cicd-closer", [this] {
-    while (auto ending = endings_.pop()) {
-      (*ending)();
-      endings_.done(1);
-    }
-  });
+  for (Worker& closer : closers_) {
+    closer.start("cicd-closer", [this] {
+      while (auto ending = endings_.pop()) {
+        (*ending)();
+        endings_.done(1);
+      }
+    });
+  }
 }
 
 JobKeeper::~JobKeeper() {
   endings_.close();
-  closer_.join();
+  for (Worker& closer : closers_) closer.join();
 }
 
 std::string JobKeeper::new_cgroup_name() {
@@ -129,7 +126,6 @@ Result<void> JobKeeper::observe(std::uint32_t slot, const JobDescription& job,
     CICD_ASSIGN(watched->parent, find_own_cgroup());
   }
   const std::string key = identity_key(job.identity);
-  wait_until_written(key);
   store_of(*watched).remove();
   if (!peer) keep_earlier_part(key);
   Result<void> begun = prepare(*watched, slot, add_scope);
@@ -339,13 +335,6 @@ void JobKeeper::write_result(std::uint32_t slot, ScopeKind kind, ResultAnswer an
   answer(std::unexpected(Refusal{Refusal::Kind::kUnknown, "job not found"}));
 }
 
-// On the closer's thread. The queue holds more than there can be; should it be full all the same,
-// here and now.
-void JobKeeper::run_later(std::function<void()> task) {
-  // A push that fails has not moved.
-  if (!endings_.push(std::move(task), 1)) task();  // NOLINT(bugprone-use-after-move)
-}
-
 Result<void> JobKeeper::move_tree(const Watched& watched, std::uint32_t slot, pid_t root) const {
   const UniqueFd procs(
       ::open((watched.cgroup->dir() + "/cgroup.procs").c_str(), O_WRONLY | O_CLOEXEC));
@@ -374,54 +363,6 @@ Result<void> JobKeeper::move_tree(const Watched& watched, std::uint32_t slot, pi
   return fail(ErrorCode::kResource, "the job starts processes faster than they can be followed");
 }
 
-// The next job of this name would mix its files with those of the one before.
-void JobKeeper::wait_until_written(const std::string& key) {
-  const auto end = std::chrono::steady_clock::now() + kWriteLimit;
-  while (std::chrono::steady_clock::now() < end) {
-    {
-      const std::lock_guard lock(closing_mutex_);
-      if (!closing_.contains(key)) return;
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
-}
-
-void JobKeeper::undo(Watched& watched) const {
-  store_of(watched).remove();
-  if (watched.job) watched.job->finish({});
-  watched.job.reset();
-  give_processes_back(watched);
-  remove_cgroup(watched);
-  std::error_code error;
-  if (watched.made_folder) {
-    fs::remove_all(options_.jobs_dir + "/" + identity_key(watched.identity), error);
-  }
-}
-
-void JobKeeper::give_processes_back(const Watched& watched) const {
-  if (!watched.cgroup) return;
-  const auto moved = watched.cgroup->move_processes_to(watched.parent.dir);
-  if (moved) return;
-  log_.warn("processes_not_given_back",
-            {{"cgroup", watched.cgroup->dir()}, {"reason", moved.error().text}});
-}
-
-// A process that ends right now keeps its cgroup for a moment.
-void JobKeeper::remove_cgroup(const Watched& watched) const {
-  if (!watched.cgroup) return;
-  const auto end = std::chrono::steady_clock::now() + kRemoveLimit;
-  for (;;) {
-    const auto removed = watched.cgroup->remove();
-    if (removed) return;
-    if (std::chrono::steady_clock::now() >= end) {
-      log_.warn("cgroup_left",
-                {{"cgroup", watched.cgroup->dir()}, {"reason", removed.error().text}});
-      return;
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
-}
-
 bool JobKeeper::is_alive(std::uint32_t slot) {
   const auto found = watched_.find(slot);
   if (found == watched_.end()) return false;
@@ -448,98 +389,6 @@ JobProgress JobKeeper::progress(std::uint32_t slot) const {
 void JobKeeper::add_problem(std::uint32_t slot, const std::string& problem) {
   const auto found = watched_.find(slot);
   if (found != watched_.end()) found->second->problems.push_back(problem);
-}
-
-void JobKeeper::end(std::uint32_t slot, const std::string& reason, std::function<void()> done) {
-  const auto found = watched_.find(slot);
-  if (found == watched_.end()) return done();
-  const std::shared_ptr<Watched> watched(std::move(found->second));
-  watched_.erase(found);
-  // A rule that struck meanwhile is not given up: its hunt knows the job's processes by the slot.
-  if (watched->termination->is_struck()) watched->termination->wait();
-  watched->is_over->store(true);
-  auto facts = std::make_shared<Job::End>();
-  egress_.end(slot, *facts);
-  auto left = std::make_shared<Pipeline::Left>(pipeline_.remove(slot));
-  give_processes_back(*watched);
-  const std::string key = identity_key(watched->identity);
-  {
-    const std::lock_guard lock(closing_mutex_);
-    closing_.insert(key);
-  }
-  std::function<void()> ending = [this, watched, left, facts, reason, key, done = std::move(done)] {
-    finish(*watched, std::move(*left), std::move(*facts), reason);
-    {
-      const std::lock_guard lock(closing_mutex_);
-      closing_.erase(key);
-    }
-    done();
-  };
-  run_later(std::move(ending));
-}
-
-void JobKeeper::finish(Watched& watched, Pipeline::Left left, Job::End end,
-                       const std::string& reason) const {
-  end.finalize_reason = reason;
-  end.start_time_ns = watched.start_time_ns;
-  end.end_time_ns = realtime_now_ns();
-  merge_losses(end.source_losses, left.losses);
-  end.egress_totals = left.egress_totals;
-  end.flows = std::move(left.flows);
-  end.coverage = std::move(left.coverage);
-  end.processes_total = left.activity.processes_seen;
-  end.sensor_restarts = watched.stored.restarts;
-  std::ranges::copy(watched.problems, std::back_inserter(end.problems));
-  JobSummaries summaries = watched.job->finish(end);
-  watched.job.reset();
-  remove_cgroup(watched);
-  // Once a job, by the scope that asks for it; the host's sees what the project's does.
-  if (summaries.host && watched.host_egress.mode == EgressMode::kLearn) {
-    remember_destinations(options_.state_dir, *summaries.host);
-  } else if (summaries.project && watched.project_egress.mode == EgressMode::kLearn) {
-    remember_destinations(options_.state_dir, *summaries.project);
-  }
-  if (summaries.host) write(watched, "host", *summaries.host);
-  if (summaries.project) write(watched, "project", *summaries.project);
-  store_of(watched).remove();
-  forget_old_jobs();
-}
-
-void JobKeeper::write(const Watched& watched, const char* scope, JobSummary& summary) const {
-  if (watched.termination->is_struck()) {
-    watched.termination->wait();
-    summary.set_terminated(watched.termination->summary());
-  }
-  const FileSinkOptions& files = watched.files.at(scope);
-  if (const auto written = write_summary(files, summary); !written) {
-    log_.error("summary_not_written",
-               {{"directory", files.directory}, {"reason", written.error().text}});
-  }
-  log_.info("job_ended", {{"job", identity_key(watched.identity)},
-                          {"scope", scope},
-                          {"finalize_reason", summary.finalize_reason},
-                          {"result", name_of(summary.result)},
-                          {"events", std::to_string(summary.events_total)},
-                          {"dropped", std::to_string(summary.events_dropped)}});
-}
-
-// Folders with a summary are of jobs that are over.
-void JobKeeper::forget_old_jobs() const {
-  std::vector<std::pair<fs::file_time_type, fs::path>> over;
-  std::error_code error;
-  for (const auto& folder : fs::directory_iterator(options_.jobs_dir, error)) {
-    // On hosted runners a job may be the project's only.
-    for (const char* summary : {"host/summary.json", "project/summary.json"}) {
-      const auto time = fs::last_write_time(folder.path() / summary, error);
-      if (error) continue;
-      over.emplace_back(time, folder.path());
-      break;
-    }
-  }
-  if (over.size() <= options_.keep_jobs) return;
-  std::ranges::sort(over);
-  over.resize(over.size() - options_.keep_jobs);
-  for (const auto& [time, folder] : over) fs::remove_all(folder, error);
 }
 
 }  // namespace cicd

@@ -8,19 +8,19 @@
 // no cgroup of its own: all it has are the cgroups of containers that are staged for it.
 //
 // What an agent that is killed leaves is in the job's folder (job_store.h); restore() goes on with
-// it.
+// it (job_restore.cpp). How a job ends: job_end.cpp.
 //
 // Threads: begin(), restore(), is_alive(), is_terminated(), end() on the registry's thread;
-// slot_of() on any; what takes time at the end (rows, summary) on a thread of its own. Lifetime:
-// source and pipeline outlive it.
+// slot_of() on any; ends and result documents on a few of its own, the closers: an end is all one
+// of them does meanwhile, and one that hangs leaves the others. Lifetime: source and pipeline
+// outlive it.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -135,9 +135,9 @@ class JobKeeper final : public JobKeeping {
   }
   Result<void> move_tree(const Watched& watched, std::uint32_t slot, pid_t root) const;
   void run_later(std::function<void()> task);
-  void wait_until_written(const std::string& key);
   void undo(Watched& watched) const;
-  void finish(Watched& watched, Pipeline::Left left, Job::End end, const std::string& reason) const;
+  Job::End take_leave(const Watched& watched, std::uint32_t slot);
+  void finish(Watched& watched, std::uint32_t slot, const std::string& reason);
   void write(const Watched& watched, const char* scope, JobSummary& summary) const;
   void give_processes_back(const Watched& watched) const;
   void remove_cgroup(const Watched& watched) const;
@@ -155,10 +155,8 @@ class JobKeeper final : public JobKeeping {
   const std::shared_ptr<RowBufferPool> row_buffers_ =
       std::make_shared<RowBufferPool>(kRowBufferPoolBytes);
   std::map<std::uint32_t, std::unique_ptr<Watched>> watched_;  // by slot
-  std::mutex closing_mutex_;
-  std::set<std::string> closing_;  // keys of jobs that are over and not written yet
   BoundedQueue<std::function<void()>> endings_{4096};
-  Worker closer_;  // last: it uses all of the above
+  std::array<Worker, 4> closers_;  // last: they use all of the above
 };
 
 }  // namespace cicd

@@ -5,8 +5,10 @@ import os
 import pathlib
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from live_agent import SENSOR, Agent, wait_until  # noqa: E402
@@ -101,6 +103,35 @@ def test_the_same_job_again():
             rows = agent.events("1")
             assert len(numbered(agent.folder, "file-1", rows)) == count
             assert int(agent.summary("1")["events_total"]) == len(rows)
+
+
+def test_a_slow_end_delays_no_other_job():
+    connect = "(exec 3<>/dev/tcp/127.0.0.2/9) 2>/dev/null;"
+    with Agent(flags=["--mode", "learn"]) as agent:
+        first = agent.github_job("1", f"$S host start $F; {connect} $S host end $F")
+        assert first.process.returncode == 0, first.output()
+        # The end of a job writes here, and waits for others up to five seconds.
+        learned = sqlite3.connect(agent.folder / "state/egress.db", isolation_level=None)
+        learned.execute("BEGIN EXCLUSIVE")
+        slow = agent.github_job("2", f"$S host start $F; {connect} touch on; $S host end $F",
+                                wait=False)
+        wait_until((agent.folder / "on").exists, "the slow job is watched")
+        wait_until(lambda: not agent.status()["jobs"], "its end has begun")
+        again = agent.github_job("2", "$S host start $F; echo start $?; $S host end $F", wait=False)
+        time.sleep(0.3)
+        begun = time.monotonic()
+        other = agent.github_job("3", "$S host start $F && $S job health $F")
+        took_s = time.monotonic() - begun
+        assert other.process.returncode == 0, other.output()
+        assert slow.process.poll() is None, "its end is over; this has shown nothing"
+        assert took_s < 1.5, f"a job waited {took_s:.1f} s for the end of another"
+        assert again.output() == "", "the next job of that name waits: their files are the same"
+        learned.execute("ROLLBACK")
+        learned.close()
+        assert slow.wait().process.returncode == 0 and again.wait().process.returncode == 0
+        assert "start 0" in again.output(), again.output() + agent.log()
+        assert agent.log().count('"job_ended"') == 3, agent.log()
+    assert not agent.cgroups_left()
 
 
 def test_others_may_not_end_it():
