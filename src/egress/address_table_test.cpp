@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "support/fake_egress.h"
 #include "support/resolver_world.h"
 
 namespace cicd {

@@ -12,7 +12,7 @@
 #include <chrono>
 #include <thread>
 
-#include "support/resolver_world.h"
+#include "support/fake_egress.h"
 
 namespace cicd {
 namespace {

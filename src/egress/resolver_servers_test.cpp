@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "egress/resolver.h"
+#include "support/fake_egress.h"
 #include "support/resolver_world.h"
 
 namespace cicd {

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <thread>
 
+#include "support/fake_egress.h"
 #include "support/resolver_world.h"
 
 namespace cicd {

@@ -14,6 +14,7 @@
 
 #include "egress/resolver.h"
 #include "egress/resolver_sockets.h"
+#include "support/fake_egress.h"
 #include "support/resolver_world.h"
 
 namespace cicd {
