@@ -8,7 +8,7 @@
 # tree NAME LINE...: a tree in $scratch whose only script test is NAME_test.sh with these lines.
 tree() {
   mkdir -p "$scratch/tree/tools/tests" "$scratch/tmp"
-  cp "$source_root"/tools/{run-tests,deps} "$scratch/tree/tools/"
+  cp "$source_root"/tools/{run-tests,test_results.py,deps} "$scratch/tree/tools/"
   echo '# none' >"$scratch/tree/packages.txt"
   printf '%s\n' "${@:2}" >"$scratch/tree/tools/tests/$1_test.sh"
 }
