@@ -35,8 +35,6 @@ struct act_key {
   __u16 error;
 };
 
-#define EEXIST 17
-
 /* Acts that were reported. One that is pushed out is reported again. */
 #define reported_acts CICD_OWN(reported_acts)
 
@@ -52,8 +50,7 @@ static __always_inline __u32 slot_of_task(struct task_struct *task) {
   return slot ? slot : slot_of_escaped(BPF_CORE_READ(task, tgid));
 }
 
-/* True when it was not reported before. */
-static __always_inline bool first_of_its_kind(const struct cicd_sample_target *sample) {
+static __always_inline struct act_key key_of_act(const struct cicd_sample_target *sample) {
   struct act_key key = {
       .start_time_ns = sample->header.start_time_ns,
       .target_start_time_ns = sample->target_start_time_ns,
@@ -64,10 +61,20 @@ static __always_inline bool first_of_its_kind(const struct cicd_sample_target *s
       .type = sample->header.type,
       .error = (__u16)sample->error,
   };
+  return key;
+}
+
+static __always_inline bool is_reported_act(const struct cicd_sample_target *sample) {
+  struct act_key key = key_of_act(sample);
+  return bpf_map_lookup_elem(&reported_acts, &key) != 0;
+}
+
+/* Once it is in the ring: what found no room is not reported, the next of its kind is. One that
+ * cannot be remembered is reported again. */
+static __always_inline void remember_act(const struct cicd_sample_target *sample) {
+  struct act_key key = key_of_act(sample);
   __u8 one = 1;
-  /* Any other error: it could not be remembered, which is no reason to keep it back. An int: before
-   * 6.4 the upper half of the register is not that of a negative number. */
-  return (int)bpf_map_update_elem(&reported_acts, &key, &one, BPF_NOEXIST) != -EEXIST;
+  bpf_map_update_elem(&reported_acts, &key, &one, BPF_ANY);
 }
 
 /* What is known of the target; its program's path only while it has memory. */
@@ -102,7 +109,7 @@ static __always_inline void emit_act_in(struct cicd_scratch *scratch, const stru
     sample->target_start_time_ns = BPF_CORE_READ(target, group_leader, start_boottime);
     sample->target_slot = slot_of_task(target);
   }
-  if (!first_of_its_kind(sample)) {
+  if (is_reported_act(sample)) {
     count_loss(slot, CICD_LOSS_REPEATED_ACT);
     return;
   }
@@ -114,7 +121,7 @@ static __always_inline void emit_act_in(struct cicd_scratch *scratch, const stru
     return;
   }
   sample->header.size = size;
-  emit_control(sample, size, slot, act->type);
+  if (emit_control(sample, size, slot, act->type)) remember_act(sample);
 }
 
 static __always_inline void emit_act(const struct act *act, __u32 slot) {

@@ -132,8 +132,9 @@ static __always_inline bool is_reported(__u32 opcode) {
          opcode == OP_SOCKET || (opcode >= OP_RENAMEAT && opcode <= OP_LINKAT);
 }
 
-static __always_inline bool first_of_its_kind(const struct cicd_sample_io_uring *sample,
-                                              struct io_kiocb *request) {
+/* `sample`: its header and opcode are there. */
+static __always_inline void emit_send(struct cicd_sample_io_uring *sample,
+                                      struct io_kiocb *request) {
   /* The request has its descriptor yet, the file comes when it is carried out. */
   int fd = -1;
   if (request && bpf_core_field_exists(request->cqe.fd)) fd = BPF_CORE_READ(request, cqe.fd);
@@ -149,10 +150,12 @@ static __always_inline bool first_of_its_kind(const struct cicd_sample_io_uring 
   __u8 one = 1;
   if (bpf_map_lookup_elem(&reported_sends, &key)) {
     count_loss(key.slot, CICD_LOSS_REPEATED_ACT);
-    return false;
+    return;
   }
+  sample->header.size = sizeof(*sample);
+  /* What found no room is not reported: the next of its kind is. */
+  if (!emit_control(sample, sizeof(*sample), key.slot, CICD_SAMPLE_IO_URING)) return;
   bpf_map_update_elem(&reported_sends, &key, &one, BPF_ANY);
-  return true;
 }
 
 /* A name of an operation in whichever form this kernel has it; null when in another. */
@@ -260,8 +263,11 @@ static __always_inline void emit_request(struct io_kiocb *request, __u32 opcode,
   __builtin_memset(sample, 0, sizeof(*sample));
   fill_header(&sample->header, CICD_SAMPLE_IO_URING, 0, 0, slot, owner);
   sample->opcode = opcode;
+  if (is_send(opcode)) {
+    emit_send(sample, request);
+    return;
+  }
   scratch->position = sizeof(*sample);
-  if (is_send(opcode) && !first_of_its_kind(sample, request)) return;
   if (request && opcode == OP_CONNECT) read_address(sample, request);
   if (request && opcode == OP_SOCKET) tell_asked_socket(request, slot);
   int directory = AT_FDCWD;
