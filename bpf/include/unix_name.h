@@ -93,8 +93,9 @@ static __always_inline void unix_destination_of(const struct unix_sample *sample
   to->slot = sample->fixed.header.slot;
 }
 
-static __always_inline bool emit_with_base(struct unix_sample *sample,
-                                           struct cicd_scratch *scratch) {
+/* False: there was no memory for it; `is_told`: there was room in the ring. */
+static __always_inline bool emit_with_base(struct unix_sample *sample, struct cicd_scratch *scratch,
+                                           bool *is_told) {
   struct cicd_sample_unix_connect *out = (void *)scratch->data;
   __builtin_memcpy(out, sample, sizeof(*sample));
   scratch->position = sizeof(*out) + sample->fixed.path.length;
@@ -104,23 +105,24 @@ static __always_inline bool emit_with_base(struct unix_sample *sample,
   __u32 size = scratch->position;
   if (size > CICD_SCRATCH_BYTES) return false;
   out->header.size = size;
-  emit_control(out, size, out->header.slot, CICD_SAMPLE_UNIX_CONNECT);
+  *is_told = emit_control(out, size, out->header.slot, CICD_SAMPLE_UNIX_CONNECT);
   return true;
 }
 
-/* Without scratch memory a relative path goes without its directory. */
-static __always_inline void emit_unix(struct unix_sample *sample, struct cicd_scratch *scratch) {
+/* Without scratch memory a relative path goes without its directory. False: there was no room. */
+static __always_inline bool emit_unix(struct unix_sample *sample, struct cicd_scratch *scratch) {
   __u32 length = sample->fixed.path.length;
   __u32 slot = sample->fixed.header.slot;
   bool is_relative = !(sample->fixed.header.flags & CICD_UNIX_ABSTRACT) && length > 0 &&
                      sample->name.bytes[0] != '/';
   if (is_relative) {
-    if (scratch && emit_with_base(sample, scratch)) return;
+    bool is_told = false;
+    if (scratch && emit_with_base(sample, scratch, &is_told)) return is_told;
     count_loss(slot, CICD_LOSS_SCRATCH);
   }
-  if (length > CICD_SUN_PATH_MAX) return;
+  if (length > CICD_SUN_PATH_MAX) return false;
   sample->fixed.header.size = sizeof(sample->fixed) + length;
-  emit_control(sample, sizeof(sample->fixed) + length, slot, CICD_SAMPLE_UNIX_CONNECT);
+  return emit_control(sample, sizeof(sample->fixed) + length, slot, CICD_SAMPLE_UNIX_CONNECT);
 }
 
 #endif

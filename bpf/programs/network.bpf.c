@@ -38,7 +38,8 @@ struct {
   __type(value, struct destination);
 } last_sendmsg SEC(".maps");
 
-static __always_inline void emit_connect(struct bpf_sock_addr *ctx, __u32 slot, __u16 flags,
+/* False: there was no room. */
+static __always_inline bool emit_connect(struct bpf_sock_addr *ctx, __u32 slot, __u16 flags,
                                          const struct destination *to) {
   struct cicd_sample_connect sample = {};
   fill_header_of_current(&sample.header, CICD_SAMPLE_CONNECT, flags, sizeof(sample), slot,
@@ -49,7 +50,7 @@ static __always_inline void emit_connect(struct bpf_sock_addr *ctx, __u32 slot, 
   sample.family = to->family;
   sample.protocol = ctx->protocol;
   sample.socket_type = ctx->type;
-  emit_control(&sample, sizeof(sample), slot, CICD_SAMPLE_CONNECT);
+  return emit_control(&sample, sizeof(sample), slot, CICD_SAMPLE_CONNECT);
 }
 
 static __always_inline bool to_port_zero(struct bpf_sock_addr *ctx, const struct destination *to) {
@@ -199,18 +200,19 @@ static __always_inline bool same_destination(const struct destination *a,
          a->family == b->family;
 }
 
-/* Only when it is not where the datagram before went, by the same process. */
+/* Only when it is not where the datagram that was told before went, by the same process. */
 static __always_inline void tell_sendmsg(struct bpf_sock_addr *ctx, struct destination *to) {
-  if (ctx->sk) {
-    struct destination *last = bpf_sk_storage_get(&last_sendmsg, ctx->sk, 0, 0);
-    if (last && same_destination(last, to)) {
-      count_loss(to->slot, CICD_LOSS_REPEATED_SENDMSG);
-      return;
-    }
-    if (!last) last = bpf_sk_storage_get(&last_sendmsg, ctx->sk, to, BPF_SK_STORAGE_GET_F_CREATE);
-    if (last) *last = *to;
+  struct destination *last = ctx->sk ? bpf_sk_storage_get(&last_sendmsg, ctx->sk, 0, 0) : 0;
+  if (last && same_destination(last, to)) {
+    count_loss(to->slot, CICD_LOSS_REPEATED_SENDMSG);
+    return;
   }
-  emit_connect(ctx, to->slot, CICD_CONNECT_SENDMSG, to);
+  if (!emit_connect(ctx, to->slot, CICD_CONNECT_SENDMSG, to)) return;
+  if (last) {
+    *last = *to;
+  } else if (ctx->sk) {
+    bpf_sk_storage_get(&last_sendmsg, ctx->sk, to, BPF_SK_STORAGE_GET_F_CREATE);
+  }
 }
 
 static __always_inline int on_sendmsg(struct bpf_sock_addr *ctx, struct destination *to,

@@ -43,10 +43,11 @@ static __always_inline bool read_sample(struct bpf_sock_addr *ctx, __u16 flags, 
   return read_unix_name(sample, kernel->uaddr, kernel->uaddrlen, false);
 }
 
-static __always_inline void emit_claimed(struct unix_sample *sample) {
+static __always_inline bool emit_claimed(struct unix_sample *sample) {
   struct cicd_scratch *scratch = claim_scratch();
-  emit_unix(sample, scratch);
+  bool is_told = emit_unix(sample, scratch);
   if (scratch) release_scratch(scratch);
+  return is_told;
 }
 
 SEC("cgroup/connect_unix")
@@ -58,23 +59,6 @@ int unix_connect(struct bpf_sock_addr *ctx) {
   return ALLOW;
 }
 
-/* True when the socket's last datagram went there, too. */
-static __always_inline bool is_repeat(struct bpf_sock_addr *ctx,
-                                      const struct unix_destination *to) {
-  if (!ctx->sk) return false;
-  struct unix_destination *last = bpf_sk_storage_get(&last_unix_sendmsg, ctx->sk, 0, 0);
-  if (last && same_unix_destination(last, to)) {
-    count_loss(to->slot, CICD_LOSS_REPEATED_SENDMSG);
-    return true;
-  }
-  if (last) {
-    *last = *to;
-  } else {
-    bpf_sk_storage_get(&last_unix_sendmsg, ctx->sk, (void *)to, BPF_SK_STORAGE_GET_F_CREATE);
-  }
-  return false;
-}
-
 SEC("cgroup/sendmsg_unix")
 int unix_sendmsg(struct bpf_sock_addr *ctx) {
   __u32 slot = slot_of_current();
@@ -83,6 +67,17 @@ int unix_sendmsg(struct bpf_sock_addr *ctx) {
   if (!read_sample(ctx, CICD_UNIX_SENDMSG, slot, &sample)) return ALLOW;
   struct unix_destination to = {};
   unix_destination_of(&sample, &to);
-  if (!is_repeat(ctx, &to)) emit_claimed(&sample);
+  struct unix_destination *last =
+      ctx->sk ? bpf_sk_storage_get(&last_unix_sendmsg, ctx->sk, 0, 0) : 0;
+  if (last && same_unix_destination(last, &to)) {
+    count_loss(slot, CICD_LOSS_REPEATED_SENDMSG);
+    return ALLOW;
+  }
+  if (!emit_claimed(&sample)) return ALLOW;
+  if (last) {
+    *last = to;
+  } else if (ctx->sk) {
+    bpf_sk_storage_get(&last_unix_sendmsg, ctx->sk, &to, BPF_SK_STORAGE_GET_F_CREATE);
+  }
   return ALLOW;
 }

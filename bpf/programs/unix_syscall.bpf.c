@@ -99,16 +99,19 @@ static __always_inline struct unix_call *unix_call(void) {
   return bpf_map_lookup_elem(&unix_calls, &zero);
 }
 
+/* Whether the last datagram that was told went there, too. */
 static __always_inline bool is_repeat(struct unix_call *call, const struct unix_sample *sample) {
   unix_destination_of(sample, &call->to);
   struct sender sender = {call->socket, call->inode, call->pid, call->slot};
   struct unix_destination *last = bpf_map_lookup_elem(&last_unix_sent, &sender);
-  if (last && same_unix_destination(last, &call->to)) {
-    count_loss(call->slot, CICD_LOSS_REPEATED_SENDMSG);
-    return true;
-  }
+  if (!last || !same_unix_destination(last, &call->to)) return false;
+  count_loss(call->slot, CICD_LOSS_REPEATED_SENDMSG);
+  return true;
+}
+
+static __always_inline void remember_destination(struct unix_call *call) {
+  struct sender sender = {call->socket, call->inode, call->pid, call->slot};
   bpf_map_update_elem(&last_unix_sent, &sender, &call->to, BPF_ANY);
-  return false;
 }
 
 static __always_inline void report_name(struct unix_call *call, struct cicd_scratch *scratch,
@@ -119,8 +122,9 @@ static __always_inline void report_name(struct unix_call *call, struct cicd_scra
   sample.fixed.socket_cookie = call->cookie;
   sample.fixed.socket_type = call->type;
   if (!read_unix_name(&sample, address, length, is_user)) return;
-  if ((call->flags & CICD_UNIX_SENDMSG) && is_repeat(call, &sample)) return;
-  emit_unix(&sample, scratch);
+  bool is_datagram = call->flags & CICD_UNIX_SENDMSG;
+  if (is_datagram && is_repeat(call, &sample)) return;
+  if (emit_unix(&sample, scratch) && is_datagram) remember_destination(call);
 }
 
 /* One address of the call in work. A global function: the verifier checks it once. */

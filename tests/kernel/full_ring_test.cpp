@@ -8,10 +8,14 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cstdlib>
+#include <cstring>
 #include <memory>
 
 #include "support.h"
@@ -25,6 +29,14 @@ namespace {
 
 constexpr std::uint32_t kSmallSlot = 3;
 
+sockaddr_in loopback(std::uint16_t port) {
+  sockaddr_in out{};
+  out.sin_family = AF_INET;
+  out.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  out.sin_port = htons(port);
+  return out;
+}
+
 class FullRing : public HookTest {
  protected:
   void SetUp() override {
@@ -34,6 +46,7 @@ class FullRing : public HookTest {
     ASSERT_EQ(::pipe2(go_on_, O_CLOEXEC), 0);
     LiveOptions options;
     options.control_ring_bytes = 4096;
+    if (const char* forced = std::getenv("CICD_TEST_BACKEND")) options.backend_kind = forced;
     auto small = LiveSource::open(options);
     ASSERT_TRUE(small) << small.error().text;
     small_ = std::move(*small);
@@ -46,21 +59,42 @@ class FullRing : public HookTest {
     HookTest::TearDown();
   }
 
+  struct Told {
+    Samples while_full, afterwards;  // of the child
+    LossReport losses_while_full, losses;
+  };
+  static std::uint64_t lost(const LossReport& losses, cicd_sample_type type) {
+    for (const LossEntry& entry : losses.entries) {
+      if (entry.what == name_of_sample_type(type) && entry.reason == "ring_full") {
+        return entry.count;
+      }
+    }
+    return 0;
+  }
   // Does the act, which succeeds with 0, twice while the ring is full and three times when it has
   // been read.
-  void expect_told_afterwards(cicd_sample_type type, const Act& act) {
+  Told told(const Act& act) {
     const pid_t child = start(&job(), [&] { return do_both(act); });
+    Told out;
     char byte = 0;
-    ASSERT_EQ(::read(full_[0], &byte, 1), 1);
-    EXPECT_EQ(read_ring().of(type, child).size(), 0u) << "there was room after all";
-    EXPECT_EQ(lost(type), 2u);
-    ASSERT_EQ(::write(go_on_[1], "g", 1), 1);
+    EXPECT_EQ(::read(full_[0], &byte, 1), 1);
+    out.while_full = read_ring(child);
+    out.losses_while_full = small_->losses(kSmallSlot).value_or(LossReport());
+    EXPECT_EQ(::write(go_on_[1], "g", 1), 1);
     int status = 0;
     ::waitpid(child, &status, 0);
     EXPECT_EQ(status, 0) << "exit " << WEXITSTATUS(status);
-    EXPECT_EQ(read_ring().of(type, child).size(), 1u);
-    EXPECT_EQ(small_->losses(kSmallSlot)->repeated_acts, 2u);
-    EXPECT_EQ(lost(type), 2u);
+    out.afterwards = read_ring(child);
+    out.losses = small_->losses(kSmallSlot).value_or(LossReport());
+    return out;
+  }
+  void expect_told_afterwards(cicd_sample_type type, const Act& act) {
+    const Told seen = told(act);
+    EXPECT_EQ(seen.while_full.of(type).size(), 0u) << "there was room after all";
+    EXPECT_EQ(lost(seen.losses_while_full, type), 2u);
+    EXPECT_EQ(seen.afterwards.of(type).size(), 1u);
+    EXPECT_EQ(seen.losses.repeated_acts, 2u);
+    EXPECT_EQ(lost(seen.losses, type), 2u);
   }
 
  private:
@@ -68,35 +102,24 @@ class FullRing : public HookTest {
     // Connections find room a little longer than acts do.
     const int socket = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     for (std::uint16_t port = 1; port <= 300; ++port) {
-      sockaddr_in to{};
-      to.sin_family = AF_INET;
-      to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-      to.sin_port = htons(port);
-      if (::connect(socket, reinterpret_cast<sockaddr*>(&to), sizeof(to)) != 0) return 1;
+      const sockaddr_in to = loopback(port);
+      if (::connect(socket, reinterpret_cast<const sockaddr*>(&to), sizeof(to)) != 0) return 1;
     }
     if (act() != 0 || act() != 0) return 2;
     char byte = 'f';
     if (::write(full_[1], &byte, 1) != 1 || ::read(go_on_[0], &byte, 1) != 1) return 3;
     return act() != 0 || act() != 0 || act() != 0 ? 4 : 0;
   }
-  Samples read_ring() {
+  Samples read_ring(pid_t child) {
     Samples samples;
-    const auto polled =
-        small_->poll(std::chrono::milliseconds(0), [&](SampleBytes bytes) { samples.add(bytes); });
+    const auto polled = small_->poll(std::chrono::milliseconds(0), [&](SampleBytes bytes) {
+      cicd_sample_header header{};
+      std::memcpy(&header, bytes.data(), sizeof(header));
+      if (header.pid == static_cast<std::uint32_t>(child)) samples.add(bytes);
+    });
     EXPECT_TRUE(polled);
     small_->commit();
     return samples;
-  }
-  std::uint64_t lost(cicd_sample_type type) {
-    const Result<LossReport> losses = small_->losses(kSmallSlot);
-    EXPECT_TRUE(losses);
-    if (!losses) return 0;
-    for (const LossEntry& entry : losses->entries) {
-      if (entry.what == name_of_sample_type(type) && entry.reason == "ring_full") {
-        return entry.count;
-      }
-    }
-    return 0;
   }
 
   std::unique_ptr<LiveSource> small_;
@@ -140,6 +163,41 @@ TEST_F(FullRing, UseOfBpf) {
     attr.prog_type = BPF_PROG_TYPE_TRACEPOINT;
     return ::syscall(SYS_bpf, BPF_PROG_LOAD, &attr, sizeof(attr)) < 0 ? 0 : 1;
   });
+}
+
+TEST_F(FullRing, Datagram) {
+  const Told seen = told([socket = -1]() mutable {
+    if (socket < 0) socket = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    const sockaddr_in to = loopback(9);
+    return ::sendto(socket, "x", 1, 0, reinterpret_cast<const sockaddr*>(&to), sizeof(to)) < 0;
+  });
+  const auto datagrams = [](const Samples& samples) {
+    return std::ranges::count_if(
+        samples.fixed<cicd_sample_connect>(CICD_SAMPLE_CONNECT),
+        [](const auto& sample) { return (sample.header.flags & CICD_CONNECT_SENDMSG) != 0; });
+  };
+  EXPECT_EQ(datagrams(seen.while_full), 0) << "there was room after all";
+  EXPECT_EQ(seen.losses_while_full.repeated_sendmsg, 0u);
+  EXPECT_EQ(datagrams(seen.afterwards), 1);
+  EXPECT_EQ(seen.losses.repeated_sendmsg, 2u);
+}
+
+TEST_F(FullRing, DatagramToAUnixSocket) {
+  sockaddr_un to{};
+  to.sun_family = AF_UNIX;
+  (scratch() + "/socket").copy(to.sun_path, sizeof(to.sun_path) - 1);
+  const auto* address = reinterpret_cast<const sockaddr*>(&to);
+  const int receiver = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  ASSERT_EQ(::bind(receiver, address, sizeof(to)), 0);
+  const Told seen = told([socket = -1, address]() mutable {
+    if (socket < 0) socket = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    return ::sendto(socket, "x", 1, 0, address, sizeof(sockaddr_un)) < 0;
+  });
+  ::close(receiver);
+  EXPECT_EQ(seen.while_full.unix_connects().size(), 0u) << "there was room after all";
+  EXPECT_EQ(lost(seen.losses_while_full, CICD_SAMPLE_UNIX_CONNECT), 2u);
+  EXPECT_EQ(seen.afterwards.unix_connects().size(), 1u);
+  EXPECT_EQ(seen.losses.repeated_sendmsg, 2u);
 }
 
 }  // namespace
