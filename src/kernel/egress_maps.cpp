@@ -135,13 +135,10 @@ void EgressMaps::begin(std::uint32_t slot) {
 
 void EgressMaps::end(std::uint32_t slot) {
   if (programs_.map_fd("egress_policies") < 0) return;
-  {
-    const std::lock_guard lock(mutex_);
-    cicd_egress_policy policy{};
-    policy.generation = policy_of(slot).generation;
-    write_slot(slot, policy);
-  }
-  clear(slot);
+  const std::lock_guard lock(mutex_);
+  cicd_egress_policy policy{};
+  policy.generation = policy_of(slot).generation;
+  write_slot(slot, policy);
 }
 
 Result<> EgressMaps::set_policy(std::uint32_t slot, cicd_egress_policy policy) {
@@ -307,6 +304,7 @@ std::vector<std::pair<cicd_denied_key, cicd_denied>> EgressMaps::take_denied(std
 }
 
 void EgressMaps::clear(std::uint32_t slot) {
+  if (programs_.map_fd("egress_policies") < 0) return;
   told_.forget(slot);
   const auto is_slot = [slot](const auto& key, const auto&) { return key.slot == slot; };
   delete_where<cicd_egress_address, cicd_egress_rules>(programs_.map_fd("egress_addrs"), is_slot);

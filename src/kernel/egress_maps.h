@@ -26,7 +26,7 @@ class EgressMaps final : public EgressControl {
 
   // A new job in this slot: notes at sockets of the one before mean nothing from now on.
   void begin(std::uint32_t slot);
-  // No job is in it any more.
+  // No job is in it any more; what there is of it stays until clear().
   void end(std::uint32_t slot);
   // Gives out what tell() was told.
   std::size_t drain_told(SampleSink sink) { return told_.drain(sink); }

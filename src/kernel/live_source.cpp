@@ -11,9 +11,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <bit>
+#include <bitset>
 #include <cerrno>
 #include <optional>
 
@@ -183,7 +183,8 @@ class KernelSource final : public LiveSource {
   Result<void> claim_slot(std::uint32_t slot) override;
   Result<void> track_cgroup(std::uint64_t cgroup_id, std::uint32_t slot) override;
   void untrack_cgroup(std::uint64_t cgroup_id) override { remove_cgroup(programs_, cgroup_id); }
-  void untrack_slot(std::uint32_t slot) override;
+  void stop_tracking(std::uint32_t slot) override;
+  void forget_slot(std::uint32_t slot) override { egress_.clear(slot); }
   Result<void> stage_cgroup(const std::string& basename, std::uint32_t slot) override {
     return put_staged(programs_, shared_.get(), basename, slot);
   }
@@ -225,7 +226,7 @@ class KernelSource final : public LiveSource {
   UniqueFd epoll_;
   EgressMaps egress_;
   LibraryProber prober_;  // after programs_, which it uses
-  std::array<std::atomic<bool>, CICD_SLOTS_MAX> used_slots_{};
+  std::bitset<CICD_SLOTS_MAX> used_slots_;
   bool job_hooks_ = false;
   const std::uint32_t slots_;
   const milliseconds pace_;
@@ -289,9 +290,9 @@ void KernelSource::save_pins() {
 }
 
 void KernelSource::keep_slots(std::span<const std::uint32_t> slots) {
-  for (const std::uint32_t slot : slots) used_slots_[slot] = true;
+  for (const std::uint32_t slot : slots) used_slots_.set(slot);
   for (const std::uint32_t slot : used_slots(programs_)) {
-    if (slot < slots_ && !used_slots_[slot]) untrack_slot(slot);
+    if (slot < slots_ && !used_slots_.test(slot)) untrack_slot(slot);
   }
 }
 
@@ -368,12 +369,12 @@ Result<void> KernelSource::claim_slot(std::uint32_t slot) {
   if (slot == 0 || slot >= slots_) {
     return fail(ErrorCode::kInternal, "job slot " + std::to_string(slot) + " does not exist");
   }
-  if (!used_slots_[slot]) {
+  if (!used_slots_.test(slot)) {
     clear_kernel_losses(programs_, slot);
     egress_.begin(slot);
     prober_.forget(slot);
   }
-  used_slots_[slot] = true;
+  used_slots_.set(slot);
   return {};
 }
 
@@ -382,11 +383,11 @@ Result<void> KernelSource::track_cgroup(std::uint64_t cgroup_id, std::uint32_t s
   return put_cgroup(programs_, hooks_->cgroup_root(), cgroup_id, slot);
 }
 
-void KernelSource::untrack_slot(std::uint32_t slot) {
+void KernelSource::stop_tracking(std::uint32_t slot) {
   if (slot == 0 || slot >= slots_) return;
   remove_slot(programs_, shared_.get(), slot);
   egress_.end(slot);
-  used_slots_[slot] = false;
+  used_slots_.reset(slot);
 }
 
 }  // namespace

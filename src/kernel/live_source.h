@@ -78,8 +78,15 @@ class LiveSource : public EventSource {
   virtual Result<void> track_cgroup(std::uint64_t cgroup_id, std::uint32_t slot) = 0;
   // What is made below this cgroup from now on is nobody's; what is there stays whose it is.
   virtual void untrack_cgroup(std::uint64_t cgroup_id) = 0;
-  // Walks through maps, so it takes a while. Any thread; the slot is not claimed meanwhile.
-  virtual void untrack_slot(std::uint32_t slot) = 0;
+  // Nothing is observed for the slot any more, and then: what was counted and put in force for it
+  // is forgotten. The latter walks through many maps, which takes a while; on any thread, but the
+  // slot is not claimed meanwhile.
+  virtual void stop_tracking(std::uint32_t slot) = 0;
+  virtual void forget_slot(std::uint32_t slot) = 0;
+  void untrack_slot(std::uint32_t slot) {
+    stop_tracking(slot);
+    forget_slot(slot);
+  }
   // A cgroup that gets this name, wherever it is made, belongs to `slot` from its first moment on;
   // the first one only. For the container that a job is about to start. kInvalidInput: no name of a
   // cgroup; kResource: too many are waited for.

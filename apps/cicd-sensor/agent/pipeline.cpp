@@ -408,24 +408,19 @@ void Pipeline::tell_untold(std::span<const cicd_sample_egress> untold) {
 }
 
 // To walk through the maps takes a while, which no other job is to wait for: that is done here, on
-// the caller's thread. What the resolver has told goes with the slot, so there is a look before;
-// what the kernel side tells until then comes with those behind it.
+// the caller's thread. Not so where a key may become another job's meanwhile (stop_tracking()).
 Pipeline::Left Pipeline::remove(std::uint32_t slot) {
   Left left;
   EgressControl* control = nullptr;
-  std::uint64_t offset = 0;
-  run_between([&] {
-    control = source_.egress().value_or(nullptr);
-    offset = static_cast<std::uint64_t>(source_.clock().realtime_offset_ns);
-    look_again();
-  });
+  run_between([&] { control = source_.egress().value_or(nullptr); });
   Job::End counted;
   std::vector<cicd_sample_egress> untold;
   if (control != nullptr) {
+    const auto offset = static_cast<std::uint64_t>(source_.clock().realtime_offset_ns);
     untold = take_untold(*control, slot, realtime_now_ns() - offset);
     add_egress_facts(*control, slot, counted);
   }
-  source_.untrack_slot(slot);
+  run_between([&] { source_.stop_tracking(slot); });
   bool is_empty = false;
   for (int looks = 0; looks < kLooksAtEnd && !is_empty; ++looks) {
     run_between([&] { is_empty = look_again() == 0; });
@@ -440,6 +435,7 @@ Pipeline::Left Pipeline::remove(std::uint32_t slot) {
     lanes_[slot] = {};
     if (--jobs_ == 0) source_.stop_job_hooks();
   });
+  source_.forget_slot(slot);
   merge_losses(left.losses, counted.source_losses);
   left.egress_totals = counted.egress_totals;
   left.flows = std::move(counted.flows);
