@@ -200,19 +200,24 @@ static __always_inline bool same_destination(const struct destination *a,
          a->family == b->family;
 }
 
+/* Asked for anew after the sample: what is held across it doubles the verifier's work. */
+static __always_inline void remember_sendmsg(struct bpf_sock_addr *ctx, struct destination *to) {
+  if (!ctx->sk) return;
+  struct destination *last =
+      bpf_sk_storage_get(&last_sendmsg, ctx->sk, to, BPF_SK_STORAGE_GET_F_CREATE);
+  if (last) *last = *to;
+}
+
 /* Only when it is not where the datagram that was told before went, by the same process. */
 static __always_inline void tell_sendmsg(struct bpf_sock_addr *ctx, struct destination *to) {
-  struct destination *last = ctx->sk ? bpf_sk_storage_get(&last_sendmsg, ctx->sk, 0, 0) : 0;
-  if (last && same_destination(last, to)) {
-    count_loss(to->slot, CICD_LOSS_REPEATED_SENDMSG);
-    return;
+  if (ctx->sk) {
+    struct destination *last = bpf_sk_storage_get(&last_sendmsg, ctx->sk, 0, 0);
+    if (last && same_destination(last, to)) {
+      count_loss(to->slot, CICD_LOSS_REPEATED_SENDMSG);
+      return;
+    }
   }
-  if (!emit_connect(ctx, to->slot, CICD_CONNECT_SENDMSG, to)) return;
-  if (last) {
-    *last = *to;
-  } else if (ctx->sk) {
-    bpf_sk_storage_get(&last_sendmsg, ctx->sk, to, BPF_SK_STORAGE_GET_F_CREATE);
-  }
+  if (emit_connect(ctx, to->slot, CICD_CONNECT_SENDMSG, to)) remember_sendmsg(ctx, to);
 }
 
 static __always_inline int on_sendmsg(struct bpf_sock_addr *ctx, struct destination *to,

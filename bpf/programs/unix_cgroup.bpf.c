@@ -59,6 +59,24 @@ int unix_connect(struct bpf_sock_addr *ctx) {
   return ALLOW;
 }
 
+/* True when the socket's last datagram that was told went there, too. */
+static __always_inline bool is_repeat(struct bpf_sock_addr *ctx,
+                                      const struct unix_destination *to) {
+  if (!ctx->sk) return false;
+  struct unix_destination *last = bpf_sk_storage_get(&last_unix_sendmsg, ctx->sk, 0, 0);
+  if (!last || !same_unix_destination(last, to)) return false;
+  count_loss(to->slot, CICD_LOSS_REPEATED_SENDMSG);
+  return true;
+}
+
+static __always_inline void remember_destination(struct bpf_sock_addr *ctx,
+                                                 const struct unix_destination *to) {
+  if (!ctx->sk) return;
+  struct unix_destination *last =
+      bpf_sk_storage_get(&last_unix_sendmsg, ctx->sk, (void *)to, BPF_SK_STORAGE_GET_F_CREATE);
+  if (last) *last = *to;
+}
+
 SEC("cgroup/sendmsg_unix")
 int unix_sendmsg(struct bpf_sock_addr *ctx) {
   __u32 slot = slot_of_current();
@@ -67,17 +85,6 @@ int unix_sendmsg(struct bpf_sock_addr *ctx) {
   if (!read_sample(ctx, CICD_UNIX_SENDMSG, slot, &sample)) return ALLOW;
   struct unix_destination to = {};
   unix_destination_of(&sample, &to);
-  struct unix_destination *last =
-      ctx->sk ? bpf_sk_storage_get(&last_unix_sendmsg, ctx->sk, 0, 0) : 0;
-  if (last && same_unix_destination(last, &to)) {
-    count_loss(slot, CICD_LOSS_REPEATED_SENDMSG);
-    return ALLOW;
-  }
-  if (!emit_claimed(&sample)) return ALLOW;
-  if (last) {
-    *last = to;
-  } else if (ctx->sk) {
-    bpf_sk_storage_get(&last_unix_sendmsg, ctx->sk, &to, BPF_SK_STORAGE_GET_F_CREATE);
-  }
+  if (!is_repeat(ctx, &to) && emit_claimed(&sample)) remember_destination(ctx, &to);
   return ALLOW;
 }
