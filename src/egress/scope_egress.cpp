@@ -113,7 +113,8 @@ std::optional<Violation> EgressJudge::judge_name(const EventRecord& record) cons
   Told told;
   told.flow.host = name;
   Violation violation = violation_of(record, told, judgement.rule);
-  violation.host_source = {};  // it was asked for, no address led to it
+  violation.host_source =
+      egress_.is_watching() ? "resolver" : "dns_answer";  // who saw the question
   violation.protocol = "dns";
   violation.reason = telling(judgement.reason, true);
   violation.verdict = egress_.is_enforcing()  ? EgressVerdict::kBlock

@@ -87,6 +87,8 @@ TEST(EgressJudge, ANameThatIsNotAllowedInEveryMode) {
   const auto violation = judge_of(EgressMode::kEnforce).judge(record);
   EXPECT_EQ(violation->reason, EgressReason::kDomainNotInAllowlist);
   EXPECT_EQ(violation->host, "evil.test");
+  EXPECT_EQ(violation->host_source, "resolver");
+  EXPECT_EQ(judge_of(EgressMode::kObserve).judge(record)->host_source, "dns_answer");
   EXPECT_EQ(violation->protocol, "dns");
   EXPECT_EQ(violation->ip, "");
   EXPECT_EQ(violation->rule_id, "");
