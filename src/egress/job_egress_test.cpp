@@ -70,6 +70,7 @@ class FakeControl : public EgressControl {
   }
   int netns_asks_fd() const override { return -1; }
   std::vector<std::uint32_t> processes(std::uint32_t) const override { return {}; }
+  bool is_of_a_job(std::uint64_t) const override { return false; }
   std::size_t note_sockets(std::uint32_t, std::span<const std::uint32_t>) override { return 0; }
 
   struct Verdict {
@@ -410,6 +411,19 @@ TEST(JobEgress, TooManyStepsAreAnError) {
   const auto egress = JobEgress::make(scope_of(yaml), {});
   ASSERT_FALSE(egress);
   EXPECT_THAT(egress.error().text, HasSubstr("more than 255 steps; the one of p.yaml:259"));
+}
+
+TEST(JobEgress, TheJobsOwnAddressIsOpenForWhatIsAnsweredThere) {
+  const auto egress = JobEgress::make(scope_of("egress: {deny: [{host: own}]}\n"),
+                                      scope_of(std::string(), EgressMode::kObserve));
+  ASSERT_TRUE(egress);
+  const cicd_egress_rules rules = JobNameJudge(*egress).rules_of_name(kOwnAddress);
+  ASSERT_EQ(rules.count, 1u);
+  EXPECT_EQ(rules.rules[0].kind, CICD_EGRESS_ALLOW);
+  EXPECT_EQ(rules.rules[0].scopes, CICD_SCOPE_HOST);
+  EXPECT_EQ(rules.rules[0].port_first, 32'768);
+  EXPECT_EQ(rules.rules[0].port_last, 65'535);
+  EXPECT_EQ(rules.rules[0].step, 0);
 }
 
 TEST(JobEgress, RebindingIsWhatAWatchingScopeCallsInside) {

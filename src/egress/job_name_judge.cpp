@@ -3,6 +3,13 @@
 
 namespace cicd {
 
+namespace {
+
+// Linux takes the ports of connections from here on (ip_local_port_range).
+constexpr std::uint16_t kFirstOwnPort = 32'768;
+
+}  // namespace
+
 NameVerdict JobNameJudge::judge_name(std::string_view name) const {
   const JobEgress::NameAnswer answer = egress_->answer_name(name);
   NameVerdict verdict{.is_refused = answer.is_refused, .how = answer.how};
@@ -33,7 +40,15 @@ NameVerdict JobNameJudge::judge_reverse(const IpBytes& ip) const {
 }
 
 cicd_egress_rules JobNameJudge::rules_of_name(std::string_view name) const {
-  return egress_->rules_of_name(name);
+  if (name != kOwnAddress) return egress_->rules_of_name(name);
+  cicd_egress_rules out{};
+  out.count = 1;
+  out.rules[0].port_first = kFirstOwnPort;
+  out.rules[0].port_last = 65'535;
+  out.rules[0].kind = CICD_EGRESS_ALLOW;
+  if (egress_->host().is_watching()) out.rules[0].scopes |= CICD_SCOPE_HOST;
+  if (egress_->project().is_watching()) out.rules[0].scopes |= CICD_SCOPE_PROJECT;
+  return out;
 }
 
 std::optional<cicd_egress_rules> JobNameJudge::merge(const cicd_egress_rules& a,

@@ -14,6 +14,11 @@
 
 namespace cicd {
 
+// In the place of a name in rules_of_name(): of an address of the job's own, in a network of
+// containers, where answers come to when it asks the others there. No name that was asked for has a
+// space (DnsAsk::text).
+inline constexpr std::string_view kOwnAddress = "own address";
+
 struct NameVerdict {
   bool is_refused = false;
   bool is_audited = false;  // let pass, told as what would have been refused
@@ -34,7 +39,7 @@ class NameJudge {
   virtual NameVerdict judge_name(std::string_view name) const = 0;
   // Whether the name of an address may be asked for that no name of the job led to.
   virtual NameVerdict judge_reverse(const IpBytes& ip) const = 0;
-  // As those of JobEgress.
+  // As those of JobEgress; of kOwnAddress: the ports that connections come from.
   virtual cicd_egress_rules rules_of_name(std::string_view name) const = 0;
   virtual std::optional<cicd_egress_rules> merge(const cicd_egress_rules& a,
                                                  const cicd_egress_rules& b) const = 0;

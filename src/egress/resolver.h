@@ -7,6 +7,7 @@
 // questions go to an upstream, without the client's EDNS options and letter case. Of the answer
 // the client gets what belongs to its question (dns_answer.h), without addresses of the inside;
 // those that are left are in the kernel's table (address_table.h) before the reply is sent.
+// An allowed name of one label that a container asks for is asked of Docker's resolver there first.
 // "localhost" is answered here, ANY and zone transfers are refused. The name of an address (PTR)
 // may be asked for when a name of the job led to it, or when it is trusted.
 //

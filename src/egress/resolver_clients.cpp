@@ -64,6 +64,7 @@ void ResolverCore::close_ports(std::uint32_t netns) {
   for (auto& port : ports_) {
     if (port && port->netns == netns) port.reset();
   }
+  docker_ports_.erase(netns);
 }
 
 Result<> ResolverCore::add_port(UniqueFd fd, std::uint32_t netns, bool is_v6, bool is_stream) {
@@ -157,7 +158,7 @@ void ResolverCore::on_udp_ask(std::span<const std::uint8_t> bytes, const Origin&
 
 // `ask_` is the question.
 void ResolverCore::on_ask(Job& job, const cicd_dns_client& client, const Origin& origin) {
-  if (answer_here(job, client, origin)) return;
+  if (answer_here(job, client, origin) || ask_docker(job, client, origin)) return;
   const ResolverCache::Found found = cache_.find(job.group, ask_, now_ns_);
   if (found.answer == nullptr) {
     start_flight(job, client, origin);
@@ -308,6 +309,7 @@ void ResolverCore::accept_stream(UniqueFd fd, const Port& port, const Origin& pe
   Stream* stream = streams_->add(std::move(fd), now_ns_);
   if (stream == nullptr) return;
   stream->client = *client;
+  stream->netns = port.netns;
   stream->job_number = job->number;
   ++job->streams;
   next_sweep_ns_ = std::min(next_sweep_ns_, now_ns_ + kSweepPauseNs);

@@ -61,6 +61,7 @@ Result<> ResolverCore::start() {
   streams_ = std::make_unique<Streams>(epoll_.get(), tag_of(ResolverTag::kStream));
   CICD_ASSIGN(ListenerSockets sockets, open_listeners(-1, {options_.port, options_.port_tries}));
   port_ = sockets.port;
+  own_netns_ = sockets.netns;
   {
     const std::lock_guard lock(mutex_);
     CICD_TRY(add_ports(std::move(sockets)));

@@ -4,7 +4,8 @@
 // batches. What a batch has to send is gathered and sent at its end.
 //
 // Its parts: resolver_core.cpp jobs, the loop, timers; resolver_clients.cpp questions from clients
-// and replies to them; resolver_upstreams.cpp questions to upstreams and their answers.
+// and replies to them; resolver_upstreams.cpp questions to upstreams and their answers;
+// resolver_docker.cpp names of containers, which Docker's resolver in the client's namespace knows.
 #pragma once
 
 #include <array>
@@ -56,6 +57,7 @@ class ResolverCore {
     std::size_t preferred = 0;  // the one that answered last
     std::uint32_t group = 0;    // of the cache
     std::size_t open = 0;
+    std::size_t docker_asks = 0;  // of them
     std::size_t streams = 0;
     ResolverCounters counters;
   };
@@ -63,6 +65,7 @@ class ResolverCore {
   // Replies over UDP of one batch.
   static constexpr std::size_t kBatch = 64;
   static constexpr std::size_t kAskBytes = 2'048;
+  static constexpr std::size_t kMaxCalls = 256;  // over TCP, of all jobs
   // One socket that clients send to.
   struct Port {
     UniqueFd fd;
@@ -128,6 +131,7 @@ class ResolverCore {
   void flush_replies();
 
   // resolver_upstreams.cpp
+  Flight* take_flight(Job& job, const cicd_dns_client& client, const Origin& origin);
   void start_flight(Job& job, const cicd_dns_client& client, const Origin& origin);
   void send_flight(Job& job, Flight& flight);
   void try_next(Flight& flight);
@@ -138,15 +142,28 @@ class ResolverCore {
   void on_answer(Flight& flight, std::span<const std::uint8_t> bytes);
   void start_call(Flight& flight);
   bool open_call(Flight& flight);
+  bool begin_call(Flight& flight, UniqueFd fd);
   void on_call(std::uint32_t number);
   static bool send_call(UpstreamCall& call);
   static bool read_call(UpstreamCall& call);
   void expire_flights();
   void deliver(Job& job, const DnsAsk& ask, const Origin& origin, const cicd_dns_client& client,
-               const DnsAnswer& answer, std::uint32_t ttl_s);
+               const DnsAnswer& answer, std::uint32_t ttl_s, bool is_dockers = false);
   void end_flight(Flight& flight);
   void leave_socket(Flight& flight);
   void flush_upstreams();
+
+  // resolver_docker.cpp
+  // True when Docker's resolver is asked, or the question was answered here.
+  bool ask_docker(Job& job, const cicd_dns_client& client, const Origin& origin);
+  std::uint16_t docker_port(std::uint32_t netns, int netns_fd);
+  void on_docker_answer(Job& job, Flight& flight);
+  void leave_docker(Job& job, Flight& flight);
+  struct ClientPlace {
+    std::uint32_t netns = 0;
+    int socket = -1;  // of ours in that namespace
+  };
+  ClientPlace place_of(const Origin& origin);
 
   EgressControl& control_;
   ResolverEvents& events_;
@@ -165,6 +182,13 @@ class ResolverCore {
   std::vector<std::unique_ptr<Upstream>> upstreams_;
   Flights flights_;
   std::size_t calls_ = 0;
+  std::uint32_t own_netns_ = 0;
+  // Of Docker's resolver, by namespace.
+  struct DockerPort {
+    std::uint16_t port = 0;  // 0: there is none
+    std::uint64_t looked_ns = 0;
+  };
+  std::map<std::uint32_t, DockerPort> docker_ports_;
   std::unique_ptr<Streams> streams_;
   struct Touched {
     std::uint32_t index;

@@ -39,6 +39,8 @@ struct UpstreamCall {
 
 inline constexpr std::size_t kMaxTries = 4;
 inline constexpr std::size_t kCallLine = kMaxTries;  // the line of those that ask over TCP
+inline constexpr std::size_t kDockerLine =
+    kCallLine + 1;  // and of those that ask Docker's resolver
 
 struct Flight {
   std::uint32_t number = 0;  // its place; never changes
@@ -49,7 +51,8 @@ struct Flight {
   cicd_dns_client client{};
   std::uint64_t job_number = 0;
   std::array<std::uint8_t, 255> sent_name{};  // with our letter case
-  Upstream* upstream = nullptr;
+  Upstream* upstream = nullptr;               // null as long as `asks_docker`
+  bool asks_docker = false;  // over TCP in the client's namespace; the upstreams come after that
   std::uint8_t socket = 0;
   std::size_t first = 0;  // which upstream of the job was asked first
   std::uint8_t tries = 0;
@@ -84,6 +87,8 @@ class Flights {
     flight.is_used = true;
     flight.tries = 0;
     flight.has_socket = false;
+    flight.asks_docker = false;
+    flight.upstream = nullptr;
     return &flight;
   }
   void give_back(Flight& flight) {
@@ -158,7 +163,7 @@ class Flights {
   std::deque<Flight> flights_;
   std::vector<std::uint32_t> free_;
   std::vector<std::uint16_t> by_id_;
-  std::array<Line, kMaxTries + 1> lines_{};
+  std::array<Line, kDockerLine + 1> lines_{};
 };
 
 }  // namespace cicd

@@ -2,19 +2,19 @@
 #include "egress/resolver_sockets.h"
 
 #include <arpa/inet.h>
-#include <fcntl.h>
 #include <netinet/in.h>
-#include <sched.h>
+#include <netinet/tcp.h>
 #include <sys/stat.h>
 
 #include <cerrno>
 #include <charconv>
-#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <sstream>
 #include <utility>
 #include <vector>
+
+#include "egress/network_namespace.h"
 
 namespace cicd {
 
@@ -191,16 +191,28 @@ std::vector<SocketAddress> servers_of(const std::string& resolv_conf) {
   return out;
 }
 
+Result<UniqueFd> connect_stream(const SocketAddress& address, const char* interface) {
+  UniqueFd fd(::socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd) return fail_errno(errno, "socket of the resolver");
+  set_option(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);
+  if (interface != nullptr && ::setsockopt(fd.get(), SOL_SOCKET, SO_BINDTODEVICE, interface,
+                                           static_cast<socklen_t>(std::strlen(interface))) != 0) {
+    return fail_errno(errno, "keep a socket of the resolver to one interface");
+  }
+  if (::connect(fd.get(), address.get(), address.size) != 0 && errno != EINPROGRESS) {
+    return fail_errno(errno, "connect to " + text_of(address));
+  }
+  return fd;
+}
+
 Result<ListenerSockets> open_listeners(int netns_fd, PortChoice choice) {
   if (netns_fd < 0) return open_here(choice);
-  const UniqueFd own(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
-  if (!own) return fail_errno(errno, "open our network namespace");
-  if (::setns(netns_fd, CLONE_NEWNET) != 0) {
-    return fail_errno(errno, "enter the job's network namespace");
-  }
-  auto out = open_here(choice);
-  // With the right that has just served; a thread that stayed would use the job's network.
-  if (::setns(own.get(), CLONE_NEWNET) != 0) std::abort();
+  ListenerSockets out;
+  const auto open = [&]() -> Result<> {
+    CICD_ASSIGN(out, open_here(choice));
+    return {};
+  };
+  CICD_TRY(within_netns(netns_fd, open));
   return out;
 }
 

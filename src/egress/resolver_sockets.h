@@ -2,8 +2,8 @@
 // The resolver's listening sockets: UDP and TCP on the loopback addresses of one network
 // namespace, IPv4 and, where the kernel has it, IPv6; all on one port. None of them blocks.
 //
-// Threads: any; the caller's enters the namespace and comes back. No thread is started for it: a
-// new one would wait for its turn while the job's program asks already.
+// Threads: any; the caller's enters the namespace and comes back (network_namespace.h). No thread
+// is started for it: a new one would wait for its turn while the job's program asks already.
 #pragma once
 
 #include <sys/socket.h>
@@ -46,6 +46,10 @@ struct PortChoice {
   std::uint16_t first = 15'353;
   std::uint16_t tries = 1;  // that many ports from `first` on
 };
+
+// A connection that is being made, from the caller's namespace; it does not block. `interface`: the
+// only one that it may go through; null: any.
+Result<UniqueFd> connect_stream(const SocketAddress& address, const char* interface = nullptr);
 
 // `netns_fd`: of the namespace, -1 for the caller's. kResource: all ports are taken.
 Result<ListenerSockets> open_listeners(int netns_fd, PortChoice choice);

@@ -26,6 +26,7 @@ struct Stream {
   std::uint32_t index = 0;
   std::uint64_t number = 0;  // no other one has it
   cicd_dns_client client{};
+  std::uint32_t netns = 0;  // the client's
   std::uint64_t job_number = 0;
   std::vector<std::uint8_t> in;
   std::vector<std::uint8_t> out;

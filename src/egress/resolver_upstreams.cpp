@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // Questions to upstreams, and what comes back.
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -17,7 +15,6 @@ namespace cicd {
 namespace {
 
 constexpr std::uint64_t kMillisecondNs = 1'000'000;
-constexpr std::size_t kMaxCalls = 256;
 
 std::uint16_t u16_at(std::span<const std::uint8_t> bytes, std::size_t at) {
   return static_cast<std::uint16_t>(bytes[at] << 8 | bytes[at + 1]);
@@ -52,12 +49,13 @@ Match match(const Flight& flight, std::span<const std::uint8_t> bytes) {
 
 }  // namespace
 
-void ResolverCore::start_flight(Job& job, const cicd_dns_client& client, const Origin& origin) {
+// Null: there is no room, and the client has been told.
+Flight* ResolverCore::take_flight(Job& job, const cicd_dns_client& client, const Origin& origin) {
   Flight* flight = job.open < options_.max_open_per_job ? flights_.take() : nullptr;
   if (flight == nullptr) {
     ++job.counters.limited;
     reply_servfail(job, ask_, origin);
-    return;
+    return nullptr;
   }
   flight->ask = ask_;
   flight->origin = origin;
@@ -66,7 +64,11 @@ void ResolverCore::start_flight(Job& job, const cicd_dns_client& client, const O
   flight->first = job.preferred;
   ++job.open;
   if (origin.is_stream) ++streams_->of(origin.index)->open;
-  send_flight(job, *flight);
+  return flight;
+}
+
+void ResolverCore::start_flight(Job& job, const cicd_dns_client& client, const Origin& origin) {
+  if (Flight* flight = take_flight(job, client, origin)) send_flight(job, *flight);
 }
 
 // Letters of random case; length bytes are below 64 and therefore none.
@@ -108,7 +110,10 @@ void ResolverCore::leave_socket(Flight& flight) {
 void ResolverCore::end_flight(Flight& flight) {
   leave_socket(flight);
   if (flight.call) --calls_;
-  if (Job* job = job_of(flight.client.slot, flight.job_number)) --job->open;
+  if (Job* job = job_of(flight.client.slot, flight.job_number)) {
+    --job->open;
+    if (flight.asks_docker) --job->docker_asks;
+  }
   if (flight.origin.is_stream) {
     Stream* stream = streams_->of(flight.origin.index, flight.origin.stream_number);
     if (stream != nullptr) {
@@ -129,6 +134,10 @@ void ResolverCore::try_next(Flight& flight) {
   leave_socket(flight);
   if (flight.call) --calls_;
   flight.call.reset();
+  if (flight.asks_docker) {
+    leave_docker(*job, flight);
+    return;
+  }
   if (++flight.tries < kMaxTries) {
     send_flight(*job, flight);
     return;
@@ -139,12 +148,12 @@ void ResolverCore::try_next(Flight& flight) {
 }
 
 void ResolverCore::expire_flights() {
-  for (std::size_t line = 0; line <= kCallLine; ++line) {
+  for (std::size_t line = 0; line <= kDockerLine; ++line) {
     Flight* flight = flights_.first(line);
     for (; flight != nullptr && flight->end_ns <= now_ns_; flight = flights_.first(line)) {
       if (Job* job = job_of(flight->client.slot, flight->job_number)) {
         ++job->counters.upstream_timeouts;
-        prefer_another(*job, *flight->upstream);
+        if (!flight->asks_docker) prefer_another(*job, *flight->upstream);
       }
       try_next(*flight);
     }
@@ -208,6 +217,10 @@ void ResolverCore::on_answer(Flight& flight, std::span<const std::uint8_t> bytes
     try_next(flight);
     return;
   }
+  if (flight.asks_docker) {
+    on_docker_answer(*job, flight);
+    return;
+  }
   const bool is_an_answer = answer_.rcode == kRcodeOk || answer_.rcode == kRcodeNxdomain;
   if (!is_an_answer && flight.tries + 1u < job->upstreams.size()) {
     try_next(flight);
@@ -225,7 +238,6 @@ void ResolverCore::start_call(Flight& flight) {
     try_next(flight);
     return;
   }
-  ++calls_;
   if (Job* job = job_of(flight.client.slot, flight.job_number)) ++job->counters.upstream_tcp;
   flights_.wait(
       flight, kCallLine,
@@ -233,16 +245,13 @@ void ResolverCore::start_call(Flight& flight) {
 }
 
 bool ResolverCore::open_call(Flight& flight) {
-  const SocketAddress& address = flight.upstream->address();
+  auto fd = connect_stream(flight.upstream->address());
+  return fd && begin_call(flight, std::move(*fd));
+}
+
+bool ResolverCore::begin_call(Flight& flight, UniqueFd fd) {
   auto call = std::make_unique<UpstreamCall>();
-  call->fd =
-      UniqueFd(::socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (!call->fd) return false;
-  const int on = 1;
-  ::setsockopt(call->fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-  if (::connect(call->fd.get(), address.get(), address.size) != 0 && errno != EINPROGRESS) {
-    return false;
-  }
+  call->fd = std::move(fd);
   epoll_event event{.events = EPOLLOUT, .data = {.u64 = tag_of(ResolverTag::kCall, flight.number)}};
   if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, call->fd.get(), &event) != 0) return false;
   call->out.resize(2 + kMaxUpstreamAskBytes);
@@ -252,6 +261,7 @@ bool ResolverCore::open_call(Flight& flight) {
   call->out[1] = static_cast<std::uint8_t>(size & 0xff);
   call->out.resize(2 + size);
   flight.call = std::move(call);
+  ++calls_;
   return true;
 }
 
@@ -305,12 +315,13 @@ bool ResolverCore::read_call(UpstreamCall& call) {
 // the kernel.
 void ResolverCore::deliver(Job& job, const DnsAsk& ask, const Origin& origin,
                            const cicd_dns_client& client, const DnsAnswer& answer,
-                           std::uint32_t ttl_s) {
+                           std::uint32_t ttl_s, bool is_dockers) {
   const std::size_t limit =
       origin.is_stream ? large_.size() : std::min(ask.udp_bytes, kOurUdpBytes);
   const auto out = begin_reply(origin, limit);
   const NameJudge& judge = *job.judge;
   const auto is_left_out = [&](const IpBytes& ip) {
+    if (is_dockers) return false;
     const InsideVerdict verdict = judge.judge_inside(ip);
     if (verdict.scopes != 0) {
       events_.name_denied({.client = client,

@@ -77,6 +77,8 @@ class EgressControl {
   virtual int netns_asks_fd() const = 0;
   // The job's processes, in the initial pid namespace.
   virtual std::vector<std::uint32_t> processes(std::uint32_t slot) const = 0;
+  // Whether a job's processes are in this cgroup (its id).
+  virtual bool is_of_a_job(std::uint64_t cgroup_id) const = 0;
   // Who asks from this port; nullopt: no job.
   virtual std::optional<cicd_dns_client> dns_client(const cicd_dns_client_key& key) const = 0;
 

@@ -243,6 +243,10 @@ std::vector<std::uint32_t> EgressMaps::processes(std::uint32_t slot) const {
   return out;
 }
 
+bool EgressMaps::is_of_a_job(std::uint64_t cgroup_id) const {
+  return slot_of_cgroup(programs_, cgroup_id) != 0;
+}
+
 std::optional<cicd_dns_client> EgressMaps::dns_client(const cicd_dns_client_key& key) const {
   cicd_dns_client client{};
   if (::bpf_map_lookup_elem(programs_.map_fd("dns_clients"), &key, &client) != 0) {

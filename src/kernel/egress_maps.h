@@ -46,6 +46,7 @@ class EgressMaps final : public EgressControl {
   Result<std::vector<cicd_netns_ask>> netns_asks() override;
   int netns_asks_fd() const override { return programs_.map_fd("netns_ring"); }
   std::vector<std::uint32_t> processes(std::uint32_t slot) const override;
+  bool is_of_a_job(std::uint64_t cgroup_id) const override;
   std::optional<cicd_dns_client> dns_client(const cicd_dns_client_key& key) const override;
   void tell(const InsideAnswer& answer) override;
   EgressTotals totals(std::uint32_t slot) const override;

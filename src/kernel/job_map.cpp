@@ -133,6 +133,12 @@ std::uint32_t slot_of_process(const ProgramSet& programs, std::uint32_t pid) {
   return member.slot;
 }
 
+std::uint32_t slot_of_cgroup(const ProgramSet& programs, std::uint64_t cgroup_id) {
+  std::uint32_t slot = 0;
+  const int map = programs.map_fd("tracked_cgroups");
+  return ::bpf_map_lookup_elem(map, &cgroup_id, &slot) == 0 ? slot : 0;
+}
+
 std::set<std::uint32_t> used_slots(const ProgramSet& programs) {
   std::set<std::uint32_t> slots;
   const auto collect = [&](const auto&, std::uint32_t slot) { slots.insert(slot); };

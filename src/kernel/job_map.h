@@ -43,6 +43,9 @@ std::vector<TrackedCgroup> cgroups_of(const ProgramSet& programs, int cgroup_roo
 // The slot a process belongs to; 0: none. Any thread.
 std::uint32_t slot_of_process(const ProgramSet& programs, std::uint32_t pid);
 
+// The slot a cgroup belongs to, by its id; 0: none. Any thread.
+std::uint32_t slot_of_cgroup(const ProgramSet& programs, std::uint64_t cgroup_id);
+
 // Slots that anything is known of.
 std::set<std::uint32_t> used_slots(const ProgramSet& programs);
 

@@ -78,6 +78,7 @@ class FakeEgress final : public EgressControl {
     const auto found = processes_.find(slot);
     return found == processes_.end() ? std::vector<std::uint32_t>{} : found->second;
   }
+  bool is_of_a_job(std::uint64_t /*cgroup_id*/) const override { return are_cgroups_of_jobs; }
   std::optional<cicd_dns_client> dns_client(const cicd_dns_client_key& key) const override {
     const std::lock_guard lock(mutex_);
     if (!served_.contains(key.netns) || client.slot == 0) return std::nullopt;
@@ -127,6 +128,7 @@ class FakeEgress final : public EgressControl {
   }
   // Set before the resolver starts.
   cicd_dns_client client{.start_time_ns = 5, .cgroup_id = 9, .slot = 1, .pid = 77};
+  std::atomic<bool> are_cgroups_of_jobs = false;  // all that there are
   std::atomic<std::size_t> capacity = 1'000'000;
   std::atomic<std::size_t> puts = 0;
 

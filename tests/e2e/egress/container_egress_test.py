@@ -40,17 +40,17 @@ PLACE = []
 
 
 @contextlib.contextmanager
-def everything(mode="enforce"):
+def everything(mode="enforce", policy=POLICY):
     if not PLACE:
         PLACE.append(Lab())
         atexit.register(PLACE[0].close)
     place = PLACE[0]
     place.forget()
-    policy = pathlib.Path(place.folder, "policy.yaml")
-    policy.write_text(POLICY)
+    policy_file = pathlib.Path(place.folder, "policy.yaml")
+    policy_file.write_text(policy)
     world = World(network=NETWORK)
     try:
-        with Agent(flags=["--policy", str(policy), "--mode", mode]) as agent:
+        with Agent(flags=["--policy", str(policy_file), "--mode", mode]) as agent:
             world.agent_path = agent.socket
             with world.proxy() as proxy:
                 yield world, agent, proxy, place
@@ -111,6 +111,42 @@ def test_dockers_own_resolver_is_no_way_round():
         assert lines == ["1", "allowed.test: ok", "denied.test: not resolved", "allowed.test 443: ok",
                          "real port: 0"], out
         assert not place.contacts(ip=DENIED)
+
+
+def test_names_of_containers():
+    """What a service of a job is called by Docker, as the policy allows it."""
+    policy = POLICY + ("    - {host: postgres, ports: [443], proto: tcp}\n"
+                       "    - {cidr: ['ff02::/16', 'fd00:78::/64'], proto: icmp}\n")  # finding neighbours
+    words = ("resolve postgres; reach postgres 443; reach postgres 444; resolve other; resolve secret; "
+             "resolve secret.test; resolve allowed.test; "
+             "echo aaaa: $(nslookup -type=aaaa postgres | grep -o 'fd00:78::2'); reach fd00:78::2 443; "
+             "reach fd00:78::2 444; reach 198.18.78.1 443; "
+             "reach 198.18.78.2 443; reach 198.18.78.2 445")
+    with everything(policy=policy) as (_, agent, proxy, place):
+        out = run_job(agent, proxy, f"""
+            docker network create --ipv6 --subnet fd00:78::/64 --subnet 198.18.78.0/24 lan >/dev/null || exit 1
+            for name in postgres other; do
+              docker run -d --network lan --name $name busybox \\
+                sh -c 'while true; do nc -lp 443 -e cat; done' >/dev/null || exit 1
+            done
+            {in_container(words, "--network lan")}
+            docker rm -f postgres other >/dev/null
+            docker network rm lan >/dev/null""")
+        lines = [line for line in out.splitlines() if ": " in line]
+        assert lines == ["postgres: ok", "postgres 443: ok", "postgres 444: not permitted", "other: not resolved",
+                         "secret: not resolved", "secret.test: not resolved", "allowed.test: ok",
+                         "aaaa: fd00:78::2", "fd00:78::2 443: ok", "fd00:78::2 444: not permitted",
+                         "198.18.78.1 443: not permitted", "198.18.78.2 443: ok", "198.18.78.2 445: not permitted"], out
+        asked = place.questions()
+        assert asked == {"allowed.test"}, asked
+        rows = list(rows_of(agent.folder_of("1") / "violations.jsonl"))
+        denied = [row["destination"] for row in rows if row["reason"] == "port_not_allowed"]
+        assert [(to["host"], to["host_source"], to["ip"], to["port"]) for to in denied] == [
+            ("postgres", "resolver", ip, port)
+            for ip, port in (("fd00:78::2", 444), ("fd00:78::2", 444), ("198.18.78.2", 445))], rows
+        refused = [row["destination"] for row in rows if row["reason"] == "domain_not_in_allowlist"]
+        assert {(to["host"], to["host_source"]) for to in refused} == {
+            (name, "resolver") for name in ("other", "secret", "secret.test")}, rows
 
 
 def test_a_container_outlives_the_agent():

@@ -97,8 +97,14 @@ class Lab:
             time.sleep(0.02)
         return self.contacts(**wanted)
 
+    def questions(self):
+        """The names that the world's name server was asked for."""
+        text = (self.folder / "questions").read_text()
+        return {line.split()[-3].rstrip(".").lower() for line in text.splitlines() if line.endswith(" IN")}
+
     def forget(self):
         self.log.write_text("")
+        os.truncate(self.folder / "questions", 0)
 
     def close(self):
         self.world.stdin.close()

@@ -105,6 +105,50 @@ def test_nat_rules_of_the_job():
         assert {row["destination"]["proto"] for row in denied} == {"tcp", "udp"}, denied
 
 
+# A server in the place of Docker's resolver, made by the job: says how often it was asked, and what comes of
+# a connection to where it leads.
+FORGED = """
+import socket, threading
+asked = []
+server = socket.create_server(("127.0.0.11", 0))
+def serve():
+    while True:
+        client = server.accept()[0]
+        asked.append(client)
+        question = client.recv(512)[2:]
+        answer = question[:2] + bytes.fromhex("81800001000100000000") + question[12:26] + (
+            bytes.fromhex("c00c000100010000003c0004") + socket.inet_aton("198.18.70.5"))
+        client.send(len(answer).to_bytes(2, "big") + answer)
+threading.Thread(target=serve, daemon=True).start()
+client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+client.settimeout(9)
+client.sendto(bytes.fromhex("00010100000100000000000008") + b"postgres" + bytes.fromhex("0000010001"),
+              ("127.0.0.11", 53))
+print("answers:", client.recv(512)[7])
+try:
+    socket.create_connection(("198.18.70.5", 443), 1)
+except OSError as error:
+    print("connect:", error)
+print("asked:", len(asked))
+"""
+
+
+def test_a_resolver_of_the_jobs_own_making_names_no_containers():
+    """It would have an allowed name lead to whatever container the job likes."""
+    lab()
+    ip("link", "add", "br-0123456789ab", "type", "bridge")
+    ip("addr", "add", "198.18.70.1/24", "dev", "br-0123456789ab")
+    ip("link", "set", "br-0123456789ab", "up")
+    with tempfile.NamedTemporaryFile("w", suffix=".py") as file:
+        file.write(FORGED)
+        file.flush()
+        with run(f"ip netns exec {NAME} {sys.executable} {file.name}",
+                 policy=POLICY + "    - {host: postgres, ports: [443]}\n") as done:
+            assert done.stdout.splitlines() == [
+                "answers: 0", "connect: [Errno 1] Operation not permitted", "asked: 0"], done.stdout + done.stderr
+    ip("link", "del", "br-0123456789ab")
+
+
 def test_first_lookup_of_short_programs():
     """Each starts in the namespace and asks at once; the resolver has to be there before."""
     with run(f"for i in $(seq 20); do ip netns exec {NAME} getent hosts allowed.test >/dev/null && echo ok; "

@@ -59,6 +59,8 @@ CONF = """server:
   use-syslog: no
   verbosity: 0
   do-daemonize: no
+  logfile: "{folder}/questions"
+  log-queries: yes
   rrset-roundrobin: no
   interface: 0.0.0.0
   interface: ::0
