@@ -107,6 +107,22 @@ test_tidy_leaves_unchanged_files_alone() {
   expect_output 'b.cpp:4:10: error: Dereference of null pointer'
 }
 
+# A clang-tidy that is killed as often as the file `kills` says.
+test_tidy_that_was_killed() {
+  repository
+  mkdir bin
+  printf '%s\n' '#!/bin/sh' "left=\$(cat '$PWD/kills')" "echo \$((left - 1)) >'$PWD/kills'" \
+    'if [ "$left" -gt 0 ]; then kill -9 $$; fi' >bin/clang-tidy-19
+  chmod +x bin/clang-tidy-19
+  local -x PATH=$PWD/bin:$PATH
+  echo 1 >kills
+  LINT_ALL=1 expect_code 0 lint tidy
+  expect_output 'a.cpp: clang-tidy ended with 137 at first, and finds nothing alone'
+  echo 2 >kills
+  LINT_ALL=1 expect_code 1 lint tidy
+  expect_output 'FAIL tidy: src/base/a.cpp: error: clang-tidy ended with 137, before with 137'
+}
+
 test_tidy_without_a_build() {
   repository
   rm build/compile_commands.json
