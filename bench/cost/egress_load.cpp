@@ -44,8 +44,8 @@ int connected(int type, const sockaddr_in& to) {
   return fd;
 }
 
-// What is there at each: the listener first, then the socket of datagrams, then connections. The last
-// first, so that one may be closed.
+// What is there at each: the listener first, then the socket of datagrams, then connections. The
+// last first, so that one may be closed.
 void drain(std::vector<pollfd>& polled, std::vector<char>& buffer) {
   for (std::size_t i = polled.size(); i-- > 0;) {
     if (polled[i].revents == 0) continue;
@@ -81,9 +81,9 @@ int serve(int port) {
   std::vector<char> buffer(1 << 20);
   std::puts("up");
   std::fflush(stdout);
-  // It looks now and then and never waits at a socket: what it takes to wake a receiver depends on how
-  // long it has slept, thus on how fast the sender is, and would be counted as the sensor's. Nor does
-  // it go round without end, which takes from the sender what their CPUs share.
+  // It looks now and then and never waits at a socket: what it takes to wake a receiver depends on
+  // how long it has slept, thus on how fast the sender is, and would be counted as the sensor's.
+  // Nor does it go round without end, which takes from the sender what their CPUs share.
   for (;;) {
     while (::poll(polled.data(), polled.size(), 0) > 0) drain(polled, buffer);
     std::this_thread::sleep_for(std::chrono::milliseconds(1));

@@ -107,6 +107,18 @@ test_tidy_leaves_unchanged_files_alone() {
   expect_output 'b.cpp:4:10: error: Dereference of null pointer'
 }
 
+# GCC's precompiled headers, which clang cannot read.
+test_tidy_beside_precompiled_headers() {
+  repository
+  git mv src/base/a.cpp src/base/a_test.cpp
+  database src/base/a_test.cpp
+  echo '#include <string>' >build/pch.hxx
+  echo 'gpch+014 as GCC makes them' >build/pch.hxx.gch
+  sed -i "s|g++ |g++ -Winvalid-pch -include $PWD/build/pch.hxx |" build/compile_commands.json
+  LINT_ALL=1 expect_code 0 lint tidy
+  expect_output 'clang-tidy: 1 of 1 files'
+}
+
 # A clang-tidy that is killed as often as the file `kills` says.
 test_tidy_that_was_killed() {
   repository
