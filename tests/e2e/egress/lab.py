@@ -2,6 +2,7 @@
 """A job's network for tests of egress control: this process moves to a network namespace of its own
 that is joined to the world (world.py) by a veth pair; names come from the world's name server. All of
 it is gone when this process is. Lab().contacts() is what has reached the world."""
+import atexit
 import ctypes
 import json
 import os
@@ -38,6 +39,8 @@ class Lab:
                        for folder in (*os.get_exec_path(), "/usr/sbin", "/sbin")):
                 raise Skip(f"{program} is missing; run: make deps")
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="cicd-lab-"))
+        self.owner, self.world = os.getpid(), None
+        atexit.register(self.close)
         self.log = self.folder / "contacts"
         check(LIBC.unshare(CLONE_NEWNS | CLONE_NEWNET), "unshare")
         check(LIBC.mount(None, b"/", None, MS_REC | MS_PRIVATE, None), "private mounts")
@@ -107,8 +110,12 @@ class Lab:
         os.truncate(self.folder / "questions", 0)
 
     def close(self):
-        self.world.stdin.close()
-        self.world.wait(10)
+        """At the latest when the test ends; not when a child of it does."""
+        if self.owner != os.getpid() or not self.folder.exists():
+            return
+        if self.world:
+            self.world.stdin.close()
+            self.world.wait(10)
         for path in sorted(self.folder.iterdir()):
             path.unlink()
         self.folder.rmdir()
