@@ -413,17 +413,18 @@ Pipeline::Left Pipeline::remove(std::uint32_t slot) {
   Left left;
   EgressControl* control = nullptr;
   run_between([&] { control = source_.egress().value_or(nullptr); });
+  run_between([&] { source_.stop_tracking(slot); });
+  bool is_empty = false;
+  for (int looks = 0; looks < kLooksAtEnd && !is_empty; ++looks) {
+    run_between([&] { is_empty = look_again() == 0; });
+  }
+  // Behind that: what is refused until then is in the totals, too.
   Job::End counted;
   std::vector<cicd_sample_egress> untold;
   if (control != nullptr) {
     const auto offset = static_cast<std::uint64_t>(source_.clock().realtime_offset_ns);
     untold = take_untold(*control, slot, realtime_now_ns() - offset);
     add_egress_facts(*control, slot, counted);
-  }
-  run_between([&] { source_.stop_tracking(slot); });
-  bool is_empty = false;
-  for (int looks = 0; looks < kLooksAtEnd && !is_empty; ++looks) {
-    run_between([&] { is_empty = look_again() == 0; });
   }
   run_between([&] {
     tell_untold(untold);
