@@ -76,6 +76,28 @@ def test_the_hosts_policy_holds_for_each_job():
         assert outcomes(after) == [{"direct": "ok"}], after.output()
 
 
+def test_what_is_refused_while_a_job_ends_is_counted():
+    """A process that goes on until after the end: its rows add up to the totals all the same."""
+    with agent_of(HOST, "--mode", "enforce") as agent:
+        job = agent.github_job("1", f"""
+            $S host start $F || exit 1
+            {sys.executable} -c "import os, socket, time
+port = 1024
+while not os.path.exists('over'):
+    with socket.socket() as one:
+        one.setblocking(False)
+        one.connect_ex(('203.0.113.99', port))
+    port = port % 60000 + 1  # one that is new is told at once
+    time.sleep(0.0001)
+" &
+            sleep 1
+            $S host end $F; code=$?; touch over; wait; exit $code""")
+        assert job.process.returncode == 0, job.output() + agent.log()
+        told = sum(int(row["count"]) for row in violations(agent, "1") if row["reason"] == "direct_ip")
+        exact = int(agent.summary("1")["egress"]["kernel_totals"]["denied"]["direct_ip"])
+        assert told == exact > 100, (told, exact)
+
+
 def test_a_project_narrows_the_hosts_policy_to_a_step():
     with agent_of(HOST, "--mode", "enforce") as agent:
         policy = agent.folder / "project.yaml"
