@@ -40,6 +40,7 @@ struct Job::Impl {
     if (options.project) options.project->kind = ScopeKind::kProject;
     if (options.project) scopes[kProject].emplace(std::move(*options.project));
     if (!options.batches) options.batches = std::make_shared<BatchPool>(kBatchPoolBytes);
+    if (!options.backlog) options.backlog = std::make_shared<Backlog>(0);
     has_host = options.host.has_value();
     has_project = options.project.has_value();
     link_rules();
@@ -118,6 +119,7 @@ void Job::Impl::run() {
     handle(*task->batch);
     recycle(std::move(task->batch));
     queue.done(weight);
+    options.backlog->fetch_sub(weight, std::memory_order_relaxed);
   }
   attach_waiting_project();
   for (std::optional<Scope>& scope : scopes) {
@@ -206,7 +208,10 @@ void Job::submit(std::unique_ptr<EventBatch> batch) {
   if (weight == 0) return impl_->recycle(std::move(batch));
   // There is room: trim() made it fit, and only the worker changes the load meanwhile.
   Task task{std::move(batch), nullptr};
+  // Before the worker can have done with it.
+  impl_->options.backlog->fetch_add(weight, std::memory_order_relaxed);
   if (impl_->queue.push(std::move(task), weight)) return;
+  impl_->options.backlog->fetch_sub(weight, std::memory_order_relaxed);
   // A push that fails has not moved. NOLINTNEXTLINE(bugprone-use-after-move)
   for (const EventRecord& record : task.batch->records) impl_->count_dropped(record.type, 1);
 }

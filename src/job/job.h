@@ -30,6 +30,8 @@ namespace cicd {
 using BatchPool = Pool<std::unique_ptr<EventBatch>>;
 // Enough for the batches of a burst; further ones are given back.
 inline constexpr std::size_t kBatchPoolBytes = std::size_t{16} << 20;
+// Records that wait for the workers of all jobs that share it, or are being handled.
+using Backlog = std::atomic<std::size_t>;
 
 struct JobOptions {
   JobIdentity identity;
@@ -44,6 +46,7 @@ struct JobOptions {
   std::size_t queue_records = 65'536;
   // Null: the job has one of its own. An agent's jobs share one.
   std::shared_ptr<BatchPool> batches;
+  std::shared_ptr<Backlog> backlog;
 };
 
 struct JobSummaries {

@@ -96,6 +96,30 @@ TEST(Job, EverythingThatWasSubmittedIsInTheSummary) {
   EXPECT_EQ(job.progress().dropped, 0u);
 }
 
+TEST(Job, JobsCountTogetherWhatWaits) {
+  CountingSink::Counts counts[2];
+  std::latch go(1);
+  const auto backlog = std::make_shared<Backlog>(0);
+  std::vector<std::unique_ptr<Job>> jobs;
+  for (CountingSink::Counts& own : counts) {
+    JobOptions options;
+    options.queue_records = 100;
+    options.backlog = backlog;
+    options.project.emplace().sink = std::make_unique<CountingSink>(own, &go);
+    jobs.push_back(std::make_unique<Job>(std::move(options)));
+  }
+  for (const std::unique_ptr<Job>& job : jobs) {
+    auto batch = job->take_batch();
+    add(*batch, exec_record(), 60);
+    add(*batch, open_record(), 60);  // 15 fit
+    job->submit(std::move(batch));
+  }
+  EXPECT_EQ(backlog->load(), 150u) << "what was dropped does not wait";
+  go.count_down();
+  for (const std::unique_ptr<Job>& job : jobs) job->finish({});
+  EXPECT_EQ(backlog->load(), 0u);
+}
+
 // 100 records of room: opens get 75 of them, the rest only what is left.
 TEST(Job, DropsOpensFirstAndCountsEveryDrop) {
   CountingSink::Counts counts;

@@ -160,7 +160,8 @@ class KernelSource final : public LiveSource {
         egress_(programs_, shared_.get(), options.slots),
         prober_(programs_, options.tls_capture, pins_->folder.get()),
         slots_(options.slots),
-        pace_(options.pace) {
+        pace_(options.pace),
+        most_samples_(options.most_samples) {
     if (hooks_->is_adopted()) clock_.realtime_offset_ns = pins_->state.realtime_offset_ns;
     pins_->state.realtime_offset_ns = clock_.realtime_offset_ns;
     save_pins();
@@ -230,6 +231,7 @@ class KernelSource final : public LiveSource {
   bool job_hooks_ = false;
   const std::uint32_t slots_;
   const milliseconds pace_;
+  const std::size_t most_samples_;
   ClockInfo clock_{now_ns(CLOCK_REALTIME) - now_ns(CLOCK_BOOTTIME)};
   steady_clock::time_point last_drain_{};
 };
@@ -352,16 +354,20 @@ Result<std::size_t> KernelSource::poll(milliseconds max_wait, SampleSink out) {
   if (max_wait.count() > 0 && since_last < pace_) {
     is_wanted = sleep(CICD_CONSUMER_PACED, std::min(pace_ - since_last, max_wait));
   }
-  std::size_t count = rings_.drain(sink);
+  std::size_t count = rings_.drain(sink, most_samples_);
   if (count == 0 && !is_wanted) {
     const auto spent = std::chrono::duration_cast<milliseconds>(steady_clock::now() - begin);
     if (spent < max_wait) {
       sleep(CICD_CONSUMER_IDLE, max_wait - spent);
-      count = rings_.drain(sink);
+      count = rings_.drain(sink, most_samples_);
     }
   }
   count += egress_.drain_told(sink);
-  if (count != 0) last_drain_ = steady_clock::now();
+  if (count >= most_samples_) {
+    last_drain_ = {};  // there is more: no pause
+  } else if (count != 0) {
+    last_drain_ = steady_clock::now();
+  }
   return count;
 }
 

@@ -128,11 +128,11 @@ MappedRing::Head RingConsumer::wait_while_busy(MappedRing& ring, SampleBytes* sa
   return head;
 }
 
-std::size_t RingConsumer::drain(SampleSink sink) {
+std::size_t RingConsumer::drain(SampleSink sink, std::size_t most) {
   bulk_.take_snapshot();
   control_.take_snapshot();
   std::size_t count = 0;
-  for (;;) {
+  while (count < most) {
     SampleBytes control;
     SampleBytes bulk;
     const MappedRing::Head control_head = wait_while_busy(control_, &control);
@@ -151,6 +151,7 @@ std::size_t RingConsumer::drain(SampleSink sink) {
     }
     ++count;
   }
+  return count;
 }
 
 void RingConsumer::commit() {

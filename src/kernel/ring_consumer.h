@@ -62,9 +62,9 @@ class RingConsumer {
   RingConsumer(MappedRing control, MappedRing bulk)
       : control_(std::move(control)), bulk_(std::move(bulk)) {}
 
-  // Everything that is in the rings now, in order of time; returns how many. Views live until
-  // commit().
-  std::size_t drain(SampleSink sink);
+  // Everything that is in the rings now, in order of time, or the first `most` of it; returns how
+  // many. Views live until commit().
+  std::size_t drain(SampleSink sink, std::size_t most = SIZE_MAX);
   bool has_data() const { return control_.has_data() || bulk_.has_data(); }
   void commit();
   RingPositions positions() const { return {control_.position(), bulk_.position()}; }

@@ -73,13 +73,16 @@ class FakeRing {
 
 class RingConsumerTest : public ::testing::Test {
  protected:
-  std::vector<std::uint64_t> drain() {
+  std::vector<std::uint64_t> drain(std::size_t most = SIZE_MAX) {
     std::vector<std::uint64_t> times;
-    const std::size_t count = rings_.drain([&](SampleBytes bytes) {
-      std::uint64_t time_ns = 0;
-      std::memcpy(&time_ns, bytes.data() + offsetof(cicd_sample_header, time_ns), sizeof(time_ns));
-      times.push_back(time_ns);
-    });
+    const std::size_t count = rings_.drain(
+        [&](SampleBytes bytes) {
+          std::uint64_t time_ns = 0;
+          std::memcpy(&time_ns, bytes.data() + offsetof(cicd_sample_header, time_ns),
+                      sizeof(time_ns));
+          times.push_back(time_ns);
+        },
+        most);
     EXPECT_EQ(count, times.size());
     return times;
   }
@@ -93,6 +96,17 @@ class RingConsumerTest : public ::testing::Test {
 TEST_F(RingConsumerTest, EmptyRingsGiveNothing) {
   EXPECT_FALSE(rings_.has_data());
   EXPECT_EQ(drain(), Times{});
+}
+
+TEST_F(RingConsumerTest, WhatIsBehindTheMostIsLeftForTheNextTime) {
+  for (const std::uint64_t time : {10u, 30u}) control_.add(time);
+  for (const std::uint64_t time : {5u, 20u, 40u}) bulk_.add(time);
+  EXPECT_EQ(drain(3), (Times{5, 10, 20}));
+  EXPECT_TRUE(rings_.has_data());
+  rings_.commit();
+  EXPECT_LT(bulk_.consumer(), bulk_.producer()) << "room of what was handed out, not more";
+  EXPECT_EQ(drain(3), (Times{30, 40}));
+  EXPECT_FALSE(rings_.has_data());
 }
 
 TEST_F(RingConsumerTest, MergesByTimeAndPutsControlFirst) {

@@ -174,6 +174,29 @@ TEST_F(LiveSourceTest, AFullRingIsCountedToTheLast) {
   EXPECT_EQ(more.opens_of("/etc/hosts").size(), 1u);
 }
 
+TEST_F(LiveSourceTest, ThoseBeyondTheMostAreInTheNextPoll) {
+  LiveOptions options;
+  options.dedup = false;
+  options.most_samples = 50;
+  auto own = LiveSource::open(options);
+  ASSERT_TRUE(own) << own.error().text;
+  ASSERT_TRUE((*own)->track_cgroup(job().id(), 3));
+  ASSERT_TRUE((*own)->start_job_hooks());
+  run(&job(), [] { return open_often(120, "/etc/passwd"); });
+  Samples samples;
+  std::size_t count = options.most_samples;
+  for (int polls = 0; count >= options.most_samples; ++polls) {
+    ASSERT_LT(polls, 10);
+    const auto polled = (*own)->poll(milliseconds(0), [&](SampleBytes one) { samples.add(one); });
+    ASSERT_TRUE(polled);
+    count = *polled;
+    EXPECT_LE(count, options.most_samples);
+    (*own)->commit();
+  }
+  EXPECT_EQ(samples.opens().size(), 120u);
+  EXPECT_EQ(samples.of(CICD_SAMPLE_EXIT).size(), 1u);
+}
+
 TEST_F(LiveSourceTest, WhatWasNotCommittedComesAgainInAnotherProcess) {
   auto own = LiveSource::open({});
   ASSERT_TRUE(own) << own.error().text;

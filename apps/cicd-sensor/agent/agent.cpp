@@ -210,6 +210,7 @@ int run_agent(const AgentOptions& options) {
   live.slots = std::max<std::uint32_t>(options.max_jobs + 1, CICD_SLOTS_DEFAULT);
   live.pin_dir = pin_dir_of(options.state_dir);
   live.dedup = options.dedup;
+  live.most_samples = Pipeline::kSamplesOfLook;
   live.backend_kind = options.backend_kind;
   live.variables = step_variables();
   auto source = LiveSource::open(live);

@@ -247,6 +247,8 @@ Result<void> JobKeeper::prepare(Watched& watched, std::uint32_t slot, const AddS
   job.metadata = watched.metadata;
   job.runner_type = options_.runner_type;
   job.batches = batches_;
+  job.queue_records = Pipeline::kQueueRecords;
+  job.backlog = pipeline_.backlog();
   job.evaluator = [this](const JobOptions::Programs& programs) {
     return make_evaluator(programs_.link(programs));
   };

@@ -35,13 +35,22 @@ constexpr milliseconds kWaitWithoutJobs{60'000};
 // that takes over, and it says so.
 constexpr std::uint64_t kMostJournalBytes = std::uint64_t{2} << 30;
 
-// One look takes all that is in the rings, but for what stands behind a sample that is being
-// written; what further looks find is mostly of other jobs.
+// All that is in the rings is taken at once, but for what stands behind a sample that is being
+// written; what is found again is mostly of other jobs.
 constexpr int kLooksAtEnd = 3;
-// A job whose worker is this far behind makes all wait a little: samples wait in the rings, where
-// there is room as well. Not for long: jobs must not stand still for one.
-constexpr std::uint64_t kMostBacklog = 32'768;
-constexpr milliseconds kLongestWait{100};
+// While the workers of all jobs together are this far behind, samples wait in the rings: there they
+// take a third of the room, and what waits for long has to be fetched from memory again. A worker
+// that hangs must not hold up the others: when none gets on for a while, the rings are read all the
+// same. Pauses are short because each lets the scheduler choose anew: with hundreds of busy jobs on
+// a CPU the workers had their turn too seldom otherwise.
+constexpr std::size_t kMostBacklog = 65'536;
+constexpr milliseconds kLongestStandstill{100};
+constexpr int kBacklogPauseMs = 2;
+static_assert(kMostBacklog + Pipeline::kSamplesOfLook <= Pipeline::kQueueRecords * 3 / 4,
+              "one look more fits into the queue of a single job, opens too");
+// What is in the rings, each of 64 MiB at most, in looks; in case they fill as fast as they are
+// read.
+constexpr int kMostLooksAtRings = 64;
 
 // Programs that the kernel skipped are counted since they were loaded, for no job in particular.
 constexpr std::string_view kSkipped = "recursion";
@@ -143,7 +152,7 @@ Result<std::size_t> Pipeline::look(milliseconds max_wait) {
               source_.poll(max_wait, [this](SampleBytes sample) { handle(sample); }));
   submit_all();
   end_blocks();
-  is_catching_up_ = false;  // all that was in the rings then has been seen
+  if (count < kSamplesOfLook) is_catching_up_ = false;  // all that was in the rings has been seen
   source_.commit();
   return count;
 }
@@ -200,34 +209,21 @@ void Pipeline::submit_all() {
     Lane& lane = lanes_[slot];
     lane.submitted += lane.batch->records.size();
     lane.job->submit(std::move(lane.batch));
-    if (!lane.is_behind && is_behind(lane)) {
-      lane.is_behind = true;
-      behind_.push_back(slot);
-    }
   }
   busy_.clear();
 }
 
-bool Pipeline::is_behind(const Lane& lane) {
-  if (!lane.job) return false;
-  const JobProgress progress = lane.job->progress();
-  return lane.submitted >= progress.events + progress.dropped + kMostBacklog;
-}
-
-// Looks at those only that were behind when they were given something: to look at what a thousand
-// workers wrote costs more than to handle the samples.
+// Whoever asks for something has an answer meanwhile.
 void Pipeline::wait_for_workers() {
-  if (behind_.empty()) return;
-  const auto end = steady_clock::now() + kLongestWait;
-  while (!behind_.empty()) {
-    Lane& lane = lanes_[behind_.back()];
-    if (!is_behind(lane)) {
-      lane.is_behind = false;
-      behind_.pop_back();
-      continue;
-    }
-    if (steady_clock::now() >= end) return;
-    std::this_thread::sleep_for(milliseconds(1));
+  std::size_t least = backlog_->load(std::memory_order_relaxed);
+  auto end = steady_clock::now() + kLongestStandstill;
+  while (least > kMostBacklog && !is_stopping_ && steady_clock::now() < end) {
+    pollfd wake{.fd = wake_.get(), .events = POLLIN, .revents = 0};
+    if (::poll(&wake, 1, kBacklogPauseMs) > 0) run_tasks();
+    const std::size_t now = backlog_->load(std::memory_order_relaxed);
+    if (now >= least) continue;
+    least = now;
+    end = steady_clock::now() + kLongestStandstill;
   }
 }
 
@@ -386,9 +382,16 @@ LossReport Pipeline::losses_of(std::uint32_t slot) const {
   return report;
 }
 
-// Between two looks of the thread: how many samples there were.
+// Between two looks of the thread, all that is there: how many samples that were.
 std::size_t Pipeline::look_again() {
-  return has_failed_ || !is_reading_ ? 0 : look(milliseconds(0)).value_or(0);
+  if (has_failed_ || !is_reading_) return 0;
+  std::size_t sum = 0;
+  for (int i = 0; i < kMostLooksAtRings; ++i) {
+    const std::size_t count = look(milliseconds(0)).value_or(0);
+    sum += count;
+    if (count < kSamplesOfLook) break;
+  }
+  return sum;
 }
 
 LossReport Pipeline::catch_up(std::uint32_t slot) {

@@ -54,6 +54,11 @@ struct JournalStep {
 
 class Pipeline {
  public:
+  // One look at the rings takes so many; the source is opened with it (LiveOptions::most_samples).
+  static constexpr std::size_t kSamplesOfLook = 32'768;
+  // Room in the queue of a job that is added.
+  static constexpr std::size_t kQueueRecords = 131'072;
+
   // `on_failure`, on the pipeline's thread, once: the rings cannot be read any more.
   static Result<std::unique_ptr<Pipeline>> start(LiveSource& source,
                                                  std::function<void(const Error&)> on_failure);
@@ -108,6 +113,9 @@ class Pipeline {
   // What is made below this cgroup from now on is the slot's; 0: nobody's.
   Result<void> give_cgroup(std::uint64_t cgroup_id, std::uint32_t slot);
 
+  // Of all jobs that are added; their workers count in it what they have done.
+  const std::shared_ptr<Backlog>& backlog() const { return backlog_; }
+
   std::vector<Coverage> coverage();
   // What was lost of a job before it reached the job's worker.
   std::uint64_t lost(std::uint32_t slot);
@@ -120,7 +128,6 @@ class Pipeline {
     std::unique_ptr<ProcessNotes> notes;
     std::function<void(const Error&)> on_journal_end;
     bool has_block = false;             // samples that are not written yet
-    bool is_behind = false;             // its worker
     RingPositions read_up_to;           // by an agent before this one
     std::unique_ptr<EventBatch> batch;  // null: nothing waits
     std::uint64_t submitted = 0;
@@ -148,7 +155,6 @@ class Pipeline {
   std::size_t look_again();
   void tell_untold(std::span<const cicd_sample_egress> untold);
   LossReport losses_of(std::uint32_t slot) const;
-  static bool is_behind(const Lane& lane);
   void wait_for_workers();
 
   LiveSource& source_;
@@ -161,8 +167,8 @@ class Pipeline {
   std::vector<Lane> lanes_;             // by slot
   std::vector<std::uint32_t> busy_;     // slots with a batch
   std::vector<std::uint32_t> written_;  // slots with samples for their journal
-  std::vector<std::uint32_t> behind_;   // slots whose workers are behind
   std::shared_ptr<BlockPool> blocks_ = std::make_shared<BlockPool>(kBlockPoolBytes);
+  const std::shared_ptr<Backlog> backlog_ = std::make_shared<Backlog>(0);
   bool is_reading_ = false;
   bool is_catching_up_ = false;  // some samples may be in a journal already
   std::size_t jobs_ = 0;
