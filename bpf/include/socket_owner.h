@@ -24,6 +24,18 @@ static __always_inline struct cicd_actor actor_of_task(struct task_struct *task,
   return actor;
 }
 
+/* The same for the task that runs, where programs have the helpers: six reads of the task less. */
+static __always_inline void actor_of_current(__u32 slot, struct cicd_actor *actor) {
+  struct task_struct *task = (void *)bpf_get_current_task();
+  __u64 ids = bpf_get_current_pid_tgid();
+  actor->start_time_ns = BPF_CORE_READ(task, group_leader, start_boottime);
+  actor->cgroup_id = bpf_get_current_cgroup_id();
+  actor->slot = slot;
+  actor->pid = ids >> 32;
+  actor->tid = (__u32)ids;
+  actor->exec_id = BPF_CORE_READ(task, self_exec_id);
+}
+
 static __always_inline void fill_header_of_actor(struct cicd_sample_header *header, __u16 type,
                                                  __u16 flags, __u32 size,
                                                  const struct cicd_actor *actor) {

@@ -23,18 +23,57 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define SOCK_STREAM 1
 #define SOCK_DGRAM 2
 #define SOCK_RAW 3
+#define ICMPV6_MLD_REPORT 131
+#define ICMPV6_MLD_DONE 132
+#define ICMPV6_ROUTER_SOLICITATION 133
+#define ICMPV6_NEIGHBOUR_ADVERTISEMENT 136
+#define ICMPV6_MLD2_REPORT 143
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+struct sock___kernel {
+  __u8 sk_kern_sock : 1;
+};
+#pragma clang attribute pop
+
+/* The verifier lets nobody add to the address of a socket; what a helper copied is a number. */
+static __always_inline bool is_kernel_socket(struct bpf_sock *sk) {
+  if (!bpf_core_field_exists(struct sock___kernel, sk_kern_sock)) return false;
+  __u64 address = 0;
+  bpf_probe_read_kernel(&address, sizeof(address), &sk);
+  struct sock___kernel *sock = (void *)address;
+  return BPF_CORE_READ_BITFIELD_PROBED(sock, sk_kern_sock);
+}
+
+/*
+ * What the kernel asks and answers on the link, which nothing over IPv6 goes without: ARP, which no
+ * program here sees, is that of IPv4. Of the namespace's own socket only: a job that writes such
+ * messages itself does it over a socket of its own, and is judged.
+ */
+static __always_inline bool is_link_talk(__u8 type, struct bpf_sock *sk) {
+  bool is_group_report =
+      type == ICMPV6_MLD_REPORT || type == ICMPV6_MLD2_REPORT || type == ICMPV6_MLD_DONE;
+  bool is_discovery = type >= ICMPV6_ROUTER_SOLICITATION && type <= ICMPV6_NEIGHBOUR_ADVERTISEMENT;
+  return (is_group_report || is_discovery) && is_kernel_socket(sk);
+}
 
 static __always_inline bool read_ports(struct __sk_buff *skb, const struct ip_facts *ip,
                                        __u16 *ports) {
   return !bpf_skb_load_bytes(skb, ip->transport, ports, 4);
 }
 
+/* What a packet says besides where it goes. */
+struct packet_facts {
+  __u16 source_port;
+  bool is_v6;
+  __u8 icmp6_type; /* 0: it is no ICMPv6 */
+};
+
 /* Where the packet goes. False: it is no IP packet that can be read. */
-static __always_inline bool read_flow(struct __sk_buff *skb, struct flow *flow, __u16 *source_port,
-                                      bool *is_v6) {
+static __always_inline bool read_flow(struct __sk_buff *skb, struct flow *flow,
+                                      struct packet_facts *facts) {
   struct ip_facts ip = {};
   if (!read_ip(skb, &ip)) return false;
-  *is_v6 = ip.is_v6;
+  facts->is_v6 = ip.is_v6;
   if (ip.is_v6) {
     __builtin_memcpy(flow->ip, ip.destination, sizeof(flow->ip));
   } else {
@@ -42,10 +81,13 @@ static __always_inline bool read_flow(struct __sk_buff *skb, struct flow *flow, 
     flow->ip[3] = ip.destination[0];
   }
   flow->proto = ip.protocol == IPPROTO_ICMPV6 ? IPPROTO_ICMP : ip.protocol;
+  if (!ip.is_fragment && ip.protocol == IPPROTO_ICMPV6) {
+    bpf_skb_load_bytes(skb, ip.transport, &facts->icmp6_type, 1);
+  }
   if (ip.is_fragment || (ip.protocol != IPPROTO_TCP && ip.protocol != IPPROTO_UDP)) return true;
   __u16 ports[2];
   if (!read_ports(skb, &ip, ports)) return true;
-  *source_port = bpf_ntohs(ports[0]);
+  facts->source_port = bpf_ntohs(ports[0]);
   flow->port = bpf_ntohs(ports[1]);
   flow->has_ports = true;
   return true;
@@ -143,11 +185,10 @@ int judge_sent(struct __sk_buff *skb) {
   }
   struct flow flow = {.slot = slot, .step = owner ? owner->step : 0};
   flow.is_raw = sk && sk->type == SOCK_RAW;
-  __u16 source_port = 0;
-  bool is_v6 = false;
-  bool is_ip = read_flow(skb, &flow, &source_port, &is_v6);
+  struct packet_facts facts = {};
+  bool is_ip = read_flow(skb, &flow, &facts);
   if (owner && is_redirected(owner, &flow, policy)) {
-    note_client(owner, &flow, source_port, is_v6);
+    note_client(owner, &flow, facts.source_port, facts.is_v6);
     count_sent(owner, skb->len);
     return ALLOW;
   }
@@ -155,7 +196,7 @@ int judge_sent(struct __sk_buff *skb) {
     count_sent(owner, skb->len);
     return ALLOW;
   }
-  if (!policy->watching) {
+  if (!policy->watching || (!owner && flow.is_raw && is_link_talk(facts.icmp6_type, sk))) {
     if (is_ip) count_packet(&flow, skb->len, false);
     return ALLOW;
   }

@@ -39,18 +39,18 @@ struct {
 } last_sendmsg SEC(".maps");
 
 /* False: there was no room. */
-static __always_inline bool emit_connect(struct bpf_sock_addr *ctx, __u32 slot, __u16 flags,
+static __always_inline bool emit_connect(struct bpf_sock_addr *ctx, __u16 flags,
+                                         const struct cicd_actor *who,
                                          const struct destination *to) {
   struct cicd_sample_connect sample = {};
-  fill_header_of_current(&sample.header, CICD_SAMPLE_CONNECT, flags, sizeof(sample), slot,
-                         (void *)bpf_get_current_task());
+  fill_header_of_actor(&sample.header, CICD_SAMPLE_CONNECT, flags, sizeof(sample), who);
   sample.socket_cookie = bpf_get_socket_cookie(ctx);
   __builtin_memcpy(sample.remote_ip, to->ip, sizeof(sample.remote_ip));
   sample.remote_port = to->port;
   sample.family = to->family;
   sample.protocol = ctx->protocol;
   sample.socket_type = ctx->type;
-  return emit_control(&sample, sizeof(sample), slot, CICD_SAMPLE_CONNECT);
+  return emit_control(&sample, sizeof(sample), who->slot, CICD_SAMPLE_CONNECT);
 }
 
 static __always_inline bool to_port_zero(struct bpf_sock_addr *ctx, const struct destination *to) {
@@ -59,23 +59,24 @@ static __always_inline bool to_port_zero(struct bpf_sock_addr *ctx, const struct
 }
 
 /* The note at the socket that its packets are known by; null: no memory for it. */
-static __always_inline struct cicd_socket_owner *own_socket(struct bpf_sock_addr *ctx, __u32 slot,
+static __always_inline struct cicd_socket_owner *own_socket(struct bpf_sock_addr *ctx,
+                                                            const struct cicd_actor *who,
                                                             __u32 epoch) {
   if (!ctx->sk) return 0;
   struct cicd_socket_owner *owner =
       bpf_sk_storage_get(&socket_owners, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
   if (!owner) {
-    count_total(slot, CICD_TOTAL_SOCKET_FULL, 1);
+    count_total(who->slot, CICD_TOTAL_SOCKET_FULL, 1);
     return 0;
   }
-  if (owner->who.slot != slot || owner->epoch != epoch) {
+  if (owner->who.slot != who->slot || owner->epoch != epoch) {
     owner->generation = 0;
     owner->flags = 0;
     owner->epoch = epoch;
     owner->sent_bytes = owner->sent_packets = 0;
     owner->received_bytes = owner->received_packets = 0;
   }
-  owner->who = actor_of_task((void *)bpf_get_current_task(), slot);
+  owner->who = *who;
   return owner;
 }
 
@@ -131,11 +132,11 @@ static __always_inline bool has_resolver(const struct flow *flow, __u32 *netns) 
 }
 
 /* What the job's policy says. The note at the socket (null: none) says what it may send to. */
-static __always_inline int admit(struct bpf_sock_addr *ctx, struct destination *to, __u16 hook,
-                                 bool is_ip4_hook) {
+static __always_inline int admit(struct bpf_sock_addr *ctx, const struct cicd_actor *who,
+                                 struct destination *to, __u16 hook, bool is_ip4_hook) {
   struct cicd_egress_policy *policy = policy_of(to->slot);
   if (!policy) return ALLOW;
-  struct cicd_socket_owner *owner = own_socket(ctx, to->slot, policy->epoch);
+  struct cicd_socket_owner *owner = own_socket(ctx, who, policy->epoch);
   struct flow flow = {};
   flow_to(ctx, to, &flow);
   if (owner) {
@@ -146,7 +147,7 @@ static __always_inline int admit(struct bpf_sock_addr *ctx, struct destination *
     if (owner) owner->generation = policy->generation;
     return ALLOW;
   }
-  if (policy->has_steps) flow.step = step_of_member(bpf_get_current_pid_tgid() >> 32, to->slot);
+  if (policy->has_steps) flow.step = step_of_member(who->pid, to->slot);
   __u32 netns = 0;
   bool is_name = is_question(&flow, policy);
   if (owner && is_name && has_resolver(&flow, &netns)) {
@@ -189,8 +190,10 @@ static __always_inline int on_connect(struct bpf_sock_addr *ctx, struct destinat
   to->slot = slot_of_current();
   if (!to->slot) return ALLOW;
   if (to_port_zero(ctx, to)) return ALLOW;
-  emit_connect(ctx, to->slot, 0, to);
-  return admit(ctx, to, CICD_EGRESS_CONNECT, is_ip4_hook);
+  struct cicd_actor who = {};
+  actor_of_current(to->slot, &who);
+  emit_connect(ctx, 0, &who, to);
+  return admit(ctx, &who, to, CICD_EGRESS_CONNECT, is_ip4_hook);
 }
 
 static __always_inline bool same_destination(const struct destination *a,
@@ -209,7 +212,8 @@ static __always_inline void remember_sendmsg(struct bpf_sock_addr *ctx, struct d
 }
 
 /* Only when it is not where the datagram that was told before went, by the same process. */
-static __always_inline void tell_sendmsg(struct bpf_sock_addr *ctx, struct destination *to) {
+static __always_inline void tell_sendmsg(struct bpf_sock_addr *ctx, const struct cicd_actor *who,
+                                         struct destination *to) {
   if (ctx->sk) {
     struct destination *last = bpf_sk_storage_get(&last_sendmsg, ctx->sk, 0, 0);
     if (last && same_destination(last, to)) {
@@ -217,16 +221,18 @@ static __always_inline void tell_sendmsg(struct bpf_sock_addr *ctx, struct desti
       return;
     }
   }
-  if (emit_connect(ctx, to->slot, CICD_CONNECT_SENDMSG, to)) remember_sendmsg(ctx, to);
+  if (emit_connect(ctx, CICD_CONNECT_SENDMSG, who, to)) remember_sendmsg(ctx, to);
 }
 
 static __always_inline int on_sendmsg(struct bpf_sock_addr *ctx, struct destination *to,
                                       bool is_ip4_hook) {
   to->slot = slot_of_current();
   if (!to->slot) return ALLOW;
-  to->pid = bpf_get_current_pid_tgid() >> 32;
-  tell_sendmsg(ctx, to);
-  return admit(ctx, to, CICD_EGRESS_SENDMSG, is_ip4_hook);
+  struct cicd_actor who = {};
+  actor_of_current(to->slot, &who);
+  to->pid = who.pid;
+  tell_sendmsg(ctx, &who, to);
+  return admit(ctx, &who, to, CICD_EGRESS_SENDMSG, is_ip4_hook);
 }
 
 static __always_inline void read_ip4(struct bpf_sock_addr *ctx, struct destination *to) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Ways to a destination past the usual connect: each meets the same policy.
 #include <fcntl.h>
+#include <netinet/icmp6.h>
 #include <netinet/ip.h>
 #include <poll.h>
 
@@ -89,6 +90,39 @@ TEST_F(Egress, AConnectedDatagramSocketIsDeniedWhenItSends) {
   });
   EXPECT_EQ(error, EPERM);
   expect_told(CICD_REASON_DIRECT_IP, CICD_EGRESS_PACKET);
+}
+
+// What looks for a neighbour passes when the kernel itself does; not from a job's socket, whether
+// it has a note (made under the policy) or none (made before).
+TEST_F(Egress, NeighbourDiscoveryOfAJobsSocketsIsJudged) {
+  const auto solicit = [](int raw) {
+    nd_neighbor_solicit message{};
+    message.nd_ns_type = ND_NEIGHBOR_SOLICIT;
+    const Address to = address(LoopNet::kFar6, 0);
+    return ::sendto(raw, &message, sizeof(message), 0, &to.any, size_of(to)) > 0 ? 0 : errno;
+  };
+  const auto make = [] { return ::socket(AF_INET6, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMPV6); };
+  int ready[2];
+  int go[2];
+  ASSERT_EQ(::pipe(ready) + ::pipe(go), 0);
+  const pid_t child = start(&job(), [&] {
+    if (!net_.enter()) return 255;
+    const int raw = make();
+    char byte = 'r';
+    if (::write(ready[1], &byte, 1) != 1 || ::read(go[0], &byte, 1) != 1) return 254;
+    return solicit(raw);
+  });
+  char byte = 0;
+  ASSERT_EQ(::read(ready[0], &byte, 1), 1);
+  enforce();
+  ASSERT_EQ(::write(go[1], &byte, 1), 1);
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(WEXITSTATUS(status), EPERM);
+  EXPECT_EQ(act([&] { return solicit(make()); }), EPERM);
+  ASSERT_EQ(told().size(), 2u);
+  for (const cicd_sample_egress& each : told()) EXPECT_EQ(each.reason, CICD_REASON_RAW_SOCKET);
+  for (const int each : {ready[0], ready[1], go[0], go[1]}) ::close(each);
 }
 
 TEST_F(Egress, SocketsFromBeforeTheJobAreTheJobs) {

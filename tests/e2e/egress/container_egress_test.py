@@ -115,8 +115,7 @@ def test_dockers_own_resolver_is_no_way_round():
 
 def test_names_of_containers():
     """What a service of a job is called by Docker, as the policy allows it."""
-    policy = POLICY + ("    - {host: postgres, ports: [443], proto: tcp}\n"
-                       "    - {cidr: ['ff02::/16', 'fd00:78::/64'], proto: icmp}\n")  # finding neighbours
+    policy = POLICY + "    - {host: postgres, ports: [443], proto: tcp}\n"
     words = ("resolve postgres; reach postgres 443; reach postgres 444; resolve other; resolve secret; "
              "resolve secret.test; resolve allowed.test; "
              "echo aaaa: $(nslookup -type=aaaa postgres | grep -o 'fd00:78::2'); reach fd00:78::2 443; "
