@@ -132,6 +132,7 @@ void Pipeline::run() {
       continue;
     }
     wait_for_workers();
+    if (is_stopping_) return;
     const auto looked = look(jobs_ > 0 ? kWaitWithJobs : kWaitWithoutJobs);
     if (looked) continue;
     has_failed_ = true;
