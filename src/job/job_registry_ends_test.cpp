@@ -100,6 +100,9 @@ TEST_F(SlowEndTest, ConcernsNoJobThatRuns) {
 
 // The threads of an agent: one for the registry, others for ends.
 TEST(JobRegistryThreadsTest, AnEndThatBlocksBlocksNobodyElse) {
+  // Before the threads, which still use them when the test has seen all it wants.
+  std::promise<void> other_started, other_ended, same_started;
+  std::atomic<bool> is_first_over = false;
   class Blocking final : public Keeping {
    public:
     std::uint32_t slot_of(pid_t pid) const override {
@@ -131,8 +134,6 @@ TEST(JobRegistryThreadsTest, AnEndThatBlocksBlocksNobodyElse) {
     while (auto call = calls->pop()) (*call)();
   });
   const auto post = [&](std::function<void()> call) { calls->push(std::move(call), 0); };
-  std::promise<void> other_started, other_ended, same_started;
-  std::atomic<bool> is_first_over = false;
   post([&] { registry.start({job("a"), {}}, {100, 0}); });
   post([&] { registry.end(job("a"), 100, [&] { is_first_over = true; }); });
   post([&] {
