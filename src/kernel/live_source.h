@@ -52,8 +52,9 @@ struct LiveOptions {
   bool tls_capture = false;  // look at what is given to TLS libraries to send
   // A busy consumer looks at the rings this often; in between only one that fills up wakes it.
   std::chrono::milliseconds pace{3};
-  // poll() hands out at most about so many and leaves what is behind them for the next. For a
-  // reader whose memory must not grow with what happens to be in the rings.
+  // poll() hands out at most so many of the rings and leaves what is behind them for the next; when
+  // it says so many or more, there may be more. For a reader whose memory must not grow with what
+  // happens to be in the rings.
   std::size_t most_samples = SIZE_MAX;
   // A folder of a bpffs (pin_folder.h) in which everything outlives this process when it is killed,
   // for the next one that is opened with it. Not for processes that fork. Empty: nothing does.
