@@ -82,9 +82,15 @@ static __always_inline __u32 netns_of(void *task_struct) {
   return BPF_CORE_READ(task, nsproxy, net_ns, ns.inum);
 }
 
-static __always_inline bool is_served(__u32 netns) {
+/* enum cicd_netns_state; 0: nobody has asked yet. */
+static __always_inline __u32 netns_state(__u32 netns) {
   __u32 *state = bpf_map_lookup_elem(&resolver_nets, &netns);
-  return state && *state == CICD_NETNS_SERVED;
+  return state ? *state : 0;
+}
+
+static __always_inline bool is_served(__u32 netns) {
+  __u32 state = netns_state(netns);
+  return state == CICD_NETNS_SERVED || state == CICD_NETNS_OWN;
 }
 
 /* Asks userspace to have the resolver listen where the task is; nothing to do when it does. */

@@ -52,7 +52,10 @@ static __always_inline bool may_go(struct __sk_buff *skb, const struct peeked *p
   struct cicd_socket_owner *owner = sk ? bpf_sk_storage_get(&socket_owners, sk, 0, 0) : 0;
   struct cicd_egress_policy *policy = owner && owner->who.slot ? policy_of(owner->who.slot) : 0;
   if (!policy || !is_note_valid(owner, policy)) return !slot_of_cgroup(bpf_skb_cgroup_id(skb));
-  if (owner->flags & CICD_SOCKET_REDIRECTED) return false;
+  /* Whose question it is has to be noted, also of one that nobody turned there. */
+  if (owner->flags & CICD_SOCKET_REDIRECTED || peeked->destination == policy->resolver_port) {
+    return false;
+  }
   if (owner->generation != policy->generation && !(owner->flags & CICD_SOCKET_BEFORE)) return false;
   if (!is_to_passed(skb, peeked, owner)) return false;
   count_sent(owner, skb->len);
