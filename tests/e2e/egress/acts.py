@@ -3,12 +3,14 @@
 {name: outcome}. An outcome is "ok", the name of an error, or what the act says of itself."""
 import ctypes
 import errno
+import itertools
 import json
 import os
 import socket
 import struct
 import subprocess
 import sys
+import time
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 FAR, WILD, SHARED, DENIED = "203.0.113.10", "203.0.113.11", "203.0.113.12", "203.0.113.99"
@@ -66,6 +68,68 @@ def rcode(name, server="8.8.8.8", kind=1):
             assert peer == (server, 53), peer
             return f"rcode {answer[3] & 15} answers {struct.unpack('>H', answer[6:8])[0]}"
     return act
+
+
+RAW_PORTS = itertools.count(40_053)
+
+
+def insisting(send):
+    """A first packet can come before the namespace has its table of nftables; it is denied then."""
+    end = time.monotonic() + 3
+    while True:
+        try:
+            return send()
+        except PermissionError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.02)
+
+
+def raw_rcode(name, has_header=False, server="8.8.8.8"):
+    """The same over a raw socket, which no hook of connect or sendmsg sees; with an IP header of its own."""
+    def act():
+        family = socket.AF_INET6 if ":" in server else socket.AF_INET
+        port = next(RAW_PORTS)
+        packet = query(name, number=port)
+        packet = struct.pack(">HHHH", port, 53, 8 + len(packet), 0) + packet
+        if has_header:
+            packet = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(packet), 0, 0, 64, socket.IPPROTO_UDP, 0,
+                                 bytes(4), socket.inet_aton(server)) + packet
+        with socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_UDP) as heard, socket.socket(
+                family, socket.SOCK_RAW, socket.IPPROTO_RAW if has_header else socket.IPPROTO_UDP) as s:
+            if family == socket.AF_INET6:
+                s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_CHECKSUM, 6)
+            heard.settimeout(4)
+            insisting(lambda: s.sendto(packet, (server, 0)))
+            while True:
+                answer, peer = heard.recvfrom(4096)
+                datagram = answer if family == socket.AF_INET6 else answer[(answer[0] & 15) * 4:]
+                if datagram[:4] == struct.pack(">HH", 53, port):
+                    assert peer[0] == server, peer
+                    return f"rcode {datagram[11] & 15} answers {struct.unpack('>H', datagram[14:16])[0]}"
+    return act
+
+
+def raw_connection():
+    """The first segment of a connection to port 53, and whether somebody there takes it."""
+    port = next(RAW_PORTS)
+    segment = struct.pack(">HHIIBBHHH", port, 53, 1, 0, 0x50, 2, 1024, 0, 0)
+    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP) as s, socket.socket(
+            socket.AF_INET, socket.SOCK_DGRAM) as way:
+        way.connect(("203.0.113.10", 443))
+        pseudo = socket.inet_aton(way.getsockname()[0]) + socket.inet_aton("8.8.8.8") + struct.pack(
+            ">BBH", 0, socket.IPPROTO_TCP, len(segment))
+        total = sum(struct.unpack(f">{(len(pseudo) + len(segment)) // 2}H", pseudo + segment))
+        check = ~(total % 0xffff) & 0xffff
+        segment = segment[:16] + struct.pack(">H", check) + segment[18:]
+        s.settimeout(4)
+        insisting(lambda: s.sendto(segment, ("8.8.8.8", 0)))
+        while True:
+            answer, peer = s.recvfrom(4096)
+            answer = answer[(answer[0] & 15) * 4:]
+            if answer[:4] == struct.pack(">HH", 53, port):
+                assert peer[0] == "8.8.8.8", peer
+                return {0x12: "taken", 0x14: "closed"}.get(answer[13], f"flags {answer[13]:x}")
 
 
 def rcode_over_tcp(name):
@@ -144,6 +208,12 @@ def flushed():
     return rcode("denied.test")()
 
 
+def nft(*words):
+    """What nft says, and the code it ends with."""
+    done = subprocess.run(["nft", *words], capture_output=True, text=True, check=False)
+    return done.stdout, done.returncode
+
+
 def many_first_acts():
     """200 processes whose first act is a connect to what is denied."""
     code = ("import socket\ns = socket.socket()\ntry:\n  s.connect(('%s', 80))\nexcept PermissionError:\n"
@@ -184,6 +254,17 @@ ACTS = {
     "raw_icmp": raw_icmp,
     "packet_socket": packet_socket,
     "given_socket": given_socket,
+    "raw_question": raw_rcode("allowed.test"),
+    "raw_question_denied": raw_rcode("denied.test"),
+    "raw_header": raw_rcode("allowed.test", has_header=True),
+    "raw_header_denied": raw_rcode("denied.test", has_header=True),
+    "raw_question6": raw_rcode("allowed.test", server="2001:db8:1::1"),
+    "raw_question6_denied": raw_rcode("denied.test", server="2001:db8:1::1"),
+    "raw_connection": raw_connection,
+    "nft_table": lambda: nft("list", "table", "inet", "cicd_sensor")[0],
+    "nft_attack": lambda: " ".join(str(nft(*words.split())[1]) for words in (
+        "flush ruleset", "flush table inet cicd_sensor", "delete table inet cicd_sensor",
+        "add rule inet cicd_sensor output accept")),
     "nft_flush": flushed,
     "first_acts": many_first_acts,
     "two_names": lambda: "one %s, two %s" % (outcome(tcp("one.test", 443)),
