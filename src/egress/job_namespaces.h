@@ -44,7 +44,7 @@ class JobNamespaces {
   static constexpr std::size_t kMaxOfJob = 64;
   static constexpr std::size_t kMaxOfAll = 512;
   // Tables of nftables: a process each.
-  static constexpr std::size_t kMaxTablesOfJob = 16;
+  static constexpr std::size_t kMaxTablesOfJob = 32;
   static constexpr std::size_t kMaxTables = 128;
 
   JobNamespaces(EgressControl& control, Resolver& resolver)
