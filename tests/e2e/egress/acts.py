@@ -110,6 +110,44 @@ def raw_rcode(name, has_header=False, server="8.8.8.8"):
     return act
 
 
+def raw_spoofed():
+    """Questions in the name of an address outside: the answer, with the question in it, must not go there."""
+    try:
+        for name in ("all", "out0"):
+            with open(f"/proc/sys/net/ipv4/conf/{name}/route_localnet", "w", encoding="ascii") as file:
+                file.write("1")
+    except OSError as error:
+        return str(error)
+    packet = query("a-secret.denied.test")
+    segment = struct.pack(">HHIIBBHHH", 443, 53, 1, 0, 0x50, 2, 1024, 0, 0)
+    for kind, payload in ((socket.IPPROTO_UDP, struct.pack(">HHHH", 5000, 53, 8 + len(packet), 0) + packet),
+                          (socket.IPPROTO_TCP, segment)):
+        for to in ("9.9.9.9", "127.0.0.1"):
+            data = bytearray(payload)
+            if to == "127.0.0.1":
+                data[2:4] = struct.pack(">H", 15353)
+            header = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(data), 0, 0, 64, kind, 0, socket.inet_aton(DENIED),
+                                 socket.inet_aton(to))
+            if kind == socket.IPPROTO_TCP:
+                data[16:18] = struct.pack(">H", checksum(header[12:] + struct.pack(">BBH", 0, kind, len(data)) + data))
+            with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as s:
+                insisting(lambda: s.sendto(header + data, (to, 0)))
+    source, servers = socket.inet_pton(socket.AF_INET6, "2001:db8::10"), ("2001:db8:7::7", "::1")
+    for to in servers:
+        target = socket.inet_pton(socket.AF_INET6, to)
+        data = bytearray(struct.pack(">HHHH", 5000, 53 if to != "::1" else 15353, 8 + len(packet), 0) + packet)
+        data[6:8] = struct.pack(">H", checksum(source + target + struct.pack(">II", len(data), 17) + data))
+        header = struct.pack(">IHBB", 6 << 28, len(data), 17, 64) + source + target
+        with socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_RAW) as s:
+            insisting(lambda: s.sendto(header + data, (to, 0)))
+    time.sleep(0.5)
+
+
+def checksum(data):
+    data = bytes(data) + bytes(len(data) % 2)
+    return ~(sum(struct.unpack(f">{len(data) // 2}H", data)) % 0xffff) & 0xffff
+
+
 def raw_connection():
     """The first segment of a connection to port 53, and whether somebody there takes it."""
     port = next(RAW_PORTS)
@@ -119,9 +157,7 @@ def raw_connection():
         way.connect(("203.0.113.10", 443))
         pseudo = socket.inet_aton(way.getsockname()[0]) + socket.inet_aton("8.8.8.8") + struct.pack(
             ">BBH", 0, socket.IPPROTO_TCP, len(segment))
-        total = sum(struct.unpack(f">{(len(pseudo) + len(segment)) // 2}H", pseudo + segment))
-        check = ~(total % 0xffff) & 0xffff
-        segment = segment[:16] + struct.pack(">H", check) + segment[18:]
+        segment = segment[:16] + struct.pack(">H", checksum(pseudo + segment)) + segment[18:]
         s.settimeout(4)
         insisting(lambda: s.sendto(segment, ("8.8.8.8", 0)))
         while True:
@@ -261,6 +297,7 @@ ACTS = {
     "raw_question6": raw_rcode("allowed.test", server="2001:db8:1::1"),
     "raw_question6_denied": raw_rcode("denied.test", server="2001:db8:1::1"),
     "raw_connection": raw_connection,
+    "raw_spoofed": raw_spoofed,
     "nft_table": lambda: nft("list", "table", "inet", "cicd_sensor")[0],
     "nft_attack": lambda: " ".join(str(nft(*words.split())[1]) for words in (
         "flush ruleset", "flush table inet cicd_sensor", "delete table inet cicd_sensor",

@@ -27,13 +27,14 @@ def table():
 
 
 def test_they_are_answered_by_the_resolver():
+    place = lab()
     with run("inside raw_question raw_question_denied raw_connection; inside raw_header raw_header_denied; "
              "inside raw_question6 raw_question6_denied") as done:
         assert outcomes(done) == [
             {"raw_question": ALLOWED, "raw_question_denied": DENIED, "raw_connection": "taken"},
             {"raw_header": ALLOWED, "raw_header_denied": DENIED},
             {"raw_question6": ALLOWED, "raw_question6_denied": DENIED}], done.stdout + done.stderr
-        assert "denied.test" not in lab().questions()
+        assert "denied.test" not in place.questions()
         rows = [row for row in rows_of(done.folder / "out" / "violations.jsonl")
                 if row["reason"] == "domain_not_in_allowlist"]
         assert {(row["destination"]["host"], row["verdict"]) for row in rows} == {("denied.test", "block")}, rows
@@ -43,9 +44,18 @@ def test_they_are_answered_by_the_resolver():
 
 
 def test_other_raw_packets_are_denied_as_ever():
+    place = lab()
     with run("inside raw_question raw_icmp") as done:
         assert outcomes(done) == [{"raw_question": ALLOWED, "raw_icmp": "EPERM"}], done.stdout + done.stderr
-        assert not lab().contacts(), lab().contacts()
+        assert not place.contacts(), place.contacts()
+
+
+def test_answers_do_not_leave_the_namespace():
+    """What is asked in the name of an address outside would be carried there by the answer."""
+    place = lab()
+    with run("inside raw_question raw_spoofed") as done:
+        assert outcomes(done) == [{"raw_question": ALLOWED, "raw_spoofed": "ok"}], done.stdout + done.stderr
+        assert not place.contacts(), place.contacts()
 
 
 def test_root_of_the_namespace_cannot_take_it_away():
