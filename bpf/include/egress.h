@@ -295,10 +295,13 @@ static __always_inline void add_bytes(__u64 *total, __u64 bytes) {
   if (bytes) __sync_fetch_and_add(total, bytes);
 }
 
-/* How many attempts are to be told now; 0: it is merged with the one before. */
+/*
+ * How many attempts are to be told now, and the bytes of those before it; 0: it is merged with the
+ * one before.
+ */
 static __always_inline __u64 merge_attempt(const struct cicd_denied_key *key,
                                            const struct flow *flow, const struct judgement *verdict,
-                                           const struct attempt *attempt, __u64 *bytes) {
+                                           const struct attempt *attempt, __u64 *bytes_before) {
   __u64 now = bpf_ktime_get_boot_ns();
   struct cicd_denied *known = bpf_map_lookup_elem(&egress_denied, key);
   if (known) {
@@ -312,7 +315,7 @@ static __always_inline __u64 merge_attempt(const struct cicd_denied_key *key,
     __u64 pending_bytes = known->pending_bytes;
     __sync_fetch_and_add(&known->pending, -pending);
     __sync_fetch_and_add(&known->pending_bytes, -pending_bytes);
-    *bytes += pending_bytes;
+    *bytes_before = pending_bytes;
     return 1 + pending;
   }
   struct cicd_denied fresh = {
@@ -342,8 +345,8 @@ static __noinline void tell(const struct flow *flow, const struct judgement *ver
                                 .reason = verdict->reason};
   if (attempt->hook == CICD_EGRESS_PACKET) key.reason |= CICD_DENIED_PACKETS;
   __builtin_memcpy(key.ip, flow->ip, sizeof(key.ip));
-  __u64 bytes = attempt->bytes;
-  __u64 count = merge_attempt(&key, flow, verdict, attempt, &bytes);
+  __u64 bytes_before = 0;
+  __u64 count = merge_attempt(&key, flow, verdict, attempt, &bytes_before);
   if (!count) return;
   struct cicd_sample_egress sample = {};
   __u16 flags = attempt->who->pid ? 0 : CICD_EGRESS_UNKNOWN_OWNER;
@@ -351,7 +354,7 @@ static __noinline void tell(const struct flow *flow, const struct judgement *ver
   sample.header.slot = flow->slot;
   sample.socket_cookie = attempt->cookie;
   sample.count = count;
-  sample.bytes = bytes;
+  sample.bytes = attempt->bytes + bytes_before;
   if (is_mapped(flow->ip)) {
     __builtin_memcpy(sample.remote_ip, &flow->ip[3], 4);
     sample.family = AF_INET;
@@ -372,7 +375,7 @@ static __noinline void tell(const struct flow *flow, const struct judgement *ver
   struct cicd_denied *known = bpf_map_lookup_elem(&egress_denied, &key);
   if (!known) return;
   __sync_fetch_and_add(&known->pending, count);
-  add_bytes(&known->pending_bytes, bytes);
+  add_bytes(&known->pending_bytes, sample.bytes);
 }
 
 /* True: the socket talks to this destination already. */

@@ -52,14 +52,12 @@ static __always_inline void fill_header_of_current(struct cicd_sample_header *he
   header->exec_id = OF_CURRENT(current, self_exec_id);
 }
 
-static __always_inline __u64 wake_flags(void *ring, __u64 threshold_bytes,
+/* `filled`: bytes that wait in the ring. */
+static __always_inline __u64 wake_flags(__u64 filled, __u64 threshold_bytes,
                                         struct cicd_shared *memory) {
   __u32 consumer = memory->consumer;
   if (consumer == CICD_CONSUMER_AWAKE) return BPF_RB_NO_WAKEUP;
-  if (consumer == CICD_CONSUMER_PACED &&
-      bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) < threshold_bytes) {
-    return BPF_RB_NO_WAKEUP;
-  }
+  if (consumer == CICD_CONSUMER_PACED && filled < threshold_bytes) return BPF_RB_NO_WAKEUP;
   memory->consumer = CICD_CONSUMER_AWAKE;
   return BPF_RB_FORCE_WAKEUP;
 }
@@ -92,12 +90,12 @@ __noinline int wait_for_reader(__u32 wait_ns) {
 #endif
 }
 
-/* `quarter`: bytes of a quarter of the ring. */
-static __always_inline void slow_down(void *ring, __u64 quarter, __u32 slot) {
-  __u64 filled = bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA);
-  if (filled <= 2 * quarter) return;
+/* `filled`: bytes that wait in the ring; `quarter`: of its size. Bytes that wait after that. */
+static __always_inline __u64 slow_down(void *ring, __u64 filled, __u64 quarter, __u32 slot) {
+  if (filled <= 2 * quarter) return filled;
   wait_for_reader(filled <= 3 * quarter ? CICD_SHORT_WAIT_NS : CICD_LONG_WAIT_NS);
   count_loss(slot, CICD_LOSS_SLOWED);
+  return bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA);
 }
 
 /* Programs that look at packets may run where they would hold up others than the job. */
@@ -123,13 +121,16 @@ static __always_inline bool emit_control(void *sample, __u64 size, __u32 slot, _
   struct cicd_shared *memory = shared_memory();
   __u64 flags = BPF_RB_NO_WAKEUP;
   if (memory) {
-    if (!is_of_packet(type)) slow_down(&control_ring, memory->control_wake_bytes, slot);
+    __u64 filled = bpf_ringbuf_query(&control_ring, BPF_RB_AVAIL_DATA);
+    if (!is_of_packet(type)) {
+      filled = slow_down(&control_ring, filled, memory->control_wake_bytes, slot);
+    }
     __u64 limit = control_limit(type, memory);
-    if (limit && bpf_ringbuf_query(&control_ring, BPF_RB_AVAIL_DATA) > limit) {
+    if (limit && filled > limit) {
       count_loss(slot, type);
       return false;
     }
-    flags = wake_flags(&control_ring, memory->control_wake_bytes, memory);
+    flags = wake_flags(filled, memory->control_wake_bytes, memory);
   }
   if (!bpf_ringbuf_output(&control_ring, sample, size, flags)) return true;
   count_loss(slot, type);
@@ -140,8 +141,10 @@ static __always_inline bool emit_bulk(void *sample, __u64 size, __u32 slot, __u3
   struct cicd_shared *memory = shared_memory();
   __u64 flags = BPF_RB_NO_WAKEUP;
   if (memory) {
-    slow_down(&bulk_ring, memory->bulk_wake_bytes, slot);
-    flags = wake_flags(&bulk_ring, memory->bulk_wake_bytes, memory);
+    __u64 quarter = memory->bulk_wake_bytes;
+    __u64 filled = bpf_ringbuf_query(&bulk_ring, BPF_RB_AVAIL_DATA);
+    filled = slow_down(&bulk_ring, filled, quarter, slot);
+    flags = wake_flags(filled, quarter, memory);
   }
   if (!bpf_ringbuf_output(&bulk_ring, sample, size, flags)) return true;
   count_loss(slot, type);

@@ -13,12 +13,13 @@
  *                    and user (processes there before). R attach (has it left the job?), exit.
  *   escaped          tgid -> slot of processes outside their job's cgroups. W attach, fork, exit.
  *                    R every hook, only while shared.escaped is not zero.
- *   staged_names     names of cgroups to come   W user   R mkdir, only while shared.staged is not
- * zero wanted_vars      names of variables that exec tells (environment.h)   W user   R exec loss
- * counters, wire/loss.h, per CPU             W kernel        R user shared           wire/shared.h;
- * mapped into the consumer    W both          R both socket_owners    who uses a socket to port 53
- * (socket_owner.h)   W connect, sendmsg, egress R packet hooks, which mostly run for nobody. Goes
- * with the socket.
+ *   staged_names     names of cgroups to come. W user. R mkdir, only while shared.staged is not
+ *                    zero.
+ *   wanted_vars      names of variables that exec tells (environment.h). W user. R exec.
+ *   loss             counters, per CPU (wire/loss.h). W kernel. R user.
+ *   shared           one struct (wire/shared.h), mapped into the consumer. W both. R both.
+ *   socket_owners    who uses a socket (socket_owner.h), goes with the socket. W connect, sendmsg,
+ *                    egress. R packet hooks, which mostly run for nobody.
  *
  * Sizes given here are the defaults; the loader sets those of the rings and of `loss`.
  */

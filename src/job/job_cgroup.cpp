@@ -217,17 +217,20 @@ Result<JobCgroup> JobCgroup::open(const std::string& dir) {
     return fail(ErrorCode::kInvalidInput, dir + " is not a v2 cgroup");
   }
   group.id_ = info.st_ino;
+  group.events_.reset(::openat(group.fd_.get(), "cgroup.events", O_RDONLY | O_CLOEXEC));
   return group;
 }
 
+// One call of the kernel: an agent asks it of each of its jobs every second.
 Result<bool> JobCgroup::is_populated() const {
-  const auto events = read_all(fd_.get(), "cgroup.events");
-  if (!events) {
-    // A removed cgroup has no files any more.
-    if (events.error().sys_errno == ENODEV || events.error().sys_errno == ENOENT) return false;
-    return std::unexpected(events.error());
-  }
-  return events->find("populated 1") != std::string::npos;
+  if (!events_) return false;
+  char text[128];
+  const ssize_t size = ::pread(events_.get(), text, sizeof(text), 0);
+  // A removed cgroup has no files any more.
+  if (size < 0 && errno == ENODEV) return false;
+  if (size < 0) return fail_errno(errno, "read cgroup.events of " + dir_);
+  const std::string_view events(text, static_cast<std::size_t>(size));
+  return events.find("populated 1") != std::string_view::npos;
 }
 
 std::vector<pid_t> JobCgroup::processes() const {

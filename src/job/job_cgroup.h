@@ -63,6 +63,7 @@ class JobCgroup {
  private:
   JobCgroup() = default;
   UniqueFd fd_;
+  UniqueFd events_;  // cgroup.events; none: it went at that moment, or is the root
   std::uint64_t id_ = 0;
   std::string dir_;
 };
