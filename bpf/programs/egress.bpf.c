@@ -247,9 +247,11 @@ int socket_made(struct bpf_sock *sk) {
   owner->who = actor_of_task(task, slot);
   owner->epoch = policy->epoch;
   owner->step = policy->has_steps ? step_of_member(owner->who.pid, slot) : 0;
-  if (sk->type == SOCK_RAW && policy->resolver_port &&
-      netns_state(netns_of(task)) == CICD_NETNS_SERVED) {
-    sk->mark = CICD_RAW_SOCKET_MARK;
+  if (sk->type == SOCK_RAW && policy->resolver_port) {
+    __u32 netns = netns_of(task);
+    __u32 state = netns_state(netns);
+    if (state == CICD_NETNS_SERVED) ask_for_table(slot, task, netns);
+    if (state == CICD_NETNS_SERVED || state == CICD_NETNS_LED) sk->mark = CICD_RAW_SOCKET_MARK;
   }
   return ALLOW;
 }

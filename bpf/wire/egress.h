@@ -123,6 +123,7 @@ enum cicd_netns_state {
   CICD_NETNS_SERVED = 1, /* our resolver listens there: questions are turned to it */
   CICD_NETNS_ASKED = 2,  /* userspace was asked to see to that */
   CICD_NETNS_OWN = 3,    /* served; the resolver's own, where nftables is left alone */
+  CICD_NETNS_LED = 4,    /* served; a job made a raw socket there, and userspace was told */
 };
 
 /*
@@ -131,13 +132,16 @@ enum cicd_netns_state {
  */
 #define CICD_RAW_SOCKET_MARK 0x63696364
 
-/* What is in ring `netns_ring`: a task of a job is in a namespace that has no entry yet. */
+/*
+ * What is in ring `netns_ring`: a task of a job is in a namespace that has no entry yet; or has
+ * made the first raw socket in one that is served.
+ */
 #define CICD_NETNS_RING_BYTES 65536
 struct cicd_netns_ask {
   __u32 netns;
   __u32 slot;
-  __u32 tid; /* initial pid namespace */
-  __u32 pad0;
+  __u32 tid;         /* initial pid namespace */
+  __u32 wants_table; /* 0 or 1: for what raw sockets ask */
 };
 CICD_STATIC_ASSERT(sizeof(struct cicd_netns_ask) == 16, "wire: netns ask");
 

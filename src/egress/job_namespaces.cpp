@@ -26,6 +26,14 @@ constexpr std::ptrdiff_t kTablesAtOnce = 4;  // that are being put
 
 std::string path_of(std::uint32_t tid) { return "/proc/" + std::to_string(tid) + "/ns/net"; }
 
+// None: the thread has moved on since it was seen there. What counts is where it is now.
+UniqueFd open_netns(std::uint32_t tid, std::uint32_t netns) {
+  UniqueFd fd(::open(path_of(tid).c_str(), O_RDONLY | O_CLOEXEC));
+  struct stat now{};
+  const bool is_there = fd && ::fstat(fd.get(), &now) == 0 && now.st_ino == netns;
+  return is_there ? std::move(fd) : UniqueFd();
+}
+
 // 0: the process has gone.
 std::uint32_t netns_of(std::uint32_t tid) {
   struct stat info{};
@@ -102,7 +110,13 @@ void JobNamespaces::wait(steady_clock::time_point next_look) {
 
 Result<> JobNamespaces::take_asks() {
   CICD_ASSIGN(const auto asks, control_.netns_asks());
-  for (const cicd_netns_ask& ask : asks) serve(ask.slot, ask.tid, ask.netns);
+  for (const cicd_netns_ask& ask : asks) {
+    if (ask.wants_table != 0) {
+      want_table(ask.tid, ask.netns);
+    } else {
+      serve(ask.slot, ask.tid, ask.netns);
+    }
+  }
   return {};
 }
 
@@ -112,14 +126,11 @@ bool JobNamespaces::has_room(std::uint32_t slot) const {
   return served_.size() < kMaxOfAll && static_cast<std::size_t>(of_job) < kMaxOfJob;
 }
 
-// The thread may have moved on since it was seen: what counts is where it is now.
 void JobNamespaces::serve(std::uint32_t slot, std::uint32_t tid, std::uint32_t netns) {
   if (netns == own_netns_ || served_.contains(netns)) return;
   const auto job = jobs_.find(slot);
-  UniqueFd fd(::open(path_of(tid).c_str(), O_RDONLY | O_CLOEXEC));
-  struct stat now{};
-  const bool is_there = fd && ::fstat(fd.get(), &now) == 0 && now.st_ino == netns;
-  if (job == jobs_.end() || !is_there) {
+  const UniqueFd fd = open_netns(tid, netns);
+  if (job == jobs_.end() || !fd) {
     control_.stop_serving(netns);  // it may be asked for again, now
     return;
   }
@@ -134,10 +145,16 @@ void JobNamespaces::serve(std::uint32_t slot, std::uint32_t tid, std::uint32_t n
     return;
   }
   ++job->second.served;
-  Served& served = served_[netns];
-  served.slot = slot;
-  if (!nft_.empty()) served.waits = std::move(fd);
-  wake();  // for its table
+  served_[netns].slot = slot;
+}
+
+void JobNamespaces::want_table(std::uint32_t tid, std::uint32_t netns) {
+  const auto found = served_.find(netns);
+  if (found == served_.end() || found->second.redirect || nft_.empty()) return;
+  found->second.waits = open_netns(tid, netns);
+  if (found->second.waits) return;
+  // The next raw socket asks again.
+  [[maybe_unused]] const Result<> again = control_.serve_netns(netns, false);
 }
 
 bool JobNamespaces::has_room_for_table(std::uint32_t slot) const {

@@ -11,10 +11,10 @@
 // Bounded: a job that makes namespaces in a loop gets the resolver in kMaxOfJob of them at a time;
 // in others its questions are denied by the kernel side. Such an answer holds until the next look.
 //
-// Then a table of nftables is put there, which leads what raw sockets ask (dns_redirect.h). Nobody
-// waits for it: the resolver is there before. Nothing else of the namespace is changed. Its
-// loopback interface is the job's to bring up, as container engines do; where it is down no
-// question arrives.
+// Once a job makes a raw socket there, a table of nftables is put, which leads what such sockets
+// ask (dns_redirect.h). Nobody waits for it: what is asked before is denied. Nothing else of the
+// namespace is changed. Its loopback interface is the job's to bring up, as container engines do;
+// where it is down no question arrives.
 //
 // Threads: one of its own; calls from any. Lifetime: control and resolver outlive it.
 #pragma once
@@ -68,15 +68,16 @@ class JobNamespaces {
 
  private:
   struct Served {
-    std::uint32_t slot = 0;                 // of the job that asked
-    bool was_empty = false;                 // at the last look
-    UniqueFd waits;                         // the namespace, until its table is begun with
+    std::uint32_t slot = 0;  // of the job that asked
+    bool was_empty = false;  // at the last look
+    UniqueFd waits;          // the namespace, when a table is wanted, until it is begun with
     std::unique_ptr<DnsRedirect> redirect;  // null: has none, or none yet
   };
 
   void run();
   Result<> take_asks();
   void serve(std::uint32_t slot, std::uint32_t tid, std::uint32_t netns);
+  void want_table(std::uint32_t tid, std::uint32_t netns);
   bool has_room(std::uint32_t slot) const;
   void look_for_empty();
   std::set<std::uint32_t> used() const;

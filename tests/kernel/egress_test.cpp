@@ -340,8 +340,17 @@ TEST_F(EgressNames, RawSocketsAreMarkedWhereTheResolverIsAGuest) {
       return mark == CICD_RAW_SOCKET_MARK ? 1 : mark == 0 ? 0 : 3;
     });
   };
-  EXPECT_EQ(mark_of(SOCK_RAW), 1);
+  const auto tables_asked = [this] {
+    return std::ranges::count_if(*control_->netns_asks(), [this](const cicd_netns_ask& ask) {
+      return ask.netns == net_.inode() && ask.slot == kSlot && ask.wants_table == 1;
+    });
+  };
   EXPECT_EQ(mark_of(SOCK_DGRAM), 0);
+  EXPECT_EQ(tables_asked(), 0);
+  EXPECT_EQ(mark_of(SOCK_RAW), 1);
+  EXPECT_EQ(tables_asked(), 1);
+  EXPECT_EQ(mark_of(SOCK_RAW), 1);
+  EXPECT_EQ(tables_asked(), 0);
   ASSERT_TRUE(control_->serve_netns(net_.inode(), true));
   EXPECT_EQ(mark_of(SOCK_RAW), 0);
   control_->stop_serving(net_.inode());

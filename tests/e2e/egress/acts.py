@@ -307,6 +307,7 @@ RAW_ACTS = {
     "raw_connection": raw_connection,
     "raw_spoofed": raw_spoofed,
     "nft_table": lambda: nft("list", "table", "inet", "cicd_sensor")[0],
+    "nft_tables": lambda: f"tables: {nft('list', 'tables')[0]}",
     "nft_attack": lambda: " ".join(str(nft(*words.split())[1]) for words in (
         "flush ruleset", "flush table inet cicd_sensor", "delete table inet cicd_sensor",
         "add rule inet cicd_sensor output accept")),
