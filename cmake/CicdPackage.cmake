@@ -16,6 +16,8 @@ set(CPACK_CICD_ARCH ${package_arch})
 set(CPACK_DEBIAN_PACKAGE_ARCHITECTURE ${package_arch})
 set(CPACK_DEBIAN_FILE_NAME ${PROJECT_NAME}_${PROJECT_VERSION}_${package_arch}.deb)
 set(CPACK_DEBIAN_PACKAGE_SECTION admin)
+# nft: names for raw sockets in containers (docs/egress.md).
+set(CPACK_DEBIAN_PACKAGE_RECOMMENDS nftables)
 set(CPACK_DEBIAN_COMPRESSION_TYPE gzip)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(deb ${CMAKE_SOURCE_DIR}/packaging/deb)

@@ -82,9 +82,39 @@ static __always_inline __u32 netns_of(void *task_struct) {
   return BPF_CORE_READ(task, nsproxy, net_ns, ns.inum);
 }
 
-static __always_inline bool is_served(__u32 netns) {
+/* enum cicd_netns_state; 0: nobody has asked yet. */
+static __always_inline __u32 netns_state(__u32 netns) {
   __u32 *state = bpf_map_lookup_elem(&resolver_nets, &netns);
-  return state && *state == CICD_NETNS_SERVED;
+  return state ? *state : 0;
+}
+
+static __always_inline bool is_served(__u32 netns) {
+  __u32 state = netns_state(netns);
+  return state == CICD_NETNS_SERVED || state == CICD_NETNS_OWN || state == CICD_NETNS_LED;
+}
+
+/* False: there was no room, which is counted. */
+static __always_inline bool send_ask(__u32 slot, void *task, __u32 netns, bool wants_table) {
+  struct cicd_netns_ask *ask = bpf_ringbuf_reserve(&netns_ring, sizeof(*ask), 0);
+  if (!ask) {
+    count_total(slot, CICD_TOTAL_NETNS_FULL, 1);
+    return false;
+  }
+  ask->netns = netns;
+  ask->slot = slot;
+  ask->tid = BPF_CORE_READ((struct task_struct *)task, pid);
+  ask->wants_table = wants_table;
+  bpf_ringbuf_submit(ask, BPF_RB_FORCE_WAKEUP);
+  return true;
+}
+
+/* Asks userspace to lead what raw sockets ask, in a namespace that is served: at the first. */
+static __always_inline void ask_for_table(__u32 slot, void *task, __u32 netns) {
+  __u32 state = CICD_NETNS_LED;
+  if (bpf_map_update_elem(&resolver_nets, &netns, &state, BPF_EXIST)) return;
+  if (send_ask(slot, task, netns, true)) return;
+  state = CICD_NETNS_SERVED; /* the next one asks again */
+  bpf_map_update_elem(&resolver_nets, &netns, &state, BPF_EXIST);
 }
 
 /* Asks userspace to have the resolver listen where the task is; nothing to do when it does. */
@@ -96,18 +126,12 @@ static __always_inline void ask_for_resolver(__u32 slot, void *task) {
   __u32 asked = CICD_NETNS_ASKED;
   long error = bpf_map_update_elem(&resolver_nets, &netns, &asked, BPF_NOEXIST);
   if (error == -CICD_EEXIST) return; /* by another CPU, just now */
-  struct cicd_netns_ask *ask = error ? 0 : bpf_ringbuf_reserve(&netns_ring, sizeof(*ask), 0);
-  if (!ask) {
-    /* The next exec or question asks again. */
-    if (!error) bpf_map_delete_elem(&resolver_nets, &netns);
+  if (error) {
     count_total(slot, CICD_TOTAL_NETNS_FULL, 1);
     return;
   }
-  ask->netns = netns;
-  ask->slot = slot;
-  ask->tid = BPF_CORE_READ((struct task_struct *)task, pid);
-  ask->pad0 = 0;
-  bpf_ringbuf_submit(ask, BPF_RB_FORCE_WAKEUP);
+  /* Else the next exec or question asks again. */
+  if (!send_ask(slot, task, netns, false)) bpf_map_delete_elem(&resolver_nets, &netns);
 }
 
 #endif

@@ -23,6 +23,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define IPPROTO_UDP 17
 #define TCP_SYN 0x02
 #define UDP_HEADER 8
+#define SOCK_RAW 3
 
 _Static_assert((CICD_DNS_PAYLOAD_MAX & (CICD_DNS_PAYLOAD_MAX - 1)) == 0, "it serves as a mask");
 
@@ -54,6 +55,7 @@ struct packet {
   __u16 family;
   __u16 protocol;
   __u16 dns_port; /* where DNS is at the other end */
+  __u16 led_port; /* and where nftables may have led it; 0: nowhere else */
   bool is_ingress;
 };
 
@@ -91,7 +93,8 @@ static __always_inline bool read_network(struct __sk_buff *skb, struct packet *p
 static __always_inline bool is_dns(struct packet *packet, __u16 source, __u16 destination) {
   packet->remote_port = bpf_ntohs(packet->is_ingress ? source : destination);
   packet->local_port = bpf_ntohs(packet->is_ingress ? destination : source);
-  return packet->remote_port == packet->dns_port;
+  return packet->remote_port == packet->dns_port ||
+         (packet->led_port && packet->remote_port == packet->led_port);
 }
 
 static __always_inline bool read_udp(struct __sk_buff *skb, struct packet *packet) {
@@ -213,14 +216,19 @@ static __always_inline __u32 slot_of_owner(const struct cicd_actor *owner) {
   return member && member->slot == owner->slot ? owner->slot : 0;
 }
 
+/* 0: no job has a resolver. */
+static __always_inline __u16 resolver_port(void) {
+  struct cicd_shared *memory = shared_memory();
+  return memory ? memory->resolver_port : 0;
+}
+
 /* Where this socket's questions go; 0: TCP to somewhere else, as most packets there are. A UDP
  * socket, connected or not, may send anywhere. */
 static __always_inline __u16 dns_port_of(struct __sk_buff *skb, struct bpf_sock *sk,
                                          const struct cicd_socket_owner *kept) {
-  struct cicd_shared *memory = shared_memory();
-  bool is_redirected =
-      memory && memory->resolver_port && kept && kept->flags & CICD_SOCKET_REDIRECTED;
-  __u32 port = is_redirected ? memory->resolver_port : CICD_DNS_PORT;
+  __u32 ours = resolver_port();
+  bool is_redirected = ours && kept && kept->flags & CICD_SOCKET_REDIRECTED;
+  __u32 port = is_redirected ? ours : CICD_DNS_PORT;
   if (sk->protocol == IPPROTO_TCP && bpf_ntohl(skb->remote_port) != port) return 0;
   return port;
 }
@@ -235,6 +243,7 @@ static __always_inline void on_packet(struct __sk_buff *skb, bool is_ingress) {
   if (!slot) return;
 
   struct packet packet = {.is_ingress = is_ingress, .dns_port = dns_port_of(skb, sk, kept)};
+  if (!is_ingress && sk->type == SOCK_RAW) packet.led_port = resolver_port();
   if (!packet.dns_port || !read_packet(skb, &packet)) return;
   struct cicd_actor owner = {.slot = slot};
   if (!is_ingress && (packet.protocol == IPPROTO_UDP || !kept) &&

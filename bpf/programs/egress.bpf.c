@@ -33,14 +33,26 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 struct sock___kernel {
   __u8 sk_kern_sock : 1;
 };
+struct sock_common___netns {
+  struct {
+    struct net___netns *net;
+  } skc_net;
+};
+struct sock___netns {
+  struct sock_common___netns __sk_common;
+};
 #pragma clang attribute pop
 
 /* The verifier lets nobody add to the address of a socket; what a helper copied is a number. */
-static __always_inline bool is_kernel_socket(struct bpf_sock *sk) {
-  if (!bpf_core_field_exists(struct sock___kernel, sk_kern_sock)) return false;
+static __always_inline void *kernel_address(struct bpf_sock *sk) {
   __u64 address = 0;
   bpf_probe_read_kernel(&address, sizeof(address), &sk);
-  struct sock___kernel *sock = (void *)address;
+  return (void *)address;
+}
+
+static __always_inline bool is_kernel_socket(struct bpf_sock *sk) {
+  if (!bpf_core_field_exists(struct sock___kernel, sk_kern_sock)) return false;
+  struct sock___kernel *sock = kernel_address(sk);
   return BPF_CORE_READ_BITFIELD_PROBED(sock, sk_kern_sock);
 }
 
@@ -108,28 +120,35 @@ static __always_inline void count_packet(const struct flow *flow, __u32 bytes, b
   }
 }
 
-/* Tells the resolver whose the question is, before it arrives there. */
-static __always_inline void note_client(const struct cicd_socket_owner *owner,
-                                        const struct flow *flow, __u16 source_port, bool is_v6) {
-  struct cicd_dns_client_key key = {
-      .netns = owner->netns, .port = source_port, .proto = flow->proto, .is_v6 = is_v6};
-  struct cicd_dns_client client = {
-      .start_time_ns = owner->who.start_time_ns,
-      .cgroup_id = owner->who.cgroup_id,
-      .slot = owner->who.slot,
-      .pid = owner->who.pid,
-      .exec_id = owner->who.exec_id,
-      .step = owner->step,
-  };
-  bpf_map_update_elem(&dns_clients, &key, &client, BPF_ANY);
+/*
+ * To our resolver: turned there by connect or sendmsg, led there by nftables (a raw socket), or by
+ * the job's own will.
+ */
+static __always_inline bool is_to_resolver(const struct flow *flow,
+                                           const struct cicd_egress_policy *policy) {
+  return policy->resolver_port && flow->port == policy->resolver_port && flow->has_ports &&
+         is_loopback(flow->ip);
 }
 
-/* To our resolver, from a socket that was turned to it. */
-static __always_inline bool is_redirected(const struct cicd_socket_owner *owner,
-                                          const struct flow *flow,
-                                          const struct cicd_egress_policy *policy) {
-  return owner->flags & CICD_SOCKET_REDIRECTED && flow->port == policy->resolver_port &&
-         flow->has_ports && is_loopback(flow->ip);
+/*
+ * Tells the resolver whose the question is, before it arrives there. Every packet of a job to it is
+ * noted: a note that another job left for this port must not speak for it.
+ */
+static __always_inline void note_client(struct bpf_sock *sk, const struct cicd_socket_owner *owner,
+                                        const struct flow *flow, const struct packet_facts *facts) {
+  struct sock___netns *sock = kernel_address(sk);
+  struct cicd_dns_client_key key = {.netns = BPF_CORE_READ(sock, __sk_common.skc_net.net, ns.inum),
+                                    .port = facts->source_port,
+                                    .proto = flow->proto,
+                                    .is_v6 = facts->is_v6};
+  struct cicd_dns_client client = {.slot = flow->slot, .step = flow->step};
+  if (owner) {
+    client.start_time_ns = owner->who.start_time_ns;
+    client.cgroup_id = owner->who.cgroup_id;
+    client.pid = owner->who.pid;
+    client.exec_id = owner->who.exec_id;
+  }
+  bpf_map_update_elem(&dns_clients, &key, &client, BPF_ANY);
 }
 
 static __always_inline int judge_packet(struct __sk_buff *skb, struct bpf_sock *sk,
@@ -187,9 +206,13 @@ int judge_sent(struct __sk_buff *skb) {
   flow.is_raw = sk && sk->type == SOCK_RAW;
   struct packet_facts facts = {};
   bool is_ip = read_flow(skb, &flow, &facts);
-  if (owner && is_redirected(owner, &flow, policy)) {
-    note_client(owner, &flow, facts.source_port, facts.is_v6);
-    count_sent(owner, skb->len);
+  if (sk && is_to_resolver(&flow, policy)) {
+    note_client(sk, owner, &flow, &facts);
+    if (is_redirect) {
+      count_sent(owner, skb->len);
+    } else {
+      count_packet(&flow, skb->len, false);
+    }
     return ALLOW;
   }
   if (owner && is_passed && !is_redirect && is_same_flow(owner, &flow)) {
@@ -203,7 +226,8 @@ int judge_sent(struct __sk_buff *skb) {
   return judge_packet(skb, sk, owner, &flow, policy);
 }
 
-/* Raw sockets have no destination of their own; who made them is noted here. */
+/* Raw sockets have no destination of their own; who made them is noted here, and where their
+ * questions are to be led. */
 SEC("cgroup/sock_create")
 int socket_made(struct bpf_sock *sk) {
   if (sk->type != SOCK_RAW && (sk->protocol == IPPROTO_TCP || sk->protocol == IPPROTO_UDP)) {
@@ -223,6 +247,12 @@ int socket_made(struct bpf_sock *sk) {
   owner->who = actor_of_task(task, slot);
   owner->epoch = policy->epoch;
   owner->step = policy->has_steps ? step_of_member(owner->who.pid, slot) : 0;
+  if (sk->type == SOCK_RAW && policy->resolver_port) {
+    __u32 netns = netns_of(task);
+    __u32 state = netns_state(netns);
+    if (state == CICD_NETNS_SERVED) ask_for_table(slot, task, netns);
+    if (state == CICD_NETNS_SERVED || state == CICD_NETNS_LED) sk->mark = CICD_RAW_SOCKET_MARK;
+  }
   return ALLOW;
 }
 

@@ -121,12 +121,11 @@ static __always_inline bool is_question(const struct flow *flow,
 
 /*
  * The resolver listens in the namespace. That of the process: the socket's cannot be read here. A
- * socket of another one is turned to a place where nobody knows it, and its question refused.
+ * socket of another one is turned to the resolver there, or to a port where nobody is.
  */
-static __always_inline bool has_resolver(const struct flow *flow, __u32 *netns) {
+static __always_inline bool has_resolver(const struct flow *flow) {
   struct task_struct *task = (void *)bpf_get_current_task();
-  *netns = netns_of(task);
-  if (is_served(*netns)) return true;
+  if (is_served(netns_of(task))) return true;
   ask_for_resolver(flow->slot, task);
   return false;
 }
@@ -148,12 +147,10 @@ static __always_inline int admit(struct bpf_sock_addr *ctx, const struct cicd_ac
     return ALLOW;
   }
   if (policy->has_steps) flow.step = step_of_member(who->pid, to->slot);
-  __u32 netns = 0;
   bool is_name = is_question(&flow, policy);
-  if (owner && is_name && has_resolver(&flow, &netns)) {
+  if (owner && is_name && has_resolver(&flow)) {
     redirect(ctx, &flow, policy->resolver_port, is_ip4_hook);
     owner->flags |= CICD_SOCKET_REDIRECTED;
-    owner->netns = netns;
     owner->step = flow.step;
     owner->generation = policy->generation;
     return ALLOW;

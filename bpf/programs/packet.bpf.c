@@ -22,7 +22,9 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 #define ALLOW 1
 #define DENY 0
+#define AF_INET6 10
 #define IPPROTO_TCP 6
+#define LOOPBACK_INDEX 1 /* of that interface, in each namespace */
 #define TCP_HEADER_BYTES 20
 
 /*
@@ -52,7 +54,10 @@ static __always_inline bool may_go(struct __sk_buff *skb, const struct peeked *p
   struct cicd_socket_owner *owner = sk ? bpf_sk_storage_get(&socket_owners, sk, 0, 0) : 0;
   struct cicd_egress_policy *policy = owner && owner->who.slot ? policy_of(owner->who.slot) : 0;
   if (!policy || !is_note_valid(owner, policy)) return !slot_of_cgroup(bpf_skb_cgroup_id(skb));
-  if (owner->flags & CICD_SOCKET_REDIRECTED) return false;
+  /* Whose question it is has to be noted, also of one that nobody turned there. */
+  if (owner->flags & CICD_SOCKET_REDIRECTED || peeked->destination == policy->resolver_port) {
+    return false;
+  }
   if (owner->generation != policy->generation && !(owner->flags & CICD_SOCKET_BEFORE)) return false;
   if (!is_to_passed(skb, peeked, owner)) return false;
   count_sent(owner, skb->len);
@@ -76,13 +81,35 @@ static __always_inline bool begins_request(struct __sk_buff *skb, __u32 transpor
   return http_method_length(first) != 0;
 }
 
+/*
+ * An answer of the resolver in a job's namespace that is about to leave it: whoever asked with a
+ * raw socket gave an address outside as his own, and the answer would carry the question there. By
+ * the socket, since rules of the namespace may have changed the packet.
+ */
+static __always_inline bool is_stray_answer(struct __sk_buff *skb,
+                                            const struct cicd_shared *memory) {
+  struct bpf_sock *sk = skb->sk;
+  if (skb->ifindex == LOOPBACK_INDEX || !sk || !memory->resolver_port) return false;
+  if (sk->src_port != memory->resolver_port) return false;
+  if (sk->family != AF_INET6) {
+    return (sk->src_ip4 & bpf_htonl(0xff000000)) == bpf_htonl(0x7f000000);
+  }
+  return !sk->src_ip6[0] && !sk->src_ip6[1] && !sk->src_ip6[2] && sk->src_ip6[3] == bpf_htonl(1);
+}
+
+/* What a policy does not let out. */
+static __always_inline bool is_denied(struct __sk_buff *skb, const struct peeked *peeked,
+                                      const struct cicd_shared *memory) {
+  if (!memory || !memory->is_egress_on) return false;
+  return is_stray_answer(skb, memory) || (!may_go(skb, peeked) && !judge_sent(skb));
+}
+
 SEC("cgroup_skb/egress")
 int packet_sent(struct __sk_buff *skb) {
   struct peeked peeked = {};
   peek_packet(skb, &peeked);
   struct cicd_shared *memory = shared_memory();
-  int verdict = ALLOW;
-  if (memory && memory->is_egress_on && !may_go(skb, &peeked) && !judge_sent(skb)) verdict = DENY;
+  int verdict = is_denied(skb, &peeked, memory) ? DENY : ALLOW;
   if (!peeked.protocol) {
     watch_dns_sent(skb);
     watch_http_sent(skb);

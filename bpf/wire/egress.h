@@ -122,15 +122,26 @@ static inline __attribute__((always_inline)) __u64 cicd_step_hash(__u64 hash, __
 enum cicd_netns_state {
   CICD_NETNS_SERVED = 1, /* our resolver listens there: questions are turned to it */
   CICD_NETNS_ASKED = 2,  /* userspace was asked to see to that */
+  CICD_NETNS_OWN = 3,    /* served; the resolver's own, where nftables is left alone */
+  CICD_NETNS_LED = 4,    /* served; a job made a raw socket there, and userspace was told */
 };
 
-/* What is in ring `netns_ring`: a task of a job is in a namespace that has no entry yet. */
+/*
+ * Raw sockets of jobs in a served namespace carry this mark (SO_MARK), so that a rule of nftables
+ * there finds what they send to port 53, and nothing else (egress/dns_redirect.h). "cicd".
+ */
+#define CICD_RAW_SOCKET_MARK 0x63696364
+
+/*
+ * What is in ring `netns_ring`: a task of a job is in a namespace that has no entry yet; or has
+ * made the first raw socket in one that is served.
+ */
 #define CICD_NETNS_RING_BYTES 65536
 struct cicd_netns_ask {
   __u32 netns;
   __u32 slot;
-  __u32 tid; /* initial pid namespace */
-  __u32 pad0;
+  __u32 tid;         /* initial pid namespace */
+  __u32 wants_table; /* 0 or 1: for what raw sockets ask */
 };
 CICD_STATIC_ASSERT(sizeof(struct cicd_netns_ask) == 16, "wire: netns ask");
 
@@ -176,18 +187,16 @@ struct cicd_socket_owner {
   __u32 epoch;      /* of the job (cicd_egress_policy); another one: the slot is someone else's */
   __u32 generation; /* of the policy that let ip, port and protocol pass; 0: none did */
   __u32 step;
-  __u32 netns; /* inode number, of a redirected one */
   __u8 ip[16]; /* mapped; where it sent to last */
   __u16 port;
   __u8 proto;
   __u8 flags;
-  __u32 pad0;
   __u64 sent_bytes; /* since they were added to `egress_flows` */
   __u64 sent_packets;
   __u64 received_bytes;
   __u64 received_packets;
 };
-CICD_STATIC_ASSERT(sizeof(struct cicd_socket_owner) == 104, "wire: socket owner");
+CICD_STATIC_ASSERT(sizeof(struct cicd_socket_owner) == 96, "wire: socket owner");
 
 /* Key of map `egress_flows`: traffic of a job with one destination. */
 struct cicd_flow_key {

@@ -76,6 +76,7 @@ ResolverCounters EgressGuard::end(std::uint32_t slot) {
   ResolverCounters counters = resolver_->remove_job(slot);
   counters.namespaces_too_many = namespaces.too_many;
   counters.namespaces_failed = namespaces.failed;
+  counters.namespaces_unled = namespaces.unled;
   return counters;
 }
 

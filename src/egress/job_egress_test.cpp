@@ -62,7 +62,7 @@ class FakeControl : public EgressControl {
     return {};
   }
   void clear(std::uint32_t) override {}
-  Result<> serve_netns(std::uint32_t) override { return {}; }
+  Result<> serve_netns(std::uint32_t, bool) override { return {}; }
   void stop_serving(std::uint32_t) override {}
   void stop_serving_all() override {}
   Result<std::vector<cicd_netns_ask>> netns_asks() override {

@@ -22,8 +22,17 @@ namespace {
 
 using std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kLookPause{1'000};
+constexpr std::ptrdiff_t kTablesAtOnce = 4;  // that are being put
 
 std::string path_of(std::uint32_t tid) { return "/proc/" + std::to_string(tid) + "/ns/net"; }
+
+// None: the thread has moved on since it was seen there. What counts is where it is now.
+UniqueFd open_netns(std::uint32_t tid, std::uint32_t netns) {
+  UniqueFd fd(::open(path_of(tid).c_str(), O_RDONLY | O_CLOEXEC));
+  struct stat now{};
+  const bool is_there = fd && ::fstat(fd.get(), &now) == 0 && now.st_ino == netns;
+  return is_there ? std::move(fd) : UniqueFd();
+}
 
 // 0: the process has gone.
 std::uint32_t netns_of(std::uint32_t tid) {
@@ -38,6 +47,9 @@ JobNamespaces::~JobNamespaces() {
   is_over_ = true;
   wake();
   worker_.join();
+  for (const auto& [netns, served] : served_) {
+    if (served.redirect) served.redirect->end();
+  }
 }
 
 Result<> JobNamespaces::start() {
@@ -66,31 +78,45 @@ void JobNamespaces::run() {
   [[maybe_unused]] const bool is_first = go_before_all();
   auto next_look = steady_clock::now() + kLookPause;
   while (!is_over_) {
-    int wait_ms = -1;
-    {
-      const std::lock_guard lock(mutex_);
-      if (!served_.empty() || !refused_.empty()) {
-        const auto left = next_look - steady_clock::now();
-        wait_ms = static_cast<int>(
-            std::max<std::int64_t>(std::chrono::ceil<std::chrono::milliseconds>(left).count(), 0));
-      }
-    }
-    std::array<pollfd, 2> waiting{
-        {{wake_.get(), POLLIN, 0}, {control_.netns_asks_fd(), POLLIN, 0}}};
-    ::poll(waiting.data(), waiting.size(), wait_ms);
-    eventfd_t value = 0;
-    ::eventfd_read(wake_.get(), &value);
+    wait(next_look);
     const std::lock_guard lock(mutex_);
     [[maybe_unused]] const Result<> taken = take_asks();  // the first was at the start
+    put_tables();
     if (steady_clock::now() < next_look) continue;
     look_for_empty();
     next_look = steady_clock::now() + kLookPause;
   }
 }
 
+void JobNamespaces::wait(steady_clock::time_point next_look) {
+  std::vector<pollfd> waiting{{wake_.get(), POLLIN, 0}, {control_.netns_asks_fd(), POLLIN, 0}};
+  int wait_ms = -1;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!served_.empty() || !refused_.empty()) {
+      const auto left = next_look - steady_clock::now();
+      wait_ms = static_cast<int>(
+          std::max<std::int64_t>(std::chrono::ceil<std::chrono::milliseconds>(left).count(), 0));
+    }
+    for (const auto& [netns, served] : served_) {
+      if (served.redirect) waiting.push_back({served.redirect->fd(), POLLIN, 0});
+    }
+  }
+  // A table that is taken away meanwhile may leave its descriptor's number to another: no harm.
+  ::poll(waiting.data(), waiting.size(), wait_ms);
+  eventfd_t value = 0;
+  ::eventfd_read(wake_.get(), &value);
+}
+
 Result<> JobNamespaces::take_asks() {
   CICD_ASSIGN(const auto asks, control_.netns_asks());
-  for (const cicd_netns_ask& ask : asks) serve(ask.slot, ask.tid, ask.netns);
+  for (const cicd_netns_ask& ask : asks) {
+    if (ask.wants_table != 0) {
+      want_table(ask.tid, ask.netns);
+    } else {
+      serve(ask.slot, ask.tid, ask.netns);
+    }
+  }
   return {};
 }
 
@@ -100,14 +126,11 @@ bool JobNamespaces::has_room(std::uint32_t slot) const {
   return served_.size() < kMaxOfAll && static_cast<std::size_t>(of_job) < kMaxOfJob;
 }
 
-// The thread may have moved on since it was seen: what counts is where it is now.
 void JobNamespaces::serve(std::uint32_t slot, std::uint32_t tid, std::uint32_t netns) {
   if (netns == own_netns_ || served_.contains(netns)) return;
   const auto job = jobs_.find(slot);
-  const UniqueFd fd(::open(path_of(tid).c_str(), O_RDONLY | O_CLOEXEC));
-  struct stat now{};
-  const bool is_there = fd && ::fstat(fd.get(), &now) == 0 && now.st_ino == netns;
-  if (job == jobs_.end() || !is_there) {
+  const UniqueFd fd = open_netns(tid, netns);
+  if (job == jobs_.end() || !fd) {
     control_.stop_serving(netns);  // it may be asked for again, now
     return;
   }
@@ -122,7 +145,59 @@ void JobNamespaces::serve(std::uint32_t slot, std::uint32_t tid, std::uint32_t n
     return;
   }
   ++job->second.served;
-  served_[netns] = {.slot = slot};
+  served_[netns].slot = slot;
+}
+
+void JobNamespaces::want_table(std::uint32_t tid, std::uint32_t netns) {
+  const auto found = served_.find(netns);
+  if (found == served_.end() || found->second.redirect || nft_.empty()) return;
+  found->second.waits = open_netns(tid, netns);
+  if (found->second.waits) return;
+  // The next raw socket asks again.
+  [[maybe_unused]] const Result<> again = control_.serve_netns(netns, false);
+}
+
+bool JobNamespaces::has_room_for_table(std::uint32_t slot) const {
+  std::size_t of_job = 0;
+  std::size_t of_all = 0;
+  for (const auto& [netns, served] : served_) {
+    if (!served.redirect) continue;
+    ++of_all;
+    if (served.slot == slot) ++of_job;
+  }
+  return of_all < kMaxTables && of_job < kMaxTablesOfJob;
+}
+
+void JobNamespaces::count_unled(const Served& served) {
+  if (const auto job = jobs_.find(served.slot); job != jobs_.end()) ++job->second.unled;
+}
+
+void JobNamespaces::advance(Served& served) {
+  if (!served.redirect || served.redirect->advance() != DnsRedirect::State::kFailed) return;
+  served.redirect.reset();
+  count_unled(served);
+}
+
+// Goes on with those that are begun, and begins with others.
+void JobNamespaces::put_tables() {
+  std::ptrdiff_t at_once = 0;
+  for (auto& [netns, served] : served_) {
+    advance(served);
+    at_once += served.redirect && served.redirect->state() == DnsRedirect::State::kPutting ? 1 : 0;
+  }
+  for (auto& [netns, served] : served_) {
+    if (!served.waits || at_once >= kTablesAtOnce) continue;
+    UniqueFd fd = std::move(served.waits);
+    auto begun = has_room_for_table(served.slot)
+                     ? DnsRedirect::start(nft_, std::move(fd), resolver_.port())
+                     : fail(ErrorCode::kResource, "tables of nftables");
+    if (begun) {
+      served.redirect = std::move(*begun);
+      ++at_once;
+    } else {
+      count_unled(served);
+    }
+  }
 }
 
 std::set<std::uint32_t> JobNamespaces::used() const {
@@ -143,12 +218,17 @@ void JobNamespaces::look_for_empty() {
     if (is_empty && served.was_empty) left.push_back(netns);
     served.was_empty = is_empty;
   }
-  for (const std::uint32_t netns : left) leave(netns);
+  leave(left);
 }
 
-void JobNamespaces::leave(std::uint32_t netns) {
-  resolver_.stop_listening(netns);
-  served_.erase(netns);
+void JobNamespaces::leave(std::span<const std::uint32_t> left) {
+  for (const std::uint32_t netns : left) {
+    if (const auto& redirect = served_[netns].redirect) redirect->end();
+  }
+  for (const std::uint32_t netns : left) {
+    served_.erase(netns);
+    resolver_.stop_listening(netns);
+  }
 }
 
 void JobNamespaces::add_job(std::uint32_t slot) {
@@ -173,9 +253,8 @@ JobNamespaces::Counters JobNamespaces::remove_job(std::uint32_t slot) {
   // To look at the processes of all jobs takes a while, and most jobs have no other namespace.
   if (own.empty()) return counters;
   const std::set<std::uint32_t> used = this->used();
-  for (const std::uint32_t netns : own) {
-    if (!used.contains(netns)) leave(netns);
-  }
+  std::erase_if(own, [&](std::uint32_t netns) { return used.contains(netns); });
+  leave(own);
   return counters;
 }
 

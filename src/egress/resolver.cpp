@@ -31,6 +31,7 @@ ResolverCounters& ResolverCounters::operator+=(const ResolverCounters& other) {
       &ResolverCounters::upstream_failed,
       &ResolverCounters::namespaces_too_many,
       &ResolverCounters::namespaces_failed,
+      &ResolverCounters::namespaces_unled,
   };
   static_assert(sizeof(kMembers) / sizeof(Member) * sizeof(std::uint64_t) ==
                 sizeof(ResolverCounters));

@@ -93,6 +93,7 @@ struct ResolverCounters {
   // Network namespaces of a job that it does not listen in (job_namespaces.h).
   std::uint64_t namespaces_too_many = 0;
   std::uint64_t namespaces_failed = 0;
+  std::uint64_t namespaces_unled = 0;  // it does listen; what raw sockets ask is denied
 
   ResolverCounters& operator+=(const ResolverCounters& other);
 };

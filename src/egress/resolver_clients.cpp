@@ -53,7 +53,7 @@ Result<> ResolverCore::add_ports(ListenerSockets sockets) {
     CICD_TRY(add_port(std::move(sockets.tcp4), netns, false, true));
     if (sockets.udp6) CICD_TRY(add_port(std::move(sockets.udp6), netns, true, false));
     if (sockets.tcp6) CICD_TRY(add_port(std::move(sockets.tcp6), netns, true, true));
-    return control_.serve_netns(netns);
+    return control_.serve_netns(netns, netns == own_netns_);
   };
   Result<> result = add_all();
   if (!result) close_ports(netns);

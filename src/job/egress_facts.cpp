@@ -67,6 +67,7 @@ void add_resolver_facts(const ResolverCounters& counters, Job::End& end) {
   add_loss(end, "resolver", "too_much_at_once", counters.limited);
   add_loss(end, "resolver", "too_many_namespaces", counters.namespaces_too_many);
   add_loss(end, "resolver", "namespace_not_entered", counters.namespaces_failed);
+  add_loss(end, "resolver", "raw_questions_denied", counters.namespaces_unled);
 }
 
 }  // namespace cicd

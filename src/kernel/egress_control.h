@@ -64,8 +64,9 @@ class EgressControl {
       std::uint32_t slot) const = 0;
 
   // In this network namespace (inode number) our resolver listens: questions for names are turned
-  // to it from there.
-  virtual Result<> serve_netns(std::uint32_t netns) = 0;
+  // to it from there. `is_own`: it is the resolver's own; else raw sockets that jobs make there are
+  // marked, for nftables to lead their questions.
+  virtual Result<> serve_netns(std::uint32_t netns, bool is_own) = 0;
   virtual void stop_serving(std::uint32_t netns) = 0;
   // All namespaces, which a process before this one has left.
   virtual void stop_serving_all() = 0;

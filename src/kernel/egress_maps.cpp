@@ -200,8 +200,8 @@ std::vector<std::pair<MappedIp, cicd_egress_rules>> EgressMaps::addresses(
   return out;
 }
 
-Result<> EgressMaps::serve_netns(std::uint32_t netns) {
-  const std::uint32_t state = CICD_NETNS_SERVED;
+Result<> EgressMaps::serve_netns(std::uint32_t netns, bool is_own) {
+  const std::uint32_t state = is_own ? CICD_NETNS_OWN : CICD_NETNS_SERVED;
   const int fd = programs_.map_fd("resolver_nets");
   if (::bpf_map_update_elem(fd, &netns, &state, BPF_ANY) == 0) return {};
   return std::unexpected(put_error(errno, "another network namespace"));

@@ -40,7 +40,7 @@ class EgressMaps final : public EgressControl {
                        const cicd_egress_rules& rules) override;
   void remove_address(std::uint32_t slot, const MappedIp& ip) override;
   std::vector<std::pair<MappedIp, cicd_egress_rules>> addresses(std::uint32_t slot) const override;
-  Result<> serve_netns(std::uint32_t netns) override;
+  Result<> serve_netns(std::uint32_t netns, bool is_own) override;
   void stop_serving(std::uint32_t netns) override;
   void stop_serving_all() override;
   Result<std::vector<cicd_netns_ask>> netns_asks() override;

@@ -218,7 +218,7 @@ class EgressNames : public Egress {
   void SetUp() override {
     Egress::SetUp();
     if (control_ == nullptr) return;
-    ASSERT_TRUE(control_->serve_netns(net_.inode()));
+    ASSERT_TRUE(control_->serve_netns(net_.inode(), false));
     resolver_ = net_.serve(SOCK_DGRAM, LoopNet::kResolverPort);
     cicd_egress_policy policy = enforcing();
     policy.resolver_port = LoopNet::kResolverPort;
@@ -277,6 +277,14 @@ class EgressNames : public Egress {
     ::waitpid(child, &status, 0);
     return WEXITSTATUS(status);
   }
+  // That the process of the last act() asked from this port.
+  void expect_client(std::uint16_t port) {
+    const auto client = control_->dns_client(
+        {.netns = net_.inode(), .port = port, .proto = IPPROTO_UDP, .is_v6 = 0});
+    ASSERT_TRUE(client);
+    EXPECT_EQ(client->slot, kSlot);
+    EXPECT_EQ(client->pid, static_cast<std::uint32_t>(finished().pid));
+  }
   int resolver_ = -1;
 };
 
@@ -293,6 +301,60 @@ TEST_F(EgressNames, WhereNoResolverListensQuestionsAreDenied) {
   control_->stop_serving(net_.inode());
   EXPECT_EQ(act([] { return send_to(LoopNet::kDns4, 53); }), EPERM);
   EXPECT_EQ(act([] { return connect_to(LoopNet::kDns4, 53); }), EPERM);
+}
+
+// Nobody turned these there: a raw socket (nftables leads it so), and one that goes to the resolver
+// by itself. A note that another job has left for the port does not speak for them.
+TEST_F(EgressNames, WhoeverAsksTheResolverIsNoted) {
+  constexpr std::uint16_t kRawPort = 40'001;
+  constexpr std::uint16_t kPlainPort = 40'002;
+  EXPECT_EQ(act([] {
+              const Address to = address("127.0.0.1", 0);
+              const std::uint16_t udp[4] = {htons(kRawPort), htons(LoopNet::kResolverPort),
+                                            htons(8), 0};
+              const int fd = ::socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_UDP);
+              return ::sendto(fd, udp, sizeof(udp), 0, &to.any, size_of(to)) == 8 ? 0 : errno;
+            }),
+            0);
+  expect_client(kRawPort);
+  EXPECT_EQ(act([] {
+              const Address to = address("127.0.0.1", LoopNet::kResolverPort);
+              const Address from = address("127.0.0.1", kPlainPort);
+              const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+              if (::bind(fd, &from.any, size_of(from)) != 0) return 1;
+              if (::connect(fd, &to.any, size_of(to)) != 0) return 2;
+              return ::send(fd, "question", 8, 0) == 8 ? 0 : errno;
+            }),
+            0);
+  expect_client(kPlainPort);
+}
+
+// The mark is what nftables knows them by (egress/dns_redirect.h).
+TEST_F(EgressNames, RawSocketsAreMarkedWhereTheResolverIsAGuest) {
+  const auto mark_of = [this](int type) {
+    return act([type] {
+      const int fd = ::socket(AF_INET, type | SOCK_CLOEXEC, IPPROTO_UDP);
+      unsigned mark = 0;
+      socklen_t size = sizeof(mark);
+      if (::getsockopt(fd, SOL_SOCKET, SO_MARK, &mark, &size) != 0) return 2;
+      return mark == CICD_RAW_SOCKET_MARK ? 1 : mark == 0 ? 0 : 3;
+    });
+  };
+  const auto tables_asked = [this] {
+    return std::ranges::count_if(*control_->netns_asks(), [this](const cicd_netns_ask& ask) {
+      return ask.netns == net_.inode() && ask.slot == kSlot && ask.wants_table == 1;
+    });
+  };
+  EXPECT_EQ(mark_of(SOCK_DGRAM), 0);
+  EXPECT_EQ(tables_asked(), 0);
+  EXPECT_EQ(mark_of(SOCK_RAW), 1);
+  EXPECT_EQ(tables_asked(), 1);
+  EXPECT_EQ(mark_of(SOCK_RAW), 1);
+  EXPECT_EQ(tables_asked(), 0);
+  ASSERT_TRUE(control_->serve_netns(net_.inode(), true));
+  EXPECT_EQ(mark_of(SOCK_RAW), 0);
+  control_->stop_serving(net_.inode());
+  EXPECT_EQ(mark_of(SOCK_RAW), 0);
 }
 
 // It forwards what it is asked, at whatever port it listens; the rest of the loopback is the job's.

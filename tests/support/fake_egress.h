@@ -53,7 +53,7 @@ class FakeEgress final : public EgressControl {
     }
     return out;
   }
-  Result<> serve_netns(std::uint32_t netns) override {
+  Result<> serve_netns(std::uint32_t netns, bool /*is_own*/) override {
     const std::lock_guard lock(mutex_);
     served_.insert(netns);
     return {};

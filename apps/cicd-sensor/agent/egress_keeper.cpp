@@ -4,6 +4,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/log.h"
+#include "egress/dns_redirect.h"
 #include "job/egress_facts.h"
 
 namespace cicd {
@@ -79,6 +81,11 @@ Result<EgressGuard*> EgressKeeper::guard() {
   if (!guard_) {
     CICD_ASSIGN(EgressControl* const control, source_.egress());
     CICD_ASSIGN(guard_, EgressGuard::start(*control));
+    if (DnsRedirect::find_nft().empty()) {
+      Log("agent").warn(
+          "nft_not_found",
+          {{"consequence", "questions of raw sockets in containers are denied, not answered"}});
+    }
   }
   return guard_.get();
 }

@@ -11,6 +11,7 @@
 #include <memory>
 
 #include "console.h"
+#include "egress/dns_redirect.h"
 #include "exit_codes.h"
 #include "job/job_cgroup.h"
 #include "job/spawn.h"
@@ -151,6 +152,16 @@ DoctorCheck check_pins(bool may_watch) {
                  "jobs would be missed while an agent is started again: " + folder.error().text);
 }
 
+// No finding: what raw sockets ask is denied without it, as everything else of theirs.
+DoctorCheck check_nft() {
+  constexpr const char* kName = "nftables";
+  const std::string path = DnsRedirect::find_nft();
+  if (!path.empty()) return good(kName, path + ": names for raw sockets in containers");
+  return skipped(kName,
+                 "no nft program: names that raw sockets in containers ask for are denied, "
+                 "not answered, where a policy is enforced");
+}
+
 }  // namespace
 
 bool DoctorReport::has_findings() const {
@@ -170,6 +181,7 @@ DoctorReport examine_machine(const std::string& btf_path, const std::string& soc
   check_cgroup(report, allowed.has_value());
   check_hooks(report, allowed.has_value(), btf_path);
   report.checks.push_back(check_pins(allowed.has_value()));
+  report.checks.push_back(check_nft());
   report.checks.push_back(check_agent(socket_path));
   return report;
 }

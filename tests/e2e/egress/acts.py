@@ -3,12 +3,14 @@
 {name: outcome}. An outcome is "ok", the name of an error, or what the act says of itself."""
 import ctypes
 import errno
+import itertools
 import json
 import os
 import socket
 import struct
 import subprocess
 import sys
+import time
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 FAR, WILD, SHARED, DENIED = "203.0.113.10", "203.0.113.11", "203.0.113.12", "203.0.113.99"
@@ -66,6 +68,104 @@ def rcode(name, server="8.8.8.8", kind=1):
             assert peer == (server, 53), peer
             return f"rcode {answer[3] & 15} answers {struct.unpack('>H', answer[6:8])[0]}"
     return act
+
+
+RAW_PORTS = itertools.count(40_053)
+
+
+def insisting(send):
+    """A first packet can come before the namespace has its table of nftables; it is denied then."""
+    end = time.monotonic() + 3
+    while True:
+        try:
+            return send()
+        except PermissionError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.02)
+
+
+def raw_rcode(name, has_header=False, server="8.8.8.8"):
+    """The same over a raw socket, which no hook of connect or sendmsg sees; with an IP header of its own."""
+    def act():
+        family = socket.AF_INET6 if ":" in server else socket.AF_INET
+        port = next(RAW_PORTS)
+        packet = query(name, number=port)
+        packet = struct.pack(">HHHH", port, 53, 8 + len(packet), 0) + packet
+        if has_header:
+            packet = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(packet), 0, 0, 64, socket.IPPROTO_UDP, 0,
+                                 bytes(4), socket.inet_aton(server)) + packet
+        with socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_UDP) as heard, socket.socket(
+                family, socket.SOCK_RAW, socket.IPPROTO_RAW if has_header else socket.IPPROTO_UDP) as s:
+            if family == socket.AF_INET6:
+                s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_CHECKSUM, 6)
+            heard.settimeout(4)
+            insisting(lambda: s.sendto(packet, (server, 0)))
+            while True:
+                answer, peer = heard.recvfrom(4096)
+                datagram = answer if family == socket.AF_INET6 else answer[(answer[0] & 15) * 4:]
+                if datagram[:4] == struct.pack(">HH", 53, port):
+                    assert peer[0] == server, peer
+                    return f"rcode {datagram[11] & 15} answers {struct.unpack('>H', datagram[14:16])[0]}"
+    return act
+
+
+def raw_spoofed():
+    """Questions in the name of an address outside: the answer, with the question in it, must not go there."""
+    try:
+        for name in ("all", "out0"):
+            with open(f"/proc/sys/net/ipv4/conf/{name}/route_localnet", "w", encoding="ascii") as file:
+                file.write("1")
+    except OSError as error:
+        return str(error)
+    packet = query("a-secret.denied.test")
+    segment = struct.pack(">HHIIBBHHH", 443, 53, 1, 0, 0x50, 2, 1024, 0, 0)
+    for kind, payload in ((socket.IPPROTO_UDP, struct.pack(">HHHH", 5000, 53, 8 + len(packet), 0) + packet),
+                          (socket.IPPROTO_TCP, segment)):
+        for to in ("9.9.9.9", "127.0.0.1"):
+            data = bytearray(payload)
+            if to == "127.0.0.1":
+                data[2:4] = struct.pack(">H", 15353)
+            header = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(data), 0, 0, 64, kind, 0, socket.inet_aton(DENIED),
+                                 socket.inet_aton(to))
+            if kind == socket.IPPROTO_TCP:
+                data[16:18] = struct.pack(">H", checksum(header[12:] + struct.pack(">BBH", 0, kind, len(data)) + data))
+            with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as s:
+                insisting(lambda: s.sendto(header + data, (to, 0)))
+    source, servers = socket.inet_pton(socket.AF_INET6, "2001:db8::10"), ("2001:db8:7::7", "::1")
+    for to in servers:
+        target = socket.inet_pton(socket.AF_INET6, to)
+        data = bytearray(struct.pack(">HHHH", 5000, 53 if to != "::1" else 15353, 8 + len(packet), 0) + packet)
+        data[6:8] = struct.pack(">H", checksum(source + target + struct.pack(">II", len(data), 17) + data))
+        header = struct.pack(">IHBB", 6 << 28, len(data), 17, 64) + source + target
+        with socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_RAW) as s:
+            insisting(lambda: s.sendto(header + data, (to, 0)))
+    time.sleep(0.5)
+
+
+def checksum(data):
+    data = bytes(data) + bytes(len(data) % 2)
+    return ~(sum(struct.unpack(f">{len(data) // 2}H", data)) % 0xffff) & 0xffff
+
+
+def raw_connection():
+    """The first segment of a connection to port 53, and whether somebody there takes it."""
+    port = next(RAW_PORTS)
+    segment = struct.pack(">HHIIBBHHH", port, 53, 1, 0, 0x50, 2, 1024, 0, 0)
+    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP) as s, socket.socket(
+            socket.AF_INET, socket.SOCK_DGRAM) as way:
+        way.connect(("203.0.113.10", 443))
+        pseudo = socket.inet_aton(way.getsockname()[0]) + socket.inet_aton("8.8.8.8") + struct.pack(
+            ">BBH", 0, socket.IPPROTO_TCP, len(segment))
+        segment = segment[:16] + struct.pack(">H", checksum(pseudo + segment)) + segment[18:]
+        s.settimeout(4)
+        insisting(lambda: s.sendto(segment, ("8.8.8.8", 0)))
+        while True:
+            answer, peer = s.recvfrom(4096)
+            answer = answer[(answer[0] & 15) * 4:]
+            if answer[:4] == struct.pack(">HH", 53, port):
+                assert peer[0] == "8.8.8.8", peer
+                return {0x12: "taken", 0x14: "closed"}.get(answer[13], f"flags {answer[13]:x}")
 
 
 def rcode_over_tcp(name):
@@ -144,6 +244,12 @@ def flushed():
     return rcode("denied.test")()
 
 
+def nft(*words):
+    """What nft says, and the code it ends with."""
+    done = subprocess.run(["nft", *words], capture_output=True, text=True, check=False)
+    return done.stdout, done.returncode
+
+
 def many_first_acts():
     """200 processes whose first act is a connect to what is denied."""
     code = ("import socket\ns = socket.socket()\ntry:\n  s.connect(('%s', 80))\nexcept PermissionError:\n"
@@ -190,5 +296,22 @@ ACTS = {
                                              outcome(tcp("two.test", 443))),
 }
 
+# Of raw_question_test.py, in a namespace where the resolver is a guest.
+RAW_ACTS = {
+    "raw_question": raw_rcode("allowed.test"),
+    "raw_question_denied": raw_rcode("denied.test"),
+    "raw_header": raw_rcode("allowed.test", has_header=True),
+    "raw_header_denied": raw_rcode("denied.test", has_header=True),
+    "raw_question6": raw_rcode("allowed.test", server="2001:db8:1::1"),
+    "raw_question6_denied": raw_rcode("denied.test", server="2001:db8:1::1"),
+    "raw_connection": raw_connection,
+    "raw_spoofed": raw_spoofed,
+    "nft_table": lambda: nft("list", "table", "inet", "cicd_sensor")[0],
+    "nft_tables": lambda: f"tables: {nft('list', 'tables')[0]}",
+    "nft_attack": lambda: " ".join(str(nft(*words.split())[1]) for words in (
+        "flush ruleset", "flush table inet cicd_sensor", "delete table inet cicd_sensor",
+        "add rule inet cicd_sensor output accept")),
+}
+
 if __name__ == "__main__":
-    print(json.dumps({name: outcome(ACTS[name]) for name in sys.argv[1:]}))
+    print(json.dumps({name: outcome((ACTS | RAW_ACTS)[name]) for name in sys.argv[1:]}))

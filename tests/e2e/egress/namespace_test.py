@@ -41,9 +41,13 @@ class Inside(Lab):
         ip("netns", "add", NAME)
         ip("link", "add", "in0", "type", "veth", "peer", "name", "out0", "netns", NAME)
         ip("addr", "add", "198.18.9.1/24", "dev", "in0")
+        ip("-6", "addr", "add", "2001:db8:9::1/64", "dev", "in0", "nodad")
+        pathlib.Path("/proc/sys/net/ipv6/conf/all/forwarding").write_text("1")
         ip("link", "set", "in0", "up")
         for words in (("link", "set", "lo", "up"), ("addr", "add", "198.18.9.2/24", "dev", "out0"),
-                      ("link", "set", "out0", "up"), ("route", "add", "default", "via", "198.18.9.1")):
+                      ("link", "set", "out0", "up"), ("route", "add", "default", "via", "198.18.9.1"),
+                      ("-6", "addr", "add", "2001:db8:9::2/64", "dev", "out0", "nodad"),
+                      ("-6", "route", "add", "default", "via", "2001:db8:9::1")):
             ip("-n", NAME, *words)
         subprocess.run(["nft", "add table ip cicdlab; add chain ip cicdlab post { type nat hook postrouting "
                         "priority 100; }; add rule ip cicdlab post ip saddr 198.18.9.0/24 masquerade"], check=True)
