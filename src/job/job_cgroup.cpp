@@ -218,6 +218,8 @@ Result<JobCgroup> JobCgroup::open(const std::string& dir) {
   }
   group.id_ = info.st_ino;
   group.events_.reset(::openat(group.fd_.get(), "cgroup.events", O_RDONLY | O_CLOEXEC));
+  const bool has_none = !group.events_ && (errno == ENOENT || errno == ENODEV);
+  if (!group.events_ && !has_none) return fail_errno(errno, "open cgroup.events of " + dir);
   return group;
 }
 
