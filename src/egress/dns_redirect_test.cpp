@@ -48,6 +48,13 @@ class DnsRedirectTest : public ::testing::Test {
     }
     return redirect.state();
   }
+  // A table that is there; null: it did not come to be.
+  std::unique_ptr<DnsRedirect> put(const std::string& nft) const {
+    auto out = start(nft);
+    if (!out) return nullptr;
+    EXPECT_EQ(settled(*out), State::kThere);
+    return out->state() == State::kThere ? std::move(out) : nullptr;
+  }
   // What nft says in the namespace.
   std::string nft(const std::string& words) const {
     std::string out;
@@ -72,9 +79,8 @@ class DnsRedirectTest : public ::testing::Test {
 };
 
 TEST_F(DnsRedirectTest, NobodyElseTakesItAway) {
-  auto redirect = start(nft_);
+  auto redirect = put(nft_);
   ASSERT_TRUE(redirect);
-  ASSERT_EQ(settled(*redirect), State::kThere);
   const std::string listed = nft("list ruleset");
   EXPECT_EQ(count(listed, "flags owner"), 1u) << listed;
   EXPECT_EQ(count(listed, "dport 53 redirect to :25399"), 2u) << listed;
@@ -91,18 +97,16 @@ TEST_F(DnsRedirectTest, NobodyElseTakesItAway) {
 TEST_F(DnsRedirectTest, ATableOfThatNameIsReplaced) {
   nft("table inet cicd_sensor { chain output { type nat hook output priority -101; udp dport 53 "
       "redirect to :9; }; chain more { }; }");
-  auto redirect = start(nft_);
+  auto redirect = put(nft_);
   ASSERT_TRUE(redirect);
-  ASSERT_EQ(settled(*redirect), State::kThere);
   const std::string listed = nft("list ruleset");
   EXPECT_EQ(count(listed, "redirect to"), 2u) << listed;
   EXPECT_EQ(count(listed, "more"), 0u) << listed;
 }
 
 TEST_F(DnsRedirectTest, ATableOfThatNameThatIsSomebodyElsesMakesItFail) {
-  auto first = start(nft_);
+  auto first = put(nft_);
   ASSERT_TRUE(first);
-  ASSERT_EQ(settled(*first), State::kThere);
   auto second = start(nft_);
   ASSERT_TRUE(second);
   EXPECT_EQ(settled(*second), State::kFailed);
@@ -117,9 +121,8 @@ TEST_F(DnsRedirectTest, WithoutOwnersItIsAPlainTable) {
   std::ofstream(path) << "#!/bin/sh\nsed -u 's/flags owner/flags unheard_of/' | " << nft_
                       << " -i\n";
   ASSERT_EQ(::chmod(path.c_str(), 0700), 0);
-  auto redirect = start(path);
+  auto redirect = put(path);
   ASSERT_TRUE(redirect);
-  EXPECT_EQ(settled(*redirect), State::kThere);
   const std::string listed = nft("list ruleset");
   EXPECT_EQ(count(listed, "flags owner"), 0u) << listed;
   EXPECT_EQ(count(listed, "dport 53 redirect to :25399"), 2u) << listed;
