@@ -50,6 +50,15 @@ void set_flag_up(int fd, const char* name) {
   EXPECT_EQ(::ioctl(fd, SIOCSIFFLAGS, &request), 0) << name;
 }
 
+// Not while the kernel still holds it for tentative.
+bool can_bind(const in6_addr& ip) {
+  const UniqueFd fd(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  sockaddr_in6 address{};
+  address.sin6_family = AF_INET6;
+  address.sin6_addr = ip;
+  return ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
+}
+
 // A bridge of this name with this address, up; in the caller's namespace, with the loopback.
 void make_bridge(const char* name, const char* ip, const char* ip6 = nullptr) {
   const UniqueFd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
@@ -65,7 +74,8 @@ void make_bridge(const char* name, const char* ip, const char* ip6 = nullptr) {
   set_flag_up(fd.get(), name);
   set_flag_up(fd.get(), "lo");
   if (ip6 == nullptr) return;
-  // Nobody is behind the bridge, so nobody could say that the address is taken.
+  // Nobody is behind the bridge, so nobody could say that the address is taken. The kernel takes
+  // its own time all the same.
   std::ofstream("/proc/sys/net/ipv6/conf/" + std::string(name) + "/accept_dad") << 0;
   struct {
     in6_addr address;
@@ -75,6 +85,7 @@ void make_bridge(const char* name, const char* ip, const char* ip6 = nullptr) {
   ::inet_pton(AF_INET6, ip6, &of_v6.address);
   const UniqueFd fd6(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   ASSERT_EQ(::ioctl(fd6.get(), SIOCSIFADDR, &of_v6), 0) << std::strerror(errno);
+  for (int i = 0; i < 10'000 && !can_bind(of_v6.address); ++i) ::usleep(1'000);
 }
 
 void add_default_route(const char* gateway) {

@@ -155,4 +155,18 @@ test_dead_googletest_is_counted() {
   expect_output 'a_test A.Dies: killed by signal 6 (SIGABRT); cases after it did not run'
 }
 
+# The test of a whole job waits for what a later stage has built.
+test_builds_of_later_stages_begin_while_whole_jobs_run() {
+  tree none 'true'
+  mkdir -p "$scratch/tree/tests/e2e" "$scratch/bin"
+  printf '#!/bin/sh\ncase "$*" in *"--build --preset asan"*) touch "%s" ;; esac\n' \
+    "$scratch/begun" >"$scratch/bin/cmake"
+  chmod +x "$scratch/bin/cmake"
+  printf '%s\n' "for i in \$(seq 100); do" "  [ ! -e $scratch/begun ] || exec echo PASS begun" \
+    '  sleep 0.1' 'done' 'echo FAIL begun: never' >"$scratch/tree/tests/e2e/waits_test.sh"
+  output=$(PATH=$scratch/bin:$PATH "$scratch/tree/tools/run-tests" e2e asan 2>&1) || true
+  expect_no_output 'FAILED  e2e'
+  expect_output 'builds that began earlier'
+}
+
 run_tests

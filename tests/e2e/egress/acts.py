@@ -6,6 +6,7 @@ import errno
 import itertools
 import json
 import os
+import random
 import socket
 import struct
 import subprocess
@@ -70,7 +71,8 @@ def rcode(name, server="8.8.8.8", kind=1):
     return act
 
 
-RAW_PORTS = itertools.count(40_053)
+# Connection tracking would lead what has the ports of an earlier run as it has led that, table or none.
+RAW_PORTS = itertools.count(random.randrange(10_000, 60_000))
 
 
 def insisting(send):
@@ -247,7 +249,7 @@ def flushed():
 def nft(*words):
     """What nft says, and the code it ends with."""
     done = subprocess.run(["nft", *words], capture_output=True, text=True, check=False)
-    return done.stdout, done.returncode
+    return done.stdout or done.stderr, done.returncode
 
 
 def many_first_acts():
