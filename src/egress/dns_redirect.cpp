@@ -28,6 +28,7 @@ constexpr std::size_t kMaxAnswerBytes = 16 * 1024;
 // Of nft, which reads what the job has in its tables.
 constexpr rlim_t kMaxMemoryBytes = 128 * 1024 * 1024;
 constexpr rlim_t kMaxCpuSeconds = 3;
+constexpr std::uint16_t kZone = 0x6369;  // of connection tracking
 
 // As nft lists a chain that is there; what it repeats of a command that failed has no tabs.
 constexpr std::string_view kIsThere = "\n\tchain output {";
@@ -36,14 +37,20 @@ constexpr std::string_view kIsWrong = "Error";
 // One transaction, and what tells whether it has worked. Before Docker's rules for its resolver,
 // and those of the job, which have the usual priority (dstnat, -100). An earlier table of the name
 // is taken away, and added first, so that there is one to take away.
+//
+// What was sent before the table was there has been denied, but where connections were tracked
+// already it is known as one that is not redirected, and would stay so for as long as the job tries
+// again from that port. So what is marked is tracked apart: in a zone of ours, on its way there.
 std::string commands(std::uint16_t port, bool has_owner) {
   const std::string table = DnsRedirect::kTable;
   const std::string marked = "meta mark " + std::to_string(CICD_RAW_SOCKET_MARK);
   const std::string to = " dport 53 redirect to :" + std::to_string(port) + "; ";
+  const std::string apart = " dport 53 ct original zone set " + std::to_string(kZone) + "; ";
   return "add table " + table + "; delete table " + table + "; table " + table + " { " +
          (has_owner ? "flags owner; " : "") +
-         "chain output { type nat hook output priority -101; " + marked + " udp" + to + marked +
-         " tcp" + to + "}; }\nlist table " + table + "\n";
+         "chain zone { type filter hook output priority -300; " + marked + " udp" + apart + marked +
+         " tcp" + apart + "}; " + "chain output { type nat hook output priority -101; " + marked +
+         " udp" + to + marked + " tcp" + to + "}; }\nlist table " + table + "\n";
 }
 
 // A terminal's signals are not for it, and nothing of ours goes on in it.

@@ -71,7 +71,7 @@ def rcode(name, server="8.8.8.8", kind=1):
     return act
 
 
-# Connection tracking would lead what has the ports of an earlier run as it has led that, table or none.
+# Not those of an earlier run, of which connection tracking may know where they led.
 RAW_PORTS = itertools.count(random.randrange(10_000, 60_000))
 
 

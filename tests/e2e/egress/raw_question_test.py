@@ -43,6 +43,19 @@ def test_they_are_answered_by_the_resolver():
         assert table() == "", "it is gone with the job, and the namespace is there"
 
 
+def test_where_connections_are_tracked_already():
+    """What was denied before there was a table is known to the kernel as a connection that is not led; who
+    tries again from that port is answered all the same."""
+    place = lab()
+    subprocess.run(["ip", "netns", "exec", NAME, "nft", NAT_OF_DOCKER], check=True)
+    with run("inside raw_question raw_question_denied raw_connection; inside raw_question6 raw_question6_denied"
+             ) as done:
+        assert outcomes(done) == [
+            {"raw_question": ALLOWED, "raw_question_denied": DENIED, "raw_connection": "taken"},
+            {"raw_question6": ALLOWED, "raw_question6_denied": DENIED}], done.stdout + done.stderr
+        assert "denied.test" not in place.questions()
+
+
 def test_other_raw_packets_are_denied_as_ever():
     place = lab()
     with run("inside raw_question raw_icmp") as done:
