@@ -6,16 +6,20 @@
 // part of the bound. Order: first in, first out. After close() pushes are refused and pop() hands
 // out what is left, then nothing.
 //
-// Threads: all calls from any thread. Allocates only when more things wait than ever before.
+// Threads: all calls from any thread. Allocates only when more things wait than ever before. No
+// condition variable: with that of glibc a consumer that was woken up makes a system call more than
+// it needs, as it must take the lock for one that others wait for.
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <cstddef>
+#include <cstdint>
 #include <mutex>
 #include <optional>
 #include <utility>
 #include <vector>
+
+#include "base/futex.h"
 
 namespace cicd {
 
@@ -26,21 +30,30 @@ class BoundedQueue {
 
   // Takes `item` only when it returns true.
   bool push(T&& item, std::size_t weight) {
+    bool wakes = false;
     {
       const std::lock_guard lock(mutex_);
       if (is_closed_ || load() + weight > capacity_) return false;
       load_.fetch_add(weight, std::memory_order_relaxed);
       if (count_ == ring_.size()) grow();
       ring_[(head_ + count_++) % ring_.size()] = std::move(item);
+      wakes = sleepers_ > 0;
+      if (wakes) --sleepers_, ++calls_;
     }
-    ready_.notify_one();
+    if (wakes) futex_wake(calls_, 1);
     return true;
   }
 
   // Waits for an item; nullopt when the queue is closed and empty.
   std::optional<T> pop() {
     std::unique_lock lock(mutex_);
-    ready_.wait(lock, [&] { return count_ > 0 || is_closed_; });
+    while (count_ == 0 && !is_closed_) {
+      ++sleepers_;
+      const std::uint32_t seen = calls_;
+      lock.unlock();
+      futex_wait(calls_, seen);
+      lock.lock();
+    }
     if (count_ == 0) return std::nullopt;
     std::optional<T> item(std::move(ring_[head_]));
     head_ = (head_ + 1) % ring_.size();
@@ -55,8 +68,9 @@ class BoundedQueue {
     {
       const std::lock_guard lock(mutex_);
       is_closed_ = true;
+      ++calls_;
     }
-    ready_.notify_all();
+    futex_wake(calls_);
   }
 
   // Weight that waits or is worked on. With one producer it can only shrink behind its back.
@@ -76,7 +90,8 @@ class BoundedQueue {
   const std::size_t capacity_;
   std::atomic<std::size_t> load_ = 0;
   std::mutex mutex_;
-  std::condition_variable ready_;
+  std::atomic<std::uint32_t> calls_ = 0;  // consumers sleep while it stays; changes under the lock
+  std::size_t sleepers_ = 0;              // or more: those that woke up by themselves
   std::vector<T> ring_;
   std::size_t head_ = 0;
   std::size_t count_ = 0;

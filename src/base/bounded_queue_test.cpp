@@ -4,9 +4,13 @@
 #include <gtest/gtest.h>
 #include <pthread.h>
 
+#include <array>
+#include <atomic>
+#include <chrono>
 #include <csignal>
 #include <memory>
 #include <string>
+#include <thread>
 
 #include "base/worker.h"
 
@@ -79,6 +83,50 @@ TEST(BoundedQueue, EveryPushedThingArrivesOnceInOrder) {
   worker.join();
   EXPECT_EQ(next, kCount);
   EXPECT_EQ(queue.load(), 0u);
+}
+
+// Each waits for the other: a wake-up that got lost would be for good.
+TEST(BoundedQueue, WakesUpWhoSleeps) {
+  constexpr int kRounds = 20'000;
+  BoundedQueue<int> there(1), back(1);
+  Worker worker;
+  worker.start("echo", [&] {
+    while (const auto item = there.pop()) {
+      there.done(1);
+      back.push(int{*item}, 1);
+    }
+  });
+  for (int i = 0; i < kRounds; ++i) {
+    ASSERT_TRUE(there.push(int{i}, 1));
+    ASSERT_EQ(back.pop(), i);
+    back.done(1);
+  }
+  there.close();
+  worker.join();
+}
+
+TEST(BoundedQueue, HasManyConsumersThatSleepAndWakeUp) {
+  constexpr int kCount = 20'000;
+  BoundedQueue<int> queue(kCount);
+  std::atomic<std::int64_t> sum = 0;
+  std::array<Worker, 4> workers;
+  for (Worker& worker : workers) {
+    worker.start("consumer", [&] {
+      while (const auto item = queue.pop()) sum += *item;
+    });
+  }
+  for (int i = 1; i <= kCount; ++i) {
+    ASSERT_TRUE(queue.push(int{i}, 1));
+    if (i % 16 == 0) std::this_thread::yield();
+    if (i % 1'024 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  // All that was pushed before is dealt with while the queue is open.
+  for (int i = 0; i < 10'000 && sum < std::int64_t{kCount} * (kCount + 1) / 2; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  EXPECT_EQ(sum, std::int64_t{kCount} * (kCount + 1) / 2);
+  queue.close();
+  for (Worker& worker : workers) worker.join();
 }
 
 TEST(Worker, HasANameAndTakesNoSignals) {
