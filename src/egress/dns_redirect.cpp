@@ -44,13 +44,15 @@ constexpr std::string_view kIsWrong = "Error";
 std::string commands(std::uint16_t port, bool has_owner) {
   const std::string table = DnsRedirect::kTable;
   const std::string marked = "meta mark " + std::to_string(CICD_RAW_SOCKET_MARK);
-  const std::string to = " dport 53 redirect to :" + std::to_string(port) + "; ";
-  const std::string apart = " dport 53 ct original zone set " + std::to_string(kZone) + "; ";
+  const auto questions = [&](const std::string& what) {
+    return marked + " udp dport 53 " + what + "; " + marked + " tcp dport 53 " + what + "; ";
+  };
   return "add table " + table + "; delete table " + table + "; table " + table + " { " +
          (has_owner ? "flags owner; " : "") +
-         "chain zone { type filter hook output priority -300; " + marked + " udp" + apart + marked +
-         " tcp" + apart + "}; " + "chain output { type nat hook output priority -101; " + marked +
-         " udp" + to + marked + " tcp" + to + "}; }\nlist table " + table + "\n";
+         "chain zone { type filter hook output priority -300; " +
+         questions("ct original zone set " + std::to_string(kZone)) +
+         "}; chain output { type nat hook output priority -101; " +
+         questions("redirect to :" + std::to_string(port)) + "}; }\nlist table " + table + "\n";
 }
 
 // A terminal's signals are not for it, and nothing of ours goes on in it.
