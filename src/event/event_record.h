@@ -3,19 +3,22 @@
 // which records travel from the tracker to a job's worker.
 //
 // Text in a record points into the arena of its batch (or into its Process): a record must not
-// outlive the batch. Batches are recycled (`reset` keeps memory), so the steady state allocates
-// nothing.
+// outlive the batch. The memory of batches comes from a pool and goes back at `reset`, so the
+// steady state allocates nothing.
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <string_view>
-#include <vector>
+#include <utility>
 
 #include "base/arena.h"
+#include "base/block_pool.h"
 #include "event/container.h"
 #include "event/event_type.h"
 #include "event/process.h"
+#include "event/record_list.h"
 #include "event/step.h"
 
 namespace cicd {
@@ -59,8 +62,14 @@ struct EventRecord {
   std::int64_t number(std::uint8_t field) const { return fields[field].number; }
 };
 
+// Enough for a sensor with one job, unless its worker is far behind.
+inline constexpr std::size_t kBatchBytes = std::size_t{16} << 20;
+
 struct EventBatch {
-  std::vector<EventRecord> records;
+  explicit EventBatch(std::shared_ptr<BlockPool> pool = std::make_shared<BlockPool>(kBatchBytes))
+      : records(pool), arena(std::move(pool)) {}
+
+  RecordList<EventRecord> records;
   Arena arena;
 
   // A cleared record at the end of the batch.
@@ -69,8 +78,6 @@ struct EventBatch {
     record.type = type;
     return record;
   }
-  // Memory that it holds, used or not.
-  std::size_t bytes() const { return records.capacity() * sizeof(EventRecord) + arena.bytes(); }
   void reset() {
     records.clear();
     arena.reset();

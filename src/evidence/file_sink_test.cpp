@@ -69,12 +69,12 @@ TEST_F(FileSinkTest, AWholeJob) {
   const auto bash = make_process(1, "/bin/bash", {"bash", "x.sh"});
   const auto node = make_process(2, "/usr/bin/node", {"node", "install.js"}, bash);
   auto batch = job->take_batch();
-  batch->records = {make_exec(node),
-                    make_open(node, "/home/u/.npmrc"),
-                    make_open(node, "/home/u/a"),
-                    make_open(node, "/home/u/b"),
-                    make_connect(node, "10.0.0.2", 443),
-                    make_connect(node, "10.0.0.10", 80)};
+  batch->records.push_back(make_exec(node));
+  for (const char* path : {"/home/u/.npmrc", "/home/u/a", "/home/u/b"}) {
+    batch->records.push_back(make_open(node, path));
+  }
+  batch->records.push_back(make_connect(node, "10.0.0.2", 443));
+  batch->records.push_back(make_connect(node, "10.0.0.10", 80));
   job->submit(std::move(batch));
   Job::End end;
   end.finalize_reason = "command_exit";
@@ -128,7 +128,7 @@ TEST_F(FileSinkTest, AnEarlierRunsFilesAreReplaced) {
   for (int run = 0; run < 2; ++run) {
     auto job = start();
     auto batch = job->take_batch();
-    batch->records = {make_exec(make_process(1, "/bin/x", {"x"}))};
+    batch->records.push_back(make_exec(make_process(1, "/bin/x", {"x"})));
     job->submit(std::move(batch));
     ASSERT_TRUE(write_summary(options_, *job->finish({}).project));
     EXPECT_EQ(rows("events.jsonl").size(), 1u);

@@ -18,9 +18,6 @@ namespace {
 constexpr auto kHost = static_cast<std::size_t>(ScopeKind::kHost);
 constexpr auto kProject = static_cast<std::size_t>(ScopeKind::kProject);
 constexpr std::size_t kScopes = 2;
-// Room of a fresh batch: what a look at the rings finds of each of a thousand busy jobs. To grow up
-// to there by doubling moved each record twice and took twice the memory.
-constexpr std::size_t kFirstRecords = 40;
 
 struct SnapshotRequest {
   ScopeKind kind = ScopeKind::kHost;
@@ -42,7 +39,9 @@ struct Job::Impl {
     if (options.host) scopes[kHost].emplace(std::move(*options.host));
     if (options.project) options.project->kind = ScopeKind::kProject;
     if (options.project) scopes[kProject].emplace(std::move(*options.project));
-    if (!options.batches) options.batches = std::make_shared<BatchPool>(kBatchPoolBytes);
+    if (!options.batches) {
+      options.batches = std::make_shared<BatchPool>(std::make_shared<BlockPool>(kBatchBytes));
+    }
     if (!options.backlog) options.backlog = std::make_shared<Backlog>(0);
     has_host = options.host.has_value();
     has_project = options.project.has_value();
@@ -55,7 +54,6 @@ struct Job::Impl {
   void handle(const EventBatch& batch);
   void tell_progress();
   JobSummary summarize(std::size_t place, const End& end) const;
-  void recycle(std::unique_ptr<EventBatch> batch) const;
   // Takes out of a batch what the queue has no room for, and counts it.
   void trim(EventBatch& batch);
   void count_dropped(EventType type, std::uint64_t count) {
@@ -120,7 +118,7 @@ void Job::Impl::run() {
     }
     const std::size_t weight = task->batch->records.size();
     handle(*task->batch);
-    recycle(std::move(task->batch));
+    options.batches->give(std::move(task->batch));
     queue.done(weight);
     options.backlog->fetch_sub(weight, std::memory_order_relaxed);
   }
@@ -159,12 +157,6 @@ void Job::Impl::tell_progress() {
   rows_lost.store(lost, std::memory_order_relaxed);
 }
 
-void Job::Impl::recycle(std::unique_ptr<EventBatch> batch) const {
-  batch->reset();
-  const std::size_t bytes = batch->bytes();
-  options.batches->give(std::move(batch), bytes);
-}
-
 void Job::Impl::trim(EventBatch& batch) {
   const std::size_t capacity = queue.capacity();
   const std::size_t opens_end = capacity - capacity / 4;
@@ -181,7 +173,7 @@ void Job::Impl::trim(EventBatch& batch) {
     EventRecord& to = batch.records[kept++];
     if (&to != &record) to = std::move(record);
   }
-  batch.records.resize(kept);
+  batch.records.shrink(kept);
 }
 
 LossReport Job::Impl::queue_losses() const {
@@ -200,18 +192,12 @@ Job::Job(JobOptions options) : impl_(std::make_unique<Impl>(std::move(options)))
 
 Job::~Job() { impl_->queue.close(); }
 
-std::unique_ptr<EventBatch> Job::take_batch() {
-  auto batch = impl_->options.batches->take();
-  if (batch) return std::move(*batch);
-  auto fresh = std::make_unique<EventBatch>();
-  fresh->records.reserve(kFirstRecords);
-  return fresh;
-}
+std::unique_ptr<EventBatch> Job::take_batch() { return impl_->options.batches->take(); }
 
 void Job::submit(std::unique_ptr<EventBatch> batch) {
   impl_->trim(*batch);
   const std::size_t weight = batch->records.size();
-  if (weight == 0) return impl_->recycle(std::move(batch));
+  if (weight == 0) return impl_->options.batches->give(std::move(batch));
   // There is room: trim() made it fit, and only the worker changes the load meanwhile.
   Task task{std::move(batch), nullptr};
   // Before the worker can have done with it.

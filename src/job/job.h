@@ -17,7 +17,7 @@
 #include <optional>
 #include <vector>
 
-#include "base/pool.h"
+#include "event/batch_pool.h"
 #include "event/event_record.h"
 #include "job/identity.h"
 #include "job/scope.h"
@@ -27,9 +27,6 @@
 
 namespace cicd {
 
-using BatchPool = Pool<std::unique_ptr<EventBatch>>;
-// Enough for the batches of a burst; further ones are given back.
-inline constexpr std::size_t kBatchPoolBytes = std::size_t{16} << 20;
 // Records that wait for the workers of all jobs that share it, or are being handled.
 using Backlog = std::atomic<std::size_t>;
 

@@ -4,9 +4,12 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 #include <zlib.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -19,6 +22,13 @@ namespace cicd {
 namespace {
 
 using namespace recording;
+
+constexpr std::size_t kPartBytes = BlockPool::kBlockBytes;
+static_assert(kPartBytes >= sizeof(BlockHeader), "the header of a block is in one part");
+// What a writer without company keeps for its next block.
+constexpr std::size_t kOwnBytes = std::size_t{8} << 20;
+constexpr std::size_t kPartsAtOnce = 64;
+constexpr BlockHeader kNoHeader{};
 
 // Writes all of it; a signal or a short write goes on where it stopped.
 int write_all(int fd, std::span<const std::byte> bytes) {
@@ -34,9 +44,9 @@ int write_all(int fd, std::span<const std::byte> bytes) {
   return 0;
 }
 
-std::uint32_t crc_of(std::span<const std::byte> bytes) {
+std::uint32_t crc_of(std::span<const std::byte> bytes, std::uint32_t before = 0) {
   return static_cast<std::uint32_t>(
-      ::crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
+      ::crc32_z(before, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
 }
 
 Result<UniqueFd> open_for_writing(const std::string& path, int flags) {
@@ -81,6 +91,8 @@ Result<FileHeader> make_header(const std::string& path, const RecordingInfo& inf
 
 }  // namespace
 
+RecordingWriter::RecordingWriter() : parts_(std::make_shared<BlockPool>(kOwnBytes)) {}
+
 Result<RecordingWriter> RecordingWriter::create(const std::string& path,
                                                 const RecordingInfo& info) {
   CICD_ASSIGN(const FileHeader header, make_header(path, info));
@@ -117,21 +129,44 @@ Result<RecordingWriter> RecordingWriter::resume(const std::string& path, std::ui
 }
 
 void RecordingWriter::append(SampleBytes sample) {
+  constexpr std::byte kPadding[8] = {};
   if (failure_) return;
   const std::size_t needed = sizeof(SamplePrefix) + padded(sample.size());
-  if (sample.size() > kSampleBytesMax || block_.size() + needed > kBlockBytesMax) {
+  if (sample.size() > kSampleBytesMax || block_bytes_ + needed > kBlockBytesMax) {
     is_block_too_big_ = true;  // end_block says it
     return;
   }
-  if (block_.empty() && blocks_) block_ = blocks_->take().value_or(std::vector<std::byte>());
-  const std::size_t start = block_.empty() ? sizeof(BlockHeader) : block_.size();
-  block_.resize(start + needed);  // new bytes are zero: padding is, too
+  // Its header is written when the rest is known.
+  if (block_bytes_ == 0) put(std::as_bytes(std::span(&kNoHeader, 1)));
   const SamplePrefix prefix{static_cast<std::uint32_t>(sample.size()), 0};
-  std::memcpy(block_.data() + start, &prefix, sizeof(prefix));
-  if (!sample.empty()) {
-    std::memcpy(block_.data() + start + sizeof(prefix), sample.data(), sample.size());
-  }
   ++block_samples_;
+  const std::size_t at = block_bytes_ % kPartBytes;
+  if (at != 0 && at + needed <= kPartBytes) {
+    std::byte* to = parts_.back() + at;
+    std::memset(to + needed - sizeof(kPadding), 0, sizeof(kPadding));
+    std::memcpy(to, &prefix, sizeof(prefix));
+    if (!sample.empty()) std::memcpy(to + sizeof(prefix), sample.data(), sample.size());
+    block_bytes_ += needed;
+    return;
+  }
+  put(std::as_bytes(std::span(&prefix, 1)));
+  put(sample);
+  put(std::span(kPadding).first(padded(sample.size()) - sample.size()));
+}
+
+void RecordingWriter::put(std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    if (block_bytes_ == parts_.size() * kPartBytes) parts_.add();
+    const std::size_t at = block_bytes_ % kPartBytes;
+    const std::size_t count = std::min(bytes.size(), kPartBytes - at);
+    std::memcpy(parts_.back() + at, bytes.data(), count);
+    block_bytes_ += count;
+    bytes = bytes.subspan(count);
+  }
+}
+
+std::span<const std::byte> RecordingWriter::part(std::size_t place) const {
+  return {parts_[place], std::min(kPartBytes, block_bytes_ - place * kPartBytes)};
 }
 
 Result<void> RecordingWriter::end_block(const RingPositions& positions) {
@@ -142,24 +177,46 @@ Result<void> RecordingWriter::end_block(const RingPositions& positions) {
         "the recording ends here; what it holds is complete"};
   }
   if (failure_) return std::unexpected(*failure_);
-  if (block_.empty()) return {};
+  if (block_bytes_ == 0) return {};
   BlockHeader header{};
   header.magic = kBlockMagic;
   header.kind = kBlockSamples;
   header.count = block_samples_;
-  header.bytes = block_.size() - sizeof(header);
+  header.bytes = block_bytes_ - sizeof(header);
   header.control = positions.control;
   header.bulk = positions.bulk;
-  std::memcpy(block_.data(), &header, sizeof(header));
-  header.crc = crc_of(block_);
-  std::memcpy(block_.data(), &header, sizeof(header));
+  std::memcpy(parts_[0], &header, sizeof(header));
+  std::uint32_t crc = 0;
+  for (std::size_t i = 0; i < parts_.size(); ++i) crc = crc_of(part(i), crc);
+  header.crc = crc;
+  std::memcpy(parts_[0], &header, sizeof(header));
   return write_block();
 }
 
+// Writes all of it; a signal or a short write goes on where it stopped.
+int RecordingWriter::write_parts() const {
+  std::size_t done = 0;
+  while (done < block_bytes_) {
+    std::array<iovec, kPartsAtOnce> pieces;
+    std::size_t count = 0;
+    for (std::size_t at = done; at < block_bytes_ && count < kPartsAtOnce; ++count) {
+      const auto rest = part(at / kPartBytes).subspan(at % kPartBytes);
+      pieces[count] = {const_cast<std::byte*>(rest.data()), rest.size()};
+      at += rest.size();
+    }
+    const ssize_t written = ::writev(fd_.get(), pieces.data(), static_cast<int>(count));
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return errno;
+    if (written == 0) return EIO;
+    done += static_cast<std::size_t>(written);
+  }
+  return 0;
+}
+
 Result<void> RecordingWriter::write_block() {
-  const int error = write_all(fd_.get(), block_);
+  const int error = write_parts();
   if (error == 0) {
-    bytes_written_ += block_.size();
+    bytes_written_ += block_bytes_;
   } else {
     failure_ = fail_errno(error, "recording " + path_ + ": cannot write at offset " +
                                      std::to_string(bytes_written_))
@@ -170,12 +227,8 @@ Result<void> RecordingWriter::write_block() {
       failure_->text += " (and the incomplete block could not be cut off)";
     }
   }
-  block_.clear();
-  if (blocks_) {
-    std::vector<std::byte> memory = std::exchange(block_, {});
-    const std::size_t bytes = memory.capacity();
-    blocks_->give(std::move(memory), bytes);
-  }
+  parts_.clear();
+  block_bytes_ = 0;
   block_samples_ = 0;
   if (failure_) return std::unexpected(*failure_);
   return {};

@@ -17,7 +17,7 @@
 #include <string>
 #include <vector>
 
-#include "base/pool.h"
+#include "base/block_pool.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "kernel/event_source.h"
@@ -38,10 +38,6 @@ struct RecordingInfo {
   std::string job_name = {};
 };
 
-// Memory of blocks, for writers that write now and then.
-using BlockPool = Pool<std::vector<std::byte>>;
-inline constexpr std::size_t kBlockPoolBytes = std::size_t{4} << 20;
-
 class RecordingWriter {
  public:
   // Writes the header. The file is made anew.
@@ -51,24 +47,28 @@ class RecordingWriter {
 
   // Adds a sample to the block in memory; nothing is written before end_block.
   void append(SampleBytes sample);
-  // Writes the block with one write(2). An empty block writes nothing. When it cannot be written
+  // Writes the block. An empty block writes nothing. When it cannot be written
   // (disk full) the file is cut back to end in a complete block, and the recording ends there:
   // this and every later call return the error, because a recording has no holes.
   Result<void> end_block(const RingPositions& positions);
 
-  // Between two blocks: memory of blocks comes from there from now on, and goes back.
-  void share_memory(std::shared_ptr<BlockPool> blocks) { blocks_ = std::move(blocks); }
+  // Between two blocks: memory for them comes from there from now on.
+  void share_memory(std::shared_ptr<BlockPool> pool) { parts_ = BlockList(std::move(pool)); }
 
   // Size of the file: all of it is complete blocks.
   std::uint64_t bytes_written() const { return bytes_written_; }
 
  private:
-  RecordingWriter() = default;
+  RecordingWriter();
+  void put(std::span<const std::byte> bytes);
+  std::span<const std::byte> part(std::size_t place) const;
+  int write_parts() const;
   Result<void> write_block();
   std::string path_;
   UniqueFd fd_;
-  std::vector<std::byte> block_;       // header of the block, then prefix and bytes of each sample
-  std::shared_ptr<BlockPool> blocks_;  // null: the memory of a block is kept for the next
+  // The block: its header, then prefix and bytes of each sample.
+  BlockList parts_;
+  std::size_t block_bytes_ = 0;
   std::uint32_t block_samples_ = 0;
   bool is_block_too_big_ = false;
   std::optional<Error> failure_;

@@ -8,7 +8,10 @@
 #include <sys/stat.h>
 #include <zlib.h>
 
+#include <algorithm>
 #include <cstring>
+#include <memory>
+#include <random>
 
 #include "kernel/recording_format.h"
 #include "kernel/recording_test_support.h"
@@ -146,6 +149,38 @@ TEST(Recording, BytesOfSamplesAreKeptMalformedOnesToo) {
   for (std::size_t i = 0; i < samples.size(); ++i) {
     const SampleBytes bytes = (**block)[i];
     EXPECT_EQ(SampleBuffer(bytes.begin(), bytes.end()), samples[i]);
+  }
+}
+
+// Blocks of many parts, of writers that share the memory for them and grow in turn.
+TEST(Recording, SamplesOfAnyLengthAreReadAsTheyWereWritten) {
+  const TemporaryFile files[2];
+  RecordingWriter writers[2] = {make_writer(files[0]), make_writer(files[1])};
+  const auto pool = std::make_shared<BlockPool>(std::size_t{1} << 20);
+  for (RecordingWriter& writer : writers) writer.share_memory(pool);
+  std::mt19937 random(1);
+  std::vector<SampleBuffer> samples;
+  for (int i = 0; i < 6'000; ++i) {
+    samples.emplace_back(random() % 1'000, static_cast<std::byte>(random()));
+  }
+  for (int block = 0; block < 2; ++block) {
+    for (const SampleBuffer& sample : samples) {
+      for (RecordingWriter& writer : writers) writer.append(sample);
+    }
+    for (RecordingWriter& writer : writers) ASSERT_TRUE(writer.end_block({}));
+  }
+  for (const TemporaryFile& file : files) {
+    auto reader = RecordingReader::open(file.path());
+    ASSERT_TRUE(reader);
+    for (int block = 0; block < 2; ++block) {
+      const auto read = reader->next_block();
+      ASSERT_TRUE(read && *read);
+      ASSERT_EQ((*read)->size(), samples.size());
+      for (std::size_t i = 0; i < samples.size(); ++i) {
+        ASSERT_TRUE(std::ranges::equal((**read)[i], samples[i])) << i;
+      }
+    }
+    EXPECT_EQ(reader->good_bytes(), file.read().size());
   }
 }
 

@@ -31,7 +31,7 @@ class TrackerFiles : public ::testing::Test {
  protected:
   TrackerFiles() { bench_.start_shell(); }
   // The records of one sample.
-  const std::vector<EventRecord>& records_of(const SampleBuffer& sample) {
+  const RecordList<EventRecord>& records_of(const SampleBuffer& sample) {
     bench_.batch().reset();
     bench_.send(sample);
     return bench_.records();

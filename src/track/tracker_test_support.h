@@ -34,7 +34,7 @@ class TrackerBench {
 
   Tracker& tracker() { return tracker_; }
   EventBatch& batch() { return batch_; }
-  const std::vector<EventRecord>& records() const { return batch_.records; }
+  const RecordList<EventRecord>& records() const { return batch_.records; }
   void set_wanted(bool is_wanted) { is_wanted_ = is_wanted; }
 
   std::uint64_t lost(const std::string& what, const std::string& reason, std::uint32_t slot = 1) {

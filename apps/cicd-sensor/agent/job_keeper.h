@@ -151,7 +151,7 @@ class JobKeeper final : public JobKeeping {
   EgressKeeper egress_;
   std::atomic<std::uint64_t> shared_cgroup_ = 0;
   // What the jobs share, so that none grows buffers of its own for a moment's work.
-  const std::shared_ptr<BatchPool> batches_ = std::make_shared<BatchPool>(kBatchPoolBytes);
+  const std::shared_ptr<BatchPool> batches_ = std::make_shared<BatchPool>(pipeline_.blocks());
   const std::shared_ptr<RowBufferPool> row_buffers_ =
       std::make_shared<RowBufferPool>(kRowBufferPoolBytes);
   std::map<std::uint32_t, std::unique_ptr<Watched>> watched_;  // by slot

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/pipeline.h"
 
+#include <malloc.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -48,6 +49,8 @@ constexpr milliseconds kLongestStandstill{100};
 constexpr int kBacklogPauseMs = 2;
 static_assert(kMostBacklog + Pipeline::kSamplesOfLook <= Pipeline::kQueueRecords * 3 / 4,
               "one look more fits into the queue of a single job, opens too");
+// Memory for batches and journals that stays when there is nothing to do.
+constexpr std::size_t kIdleBlockBytes = std::size_t{4} << 20;
 // What is in the rings, each of 64 MiB at most, in looks; in case they fill as fast as they are
 // read.
 constexpr int kMostLooksAtRings = 64;
@@ -155,7 +158,13 @@ Result<std::size_t> Pipeline::look(milliseconds max_wait) {
   end_blocks();
   if (count < kSamplesOfLook) is_catching_up_ = false;  // all that was in the rings has been seen
   source_.commit();
+  if (count == 0 && max_wait > milliseconds(0)) let_go_of_memory();
   return count;
+}
+
+// Nothing has happened for a while; what a burst took goes back to the system.
+void Pipeline::let_go_of_memory() {
+  if (blocks_->keep_at_most(kIdleBlockBytes) > 0) ::malloc_trim(0);
 }
 
 void Pipeline::handle(SampleBytes sample) {

@@ -58,6 +58,9 @@ class Pipeline {
   static constexpr std::size_t kSamplesOfLook = 32'768;
   // Room in the queue of a job that is added.
   static constexpr std::size_t kQueueRecords = 131'072;
+  // Memory for batches and journals that stays while there is something to do: what a look takes
+  // and what may wait besides.
+  static constexpr std::size_t kMostBlockBytes = std::size_t{48} << 20;
 
   // `on_failure`, on the pipeline's thread, once: the rings cannot be read any more.
   static Result<std::unique_ptr<Pipeline>> start(LiveSource& source,
@@ -115,6 +118,7 @@ class Pipeline {
 
   // Of all jobs that are added; their workers count in it what they have done.
   const std::shared_ptr<Backlog>& backlog() const { return backlog_; }
+  const std::shared_ptr<BlockPool>& blocks() const { return blocks_; }
 
   std::vector<Coverage> coverage();
   // What was lost of a job before it reached the job's worker.
@@ -141,8 +145,8 @@ class Pipeline {
   void run();
   void run_tasks();
   Result<std::size_t> look(std::chrono::milliseconds max_wait);
+  void let_go_of_memory();
   void handle(SampleBytes sample);
-  void keep(Lane& lane, SampleBytes sample);
   void end_blocks();
   void end_journal(Lane& lane, const Error& error);
   void set_lane(JobLane& lane);
@@ -167,7 +171,8 @@ class Pipeline {
   std::vector<Lane> lanes_;             // by slot
   std::vector<std::uint32_t> busy_;     // slots with a batch
   std::vector<std::uint32_t> written_;  // slots with samples for their journal
-  std::shared_ptr<BlockPool> blocks_ = std::make_shared<BlockPool>(kBlockPoolBytes);
+  // Of all jobs, for batches and journals.
+  const std::shared_ptr<BlockPool> blocks_ = std::make_shared<BlockPool>(kMostBlockBytes);
   const std::shared_ptr<Backlog> backlog_ = std::make_shared<Backlog>(0);
   bool is_reading_ = false;
   bool is_catching_up_ = false;  // some samples may be in a journal already
