@@ -46,34 +46,33 @@ const ProcessRef& curl() {
 
 EventRecord asked(std::string_view name, std::string_view result = {}) {
   EventRecord record = support::make_record(EventType::kDomain, curl());
-  record.fields[field::domain::kDomain].text = name;
-  record.fields[field::domain::kResult].text = result;
+  record.fields[field::domain::kDomain] = name;
+  record.fields[field::domain::kResult] = result;
   return record;
 }
 
 EventRecord connected(std::string_view ip, std::uint16_t port, std::string_view domain = {},
                       std::string_view protocol = "tcp") {
   EventRecord record = support::make_connect(curl(), ip, port, protocol);
-  record.fields[field::network_connect::kDomain].text = domain;
-  record.fields[field::network_connect::kDomainSource].text =
-      domain.empty() ? "none" : "dns_answer";
+  record.fields[field::network_connect::kDomain] = domain;
+  record.fields[field::network_connect::kDomainSource] = domain.empty() ? "none" : "dns_answer";
   return record;
 }
 
 EventRecord denied(std::string_view scope, std::string_view reason, std::string_view domain = {}) {
   namespace f = field::egress_violation;
   EventRecord record = support::make_record(EventType::kEgressViolation, curl());
-  record.fields[f::kVerdict].text = "block";
-  record.fields[f::kReason].text = reason;
-  record.fields[f::kScope].text = scope;
-  record.fields[f::kRemoteIp].text = "203.0.113.9";
-  record.fields[f::kRemotePort].number = 443;
-  record.fields[f::kProtocol].text = "tcp";
-  record.fields[f::kDomain].text = domain;
-  record.fields[f::kDomainSource].text = domain.empty() ? "none" : "resolver";
-  record.fields[f::kCount].number = 3;
-  record.fields[f::kBytes].number = 120;
-  record.fields[f::kPackets].number = 2;
+  record.fields[f::kVerdict] = "block";
+  record.fields[f::kReason] = reason;
+  record.fields[f::kScope] = scope;
+  record.fields[f::kRemoteIp] = "203.0.113.9";
+  record.fields[f::kRemotePort] = 443;
+  record.fields[f::kProtocol] = "tcp";
+  record.fields[f::kDomain] = domain;
+  record.fields[f::kDomainSource] = domain.empty() ? "none" : "resolver";
+  record.fields[f::kCount] = 3;
+  record.fields[f::kBytes] = 120;
+  record.fields[f::kPackets] = 2;
   return record;
 }
 
@@ -137,11 +136,11 @@ TEST(EgressJudge, WhatNoPolicyIsAbout) {
 TEST(EgressJudge, AnAddressOfSeveralNamesIsAllowedWhenOneOfThemIs) {
   const EgressJudge judge = judge_of(EgressMode::kLearn);
   EventRecord record = connected("192.0.2.7", 443, "evil.test");
-  record.fields[field::network_connect::kDomainCandidates].text = "a.test, registry.test";
+  record.fields[field::network_connect::kDomainCandidates] = "a.test, registry.test";
   EXPECT_TRUE(judge.judge(record));
   record.marks = kMarkAmbiguousDomain;
   EXPECT_FALSE(judge.judge(record));
-  record.fields[field::network_connect::kDomainCandidates].text = "a.test, b.test";
+  record.fields[field::network_connect::kDomainCandidates] = "a.test, b.test";
   EXPECT_EQ(judge.judge(record)->host, "evil.test");
 }
 
@@ -179,8 +178,8 @@ TEST(EgressJudge, ADirectAddressWhoseNameIsKnownIsAMatterOfTheName) {
 
 TEST(EgressJudge, AnAnswerThatLeadsInsideHasNoRule) {
   EventRecord record = denied("project", "rebinding", "registry.test");
-  record.fields[field::egress_violation::kRemotePort].number = 0;
-  record.fields[field::egress_violation::kProtocol].text = "dns";
+  record.fields[field::egress_violation::kRemotePort] = 0;
+  record.fields[field::egress_violation::kProtocol] = "dns";
   const auto violation = judge_of(EgressMode::kEnforce).judge(record);
   ASSERT_TRUE(violation);
   EXPECT_EQ(violation->reason, EgressReason::kRebinding);
@@ -188,7 +187,7 @@ TEST(EgressJudge, AnAnswerThatLeadsInsideHasNoRule) {
   EXPECT_EQ(violation->rule_id, "") << "not the rule of the range that the address is in";
   EXPECT_EQ(violation->host, "registry.test");
   EXPECT_EQ(violation->protocol, "dns");
-  record.fields[field::egress_violation::kVerdict].text = "audit";
+  record.fields[field::egress_violation::kVerdict] = "audit";
   EXPECT_EQ(judge_of(EgressMode::kEnforce).judge(record)->verdict, EgressVerdict::kAudit);
 }
 

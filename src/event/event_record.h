@@ -8,6 +8,7 @@
 #pragma once
 
 #include <array>
+#include <concepts>
 #include <cstdint>
 #include <memory>
 #include <string_view>
@@ -23,10 +24,32 @@
 
 namespace cicd {
 
-// A payload field. Which member counts is FieldInfo::type's matter.
-struct FieldValue {
-  std::string_view text;
-  std::int64_t number = 0;  // also bool: 0 or 1
+// A payload field: text or a number (a bool is 0 or 1). Which of them is FieldInfo::type's matter;
+// asked for the other it says "" or 0. Cleared by `= {}` only: the steps of making a record are
+// counted.
+class FieldValue {
+ public:
+  FieldValue() = default;
+  FieldValue& operator=(std::string_view text) {
+    text_ = text.data();
+    bits_ = text.size();
+    return *this;
+  }
+  template <std::integral Number>
+  FieldValue& operator=(Number number) {
+    text_ = nullptr;
+    bits_ = static_cast<std::uint64_t>(static_cast<std::int64_t>(number));
+    return *this;
+  }
+
+  std::string_view text() const {
+    return text_ == nullptr ? std::string_view() : std::string_view(text_, bits_);
+  }
+  std::int64_t number() const { return text_ == nullptr ? static_cast<std::int64_t>(bits_) : 0; }
+
+ private:
+  const char* text_;    // null: a number, or ""
+  std::uint64_t bits_;  // length of the text, or the number
 };
 
 // What a reader must know to trust a record. Written as tags "<mark>:<what>" in log rows.
@@ -58,8 +81,9 @@ struct EventRecord {
   StepRef step;            // that of the process; null: not known, or outside of all steps
   std::array<FieldValue, kMaxEventFields> fields;
 
-  std::string_view text(std::uint8_t field) const { return fields[field].text; }
-  std::int64_t number(std::uint8_t field) const { return fields[field].number; }
+  EventRecord() : fields{} {}
+  std::string_view text(std::uint8_t field) const { return fields[field].text(); }
+  std::int64_t number(std::uint8_t field) const { return fields[field].number(); }
 };
 
 // Enough for a sensor with one job, unless its worker is far behind.

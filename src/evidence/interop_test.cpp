@@ -121,11 +121,11 @@ EventRecord record_of(const Json& row, std::vector<std::string>& texts) {
     if (!payload.contains(name)) continue;
     const Json& value = payload[name];
     if (fields[i].type == FieldType::kString) {
-      record.fields[i].text = texts.emplace_back(value.get<std::string>());
+      record.fields[i] = texts.emplace_back(value.get<std::string>());
     } else if (value.is_string()) {
-      record.fields[i].number = std::stoll(value.get<std::string>());
+      record.fields[i] = std::stoll(value.get<std::string>());
     } else {
-      record.fields[i].number = value.is_boolean() ? value.get<bool>() : value.get<std::int64_t>();
+      record.fields[i] = value.is_boolean() ? value.get<bool>() : value.get<std::int64_t>();
     }
   }
   if (event.contains("tags")) record.marks = kMarkTruncatedPath;

@@ -65,19 +65,20 @@ void append_payload(JsonWriter& json, const EventRecord& record) {
   for (std::size_t i = 0; i < info.fields.size(); ++i) {
     const FieldInfo& field = info.fields[i];
     const FieldValue& value = record.fields[i];
-    const bool is_zero = field.type == FieldType::kString ? value.text.empty() : value.number == 0;
+    const bool is_zero =
+        field.type == FieldType::kString ? value.text().empty() : value.number() == 0;
     if (is_zero && field.json != JsonForm::kAlways) continue;
     if (field.type == FieldType::kString) {
-      json.member(field.json_name, value.text);
+      json.member(field.json_name, value.text());
       continue;
     }
     json.key(field.json_name);
     if (field.type == FieldType::kBool) {
-      json.boolean(value.number != 0);
+      json.boolean(value.number() != 0);
     } else if (field.json == JsonForm::kInt64String) {
-      json.number_string(value.number);
+      json.number_string(value.number());
     } else {
-      json.number(value.number);
+      json.number(value.number());
     }
   }
   json.end_object();

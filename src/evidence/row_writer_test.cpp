@@ -100,8 +100,8 @@ TEST(RowWriter, ZeroValuesAreOmittedAsTheTableSays) {
   EXPECT_EQ(open, json({{"path", "/y"}, {"is_read", true}, {"flags", "524288"}}));
   EventRecord exit = make_record(EventType::kProcessExit, process);
   EXPECT_EQ(event_row(exit)["event"]["process_exit"], json({{"exit_code", 0}}));
-  exit.fields[field::process_exit::kDurationMs].number = 12;
-  exit.fields[field::process_exit::kSignal].number = 9;
+  exit.fields[field::process_exit::kDurationMs] = 12;
+  exit.fields[field::process_exit::kSignal] = 9;
   EXPECT_EQ(event_row(exit)["event"]["process_exit"],
             json({{"exit_code", 0}, {"signal", 9}, {"duration_ms", "12"}}));
 }
@@ -247,9 +247,10 @@ TEST(RowWriter, RandomBytesEverywhereGiveValidRows) {
       EventRecord record = make_record(static_cast<EventType>(random() % kEventTypeCount),
                                        make_process(i * 2 + 1, bytes(60), argv, parent));
       const std::string text = bytes(200);
-      for (FieldValue& value : record.fields) {
-        value.text = text;
-        value.number = static_cast<std::int64_t>(random());
+      const auto fields = info_of(record.type).fields;
+      for (std::size_t place = 0; place < fields.size(); ++place) {
+        if (fields[place].type == FieldType::kString) record.fields[place] = text;
+        if (fields[place].type != FieldType::kString) record.fields[place] = random();
       }
       record.marks = static_cast<std::uint16_t>(random());
       record.time_ns = random();

@@ -32,8 +32,8 @@ void add_gap_record(EventBatch& batch, const MonitoringGap& gap, ClockInfo clock
   record.boot_time_ns = gap.start_ns > offset ? gap.start_ns - offset : 0;
   record.cgroup_id = root_cgroup_id;
   record.process = own_process();
-  record.fields[field::monitoring_gap::kReason].text = batch.arena.store(gap.reason);
-  record.fields[field::monitoring_gap::kDurationMs].number =
+  record.fields[field::monitoring_gap::kReason] = batch.arena.store(gap.reason);
+  record.fields[field::monitoring_gap::kDurationMs] =
       gap.end_ns > gap.start_ns ? static_cast<std::int64_t>((gap.end_ns - gap.start_ns) / 1'000'000)
                                 : 0;
 }

@@ -54,7 +54,7 @@ TEST(Observations, ADestinationHasOneEntryForEachName) {
   const auto curl = make_process(1, "/usr/bin/curl", {});
   for (const char* name : {"", "a.test", "b.test"}) {
     EventRecord record = make_connect(curl, "10.0.0.1", 443);
-    record.fields[field::network_connect::kDomain].text = name;
+    record.fields[field::network_connect::kDomain] = name;
     if (name == std::string("b.test")) record.marks |= kMarkAmbiguousDomain;
     observations.add(record);
   }
@@ -71,8 +71,8 @@ TEST(Observations, NamesAskedForByUseThenName) {
   Observations observations;
   const auto ask = [&](std::string_view name, const char* program, std::string_view result) {
     EventRecord record = make_record(EventType::kDomain, make_process(1, program, {}));
-    record.fields[f::kDomain].text = name;
-    record.fields[f::kResult].text = result;
+    record.fields[f::kDomain] = name;
+    record.fields[f::kResult] = result;
     observations.add(record);
   };
   ask("a.test", "/bin/a", "");
@@ -142,10 +142,10 @@ TEST(Observations, SensitiveFilesCountReadsAndWritesButNoFailedOpens) {
   observations.add(make_open(node, "/home/u/.npmrc", true));
   observations.add(make_open(node, "/home/u/package.json"));
   EventRecord failed = make_open(node, "/home/u/.pypirc");
-  failed.fields[field::file_open::kError].text = "ENOENT";
+  failed.fields[field::file_open::kError] = "ENOENT";
   observations.add(failed);
   EventRecord path_only = make_open(node, "/home/u/.netrc");
-  path_only.fields[field::file_open::kIsRead].number = 0;
+  path_only.fields[field::file_open::kIsRead] = 0;
   observations.add(path_only);
   const auto files = observations.sensitive_files();
   ASSERT_EQ(files.size(), 1u);

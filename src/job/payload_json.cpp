@@ -19,14 +19,14 @@ std::string payload_json(const EventRecord& record) {
     const FieldInfo& field = info.fields[place];
     const FieldValue& value = record.fields[place];
     const bool is_text = field.type == FieldType::kString;
-    if (!field.in_rules && (is_text ? value.text.empty() : value.number == 0)) continue;
+    if (!field.in_rules && (is_text ? value.text().empty() : value.number() == 0)) continue;
     if (is_text) {
-      json.member(name, value.text);
+      json.member(name, value.text());
     } else if (field.type == FieldType::kBool) {
       json.key(name);
-      json.boolean(value.number != 0);
+      json.boolean(value.number() != 0);
     } else {
-      json.member_number(name, value.number);
+      json.member_number(name, value.number());
     }
   }
   json.end_object();

@@ -17,12 +17,12 @@ TEST(PayloadJson, HasWhatRulesSeeAndOurAdditionsWhereTheyAre) {
   EventRecord connect = support::make_connect(process, "10.0.0.1", 443);
   EXPECT_EQ(payload_json(connect),
             R"({"family":"ipv4","protocol":"tcp","remote_ip":"10.0.0.1","remote_port":443})");
-  connect.fields[field::network_connect::kDomain].text = "a.test";
+  connect.fields[field::network_connect::kDomain] = "a.test";
   EXPECT_EQ(payload_json(connect).find(R"({"domain":"a.test",)"), 0u) << payload_json(connect);
   EXPECT_EQ(payload_json(support::make_exec(process)), R"({"is_memfd":false})");
   EventRecord asked = support::make_record(EventType::kDomain, process);
-  asked.fields[field::domain::kDomain].text = "a.test";
-  asked.fields[field::domain::kSource].text = "dns";
+  asked.fields[field::domain::kDomain] = "a.test";
+  asked.fields[field::domain::kSource] = "dns";
   EXPECT_EQ(payload_json(asked), R"({"domain":"a.test","source":"dns"})") << "not name, as in rows";
 }
 

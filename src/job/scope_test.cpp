@@ -208,13 +208,13 @@ TEST(Subject, SaysWhatTheEventWasAbout) {
   EXPECT_EQ(subject_of(make_open(curl, "/etc/shadow")), "/etc/shadow");
   EXPECT_EQ(subject_of(make_connect(curl, "10.0.0.1", 53, "udp")), "10.0.0.1:53/udp");
   EventRecord v6 = make_connect(curl, "2001:db8::1", 443);
-  v6.fields[field::network_connect::kDomain].text = "a.example";
+  v6.fields[field::network_connect::kDomain] = "a.example";
   EXPECT_EQ(subject_of(v6), "[2001:db8::1]:443/tcp (a.example)");
   EventRecord script = make_exec(make_process(1, "/bin/sh", {"/bin/sh", "./x.sh", "a"}));
-  script.fields[field::process_exec::kScriptPath].text = "/w/x.sh";
+  script.fields[field::process_exec::kScriptPath] = "/w/x.sh";
   EXPECT_EQ(subject_of(script), "/w/x.sh a");
   EventRecord exit = support::make_record(EventType::kProcessExit, curl);
-  exit.fields[field::process_exit::kExitCode].number = 3;
+  exit.fields[field::process_exit::kExitCode] = 3;
   EXPECT_EQ(subject_of(exit), "exit code 3");
   const std::string longest(5'000, 'x');
   EXPECT_EQ(subject_of(make_open(curl, longest)).size(), 1'024u);
@@ -258,7 +258,7 @@ TEST(Scope, ViolationsFollowTheEventAndRepeatsAreMerged) {
                .kind = ScopeKind::kHost});
   const ProcessRef curl = make_process(1, "/usr/bin/curl", {"curl"});
   EventRecord allowed = make_connect(curl, "192.0.2.1", 443);
-  allowed.fields[field::network_connect::kDomain].text = "ok.test";
+  allowed.fields[field::network_connect::kDomain] = "ok.test";
   scope.handle(allowed, {});
   for (int i = 0; i < 4; ++i) scope.handle(make_connect(curl, "192.0.2.7", 443), {});
   scope.flush();

@@ -219,7 +219,7 @@ std::string text_of(const EventRecord& record, bool redact_arguments) {
 std::string_view error_of(const EventRecord& record) {
   const EventTypeInfo& info = info_of(record.type);
   for (std::size_t i = 0; i < info.fields.size(); ++i) {
-    if (info.fields[i].name == "error") return record.fields[i].text;
+    if (info.fields[i].name == "error") return record.fields[i].text();
   }
   return {};
 }

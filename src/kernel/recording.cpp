@@ -146,8 +146,7 @@ void RecordingWriter::append(SampleBytes sample) {
     std::memset(to + needed - sizeof(kPadding), 0, sizeof(kPadding));
     std::memcpy(to, &prefix, sizeof(prefix));
     if (!sample.empty()) std::memcpy(to + sizeof(prefix), sample.data(), sample.size());
-    block_bytes_ += needed;
-    return;
+    return advance(needed);
   }
   put(std::as_bytes(std::span(&prefix, 1)));
   put(sample);
@@ -160,9 +159,20 @@ void RecordingWriter::put(std::span<const std::byte> bytes) {
     const std::size_t at = block_bytes_ % kPartBytes;
     const std::size_t count = std::min(bytes.size(), kPartBytes - at);
     std::memcpy(parts_.back() + at, bytes.data(), count);
-    block_bytes_ += count;
+    advance(count);
     bytes = bytes.subspan(count);
   }
+}
+
+// A part that is full is still in the caches.
+void RecordingWriter::advance(std::size_t bytes) {
+  block_bytes_ += bytes;
+  if (block_bytes_ % kPartBytes == 0) payload_crc_ = crc_with(parts_.size() - 1);
+}
+
+// Of the payload up to the end of this part, when that of the parts before it is known.
+std::uint32_t RecordingWriter::crc_with(std::size_t place) const {
+  return crc_of(part(place).subspan(place == 0 ? sizeof(BlockHeader) : 0), payload_crc_);
 }
 
 std::span<const std::byte> RecordingWriter::part(std::size_t place) const {
@@ -185,10 +195,10 @@ Result<void> RecordingWriter::end_block(const RingPositions& positions) {
   header.bytes = block_bytes_ - sizeof(header);
   header.control = positions.control;
   header.bulk = positions.bulk;
-  std::memcpy(parts_[0], &header, sizeof(header));
-  std::uint32_t crc = 0;
-  for (std::size_t i = 0; i < parts_.size(); ++i) crc = crc_of(part(i), crc);
-  header.crc = crc;
+  if (block_bytes_ % kPartBytes != 0) payload_crc_ = crc_with(parts_.size() - 1);
+  header.crc =
+      static_cast<std::uint32_t>(::crc32_combine(crc_of(std::as_bytes(std::span(&header, 1))),
+                                                 payload_crc_, static_cast<z_off_t>(header.bytes)));
   std::memcpy(parts_[0], &header, sizeof(header));
   return write_block();
 }
@@ -229,6 +239,7 @@ Result<void> RecordingWriter::write_block() {
   }
   parts_.clear();
   block_bytes_ = 0;
+  payload_crc_ = 0;
   block_samples_ = 0;
   if (failure_) return std::unexpected(*failure_);
   return {};

@@ -61,6 +61,8 @@ class RecordingWriter {
  private:
   RecordingWriter();
   void put(std::span<const std::byte> bytes);
+  void advance(std::size_t bytes);
+  std::uint32_t crc_with(std::size_t place) const;
   std::span<const std::byte> part(std::size_t place) const;
   int write_parts() const;
   Result<void> write_block();
@@ -69,6 +71,7 @@ class RecordingWriter {
   // The block: its header, then prefix and bytes of each sample.
   BlockList parts_;
   std::size_t block_bytes_ = 0;
+  std::uint32_t payload_crc_ = 0;  // of the parts that are full
   std::uint32_t block_samples_ = 0;
   bool is_block_too_big_ = false;
   std::optional<Error> failure_;

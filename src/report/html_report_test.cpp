@@ -64,7 +64,7 @@ struct HostileJob {
     model.add_event(open);
     model.add_alert(open, rule);
     EventRecord connect = make_connect(process, "10.0.0.1", 443);
-    connect.fields[field::network_connect::kDomain].text = kHostile;
+    connect.fields[field::network_connect::kDomain] = kHostile;
     model.add_event(connect);
     summary.identity.project_path = text;
     summary.identity.job_key = text;

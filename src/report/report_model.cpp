@@ -57,7 +57,7 @@ bool is_write(const EventRecord& record) {
 std::string_view error_of(const EventRecord& record) {
   const EventTypeInfo& info = info_of(record.type);
   for (std::size_t i = 0; i < info.fields.size(); ++i) {
-    if (info.fields[i].name == "error") return record.fields[i].text;
+    if (info.fields[i].name == "error") return record.fields[i].text();
   }
   return {};
 }
@@ -227,15 +227,15 @@ void ReportModel::append_values(const EventRecord& record) {
   for (std::size_t i = 0; i < info.fields.size(); ++i) {
     const FieldInfo& field = info.fields[i];
     const FieldValue& value = record.fields[i];
-    if (field.type == FieldType::kString && value.text.empty()) continue;
+    if (field.type == FieldType::kString && value.text().empty()) continue;
     json.append(json.empty() ? "\"" : ",\"").append(field.name).append("\":");
     if (field.type == FieldType::kInt) {
-      append_number(json, value.number);
+      append_number(json, value.number());
     } else if (field.type == FieldType::kBool) {
-      json.append(value.number != 0 ? "true" : "false");
+      json.append(value.number() != 0 ? "true" : "false");
     } else {
       json.push_back('"');
-      append_page_json(json, value.text.substr(0, StringTable::kMaxTextBytes));
+      append_page_json(json, value.text().substr(0, StringTable::kMaxTextBytes));
       json.push_back('"');
     }
   }

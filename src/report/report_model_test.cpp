@@ -80,7 +80,7 @@ TEST(ReportModel, SecretsOfArgumentsAreNotInIt) {
 TEST(ReportModel, AnEventThatFailedSaysSo) {
   ReportModel model;
   EventRecord record = make_open(make_process(1, "/bin/x", {"x"}), "/etc/shadow");
-  record.fields[field::file_open::kError].text = "EACCES";
+  record.fields[field::file_open::kError] = "EACCES";
   record.marks = kMarkUnreachablePath | kMarkTruncatedPath;
   model.add_event(record);
   const ReportEvent& event = model.events()[0];

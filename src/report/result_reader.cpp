@@ -85,11 +85,11 @@ void read_payload(const json& payload, FieldTexts& texts, EventRecord& record) {
     if (found == payload.end()) continue;
     if (field.type == FieldType::kString) {
       texts[i] = found->is_string() ? found->get<std::string>() : std::string();
-      record.fields[i].text = texts[i];
+      record.fields[i] = texts[i];
     } else if (found->is_boolean()) {
-      record.fields[i].number = found->get<bool>() ? 1 : 0;
+      record.fields[i] = found->get<bool>() ? 1 : 0;
     } else if (found->is_number_integer()) {
-      record.fields[i].number = found->get<std::int64_t>();
+      record.fields[i] = found->get<std::int64_t>();
     }
   }
 }
@@ -381,13 +381,13 @@ void ModelMaker::add(const Told& told, ReportModel& model) const {
   } else if (told.destination != nullptr) {
     namespace f = field::network_connect;
     record.type = EventType::kNetworkConnect;
-    record.fields[f::kRemoteIp].text = told.destination->remote_ip;
-    record.fields[f::kRemotePort].number = told.destination->remote_port;
-    record.fields[f::kProtocol].text = told.destination->protocol;
-    record.fields[f::kDomain].text = told.destination->domain;
+    record.fields[f::kRemoteIp] = told.destination->remote_ip;
+    record.fields[f::kRemotePort] = told.destination->remote_port;
+    record.fields[f::kProtocol] = told.destination->protocol;
+    record.fields[f::kDomain] = told.destination->domain;
   } else {
     record.type = EventType::kDomain;
-    record.fields[field::domain::kDomain].text = told.domain->domain;
+    record.fields[field::domain::kDomain] = told.domain->domain;
   }
   model.add_event(record);
   for (const CompiledRule* rule : told.rules) model.add_alert(record, *rule);

@@ -97,9 +97,9 @@ JobSummary seen() {
   const auto curl =
       support::make_process(2, "/usr/bin/curl", {"curl", "--token", "s3cret-value"}, shell);
   EventRecord asked = support::make_record(EventType::kDomain, curl);
-  asked.fields[field::domain::kDomain].text = "a.test";
+  asked.fields[field::domain::kDomain] = "a.test";
   EventRecord named = support::make_connect(curl, "10.0.0.1", 443);
-  named.fields[field::network_connect::kDomain].text = "a.test";
+  named.fields[field::network_connect::kDomain] = "a.test";
   const EventRecord records[] = {support::make_open(curl, "/home/u/.ssh/<id>"),
                                  support::make_open(curl, "/x"),
                                  support::make_open(curl, "/y"),

@@ -45,11 +45,11 @@ class Event {
     record_.process = std::move(process);
   }
   Event& text(std::uint8_t field, std::string value) {
-    record_.fields[field].text = texts_->emplace_back(std::move(value));
+    record_.fields[field] = texts_->emplace_back(std::move(value));
     return *this;
   }
   Event& number(std::uint8_t field, std::int64_t value) {
-    record_.fields[field].number = value;
+    record_.fields[field] = value;
     return *this;
   }
   Event& step(StepRef value) {

@@ -231,12 +231,12 @@ class RowReader::Parser {
     FieldValue& out = row_.record.fields[i];
     if (field.type == FieldType::kString) {
       reader_.texts_[i] = text(payload, field.json_name);
-      out.text = reader_.texts_[i];
+      out = reader_.texts_[i];
     } else if (field.type == FieldType::kInt) {
-      out.number = number(payload, field.json_name);
+      out = number(payload, field.json_name);
     } else if (const json* found = member(payload, field.json_name)) {
       if (!found->is_boolean()) return wrong_type(field.json_name, "true or false");
-      out.number = found->get<bool>() ? 1 : 0;
+      out = found->get<bool>() ? 1 : 0;
     }
   }
 

@@ -245,17 +245,17 @@ bool TestEventReader::read_field(const YamlNode& value, const FieldInfo& field,
   switch (field.type) {
     case FieldType::kString: {
       auto text = walk_.text(value, what);
-      if (text) out.text = texts_.emplace_back(std::move(*text));
+      if (text) out = texts_.emplace_back(std::move(*text));
       return text.has_value();
     }
     case FieldType::kBool: {
       const auto flag = walk_.boolean(value, what);
-      out.number = flag.value_or(false) ? 1 : 0;
+      out = flag.value_or(false) ? 1 : 0;
       return flag.has_value();
     }
     case FieldType::kInt: {
       const auto number = walk_.integer(value, what);
-      out.number = number.value_or(0);
+      out = number.value_or(0);
       return number.has_value();
     }
   }

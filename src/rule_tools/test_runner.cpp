@@ -197,12 +197,12 @@ std::string event_line(const EventRecord& record) {
   for (std::size_t i = 0; i < info.fields.size(); ++i) {
     const FieldInfo& field = info.fields[i];
     const FieldValue& value = record.fields[i];
-    if (field.type == FieldType::kString ? value.text.empty() : value.number == 0) continue;
+    if (field.type == FieldType::kString ? value.text().empty() : value.number() == 0) continue;
     out.append(" ").append(field.name).append("=");
     if (field.type == FieldType::kString) {
-      out += fit(value.text, kValueColumns);
+      out += fit(value.text(), kValueColumns);
     } else {
-      out += field.type == FieldType::kBool ? "true" : std::to_string(value.number);
+      out += field.type == FieldType::kBool ? "true" : std::to_string(value.number());
     }
   }
   out.append(" by ").append(fit(record.process->exec_path(), kValueColumns));

@@ -33,7 +33,9 @@ std::string text_of(TrackerBench& bench) {
   for (const EventRecord& record : bench.records()) {
     out << info_of(record.type).name << ' ' << record.time_ns << ' ' << record.marks << ' '
         << record.process->pid << ' ' << record.process->id << ' ' << record.process->exec_path();
-    for (const FieldValue& value : record.fields) out << ' ' << value.text << ' ' << value.number;
+    for (std::size_t i = 0; i < info_of(record.type).fields.size(); ++i) {
+      out << ' ' << record.fields[i].text() << ' ' << record.fields[i].number();
+    }
     out << '\n';
   }
   for (const std::uint32_t slot : {0u, 1u}) {

@@ -44,12 +44,12 @@ void Tracker::Impl::on(const PrivilegeSample& sample, const Context& context) {
       add_record(EventType::kPrivilegeChange, context, owner.entry, owner.picture);
   if (record == nullptr) return;
   const cicd_sample_privilege& fixed = sample.fixed;
-  record->fields[f::kKind].text = privilege_text(fixed.kind);
-  record->fields[f::kUidFrom].number = fixed.uid_from;
-  record->fields[f::kUidTo].number = fixed.uid_to;
-  record->fields[f::kGidFrom].number = fixed.gid_from;
-  record->fields[f::kGidTo].number = fixed.gid_to;
-  record->fields[f::kCapabilities].text =
+  record->fields[f::kKind] = privilege_text(fixed.kind);
+  record->fields[f::kUidFrom] = fixed.uid_from;
+  record->fields[f::kUidTo] = fixed.uid_to;
+  record->fields[f::kGidFrom] = fixed.gid_from;
+  record->fields[f::kGidTo] = fixed.gid_to;
+  record->fields[f::kCapabilities] =
       capabilities_text(fixed.capabilities_to & ~fixed.capabilities_from, context.batch->arena);
 }
 
@@ -61,10 +61,10 @@ void Tracker::Impl::on(const NamespaceSample& sample, const Context& context) {
   if (record == nullptr) return;
   Arena& arena = context.batch->arena;
   const cicd_sample_namespace& fixed = sample.fixed;
-  record->fields[f::kOperation].text = namespace_operation_text(fixed.operation);
-  record->fields[f::kFlags].text = namespaces_text(fixed.flags, arena);
+  record->fields[f::kOperation] = namespace_operation_text(fixed.operation);
+  record->fields[f::kFlags] = namespaces_text(fixed.flags, arena);
   if (fixed.error != 0) {
-    record->fields[f::kError].text = errno_text(static_cast<int>(fixed.error), arena);
+    record->fields[f::kError] = errno_text(static_cast<int>(fixed.error), arena);
   }
 }
 
@@ -80,12 +80,12 @@ void Tracker::Impl::on(const ModuleSample& sample, const Context& context) {
   if (sample.name.has(kFile)) {
     const PathText path = path_text(sample.name, 0, arena);
     record->marks |= path.marks;
-    record->fields[f::kName].text = arena.store(path.text);
+    record->fields[f::kName] = arena.store(path.text);
   } else {
-    record->fields[f::kName].text = arena.store(raw_text(sample.name));
+    record->fields[f::kName] = arena.store(raw_text(sample.name));
   }
   if (sample.fixed.error != 0) {
-    record->fields[f::kError].text = errno_text(static_cast<int>(sample.fixed.error), arena);
+    record->fields[f::kError] = errno_text(static_cast<int>(sample.fixed.error), arena);
   }
 }
 
@@ -96,12 +96,12 @@ void Tracker::Impl::on(const BpfSample& sample, const Context& context) {
   if (record == nullptr) return;
   Arena& arena = context.batch->arena;
   const cicd_sample_bpf& fixed = sample.fixed;
-  record->fields[f::kCommand].text = bpf_command_text(fixed.command, arena);
+  record->fields[f::kCommand] = bpf_command_text(fixed.command, arena);
   if (fixed.command == BPF_PROG_LOAD) {
-    record->fields[f::kProgramType].text = bpf_program_type_text(fixed.program_type, arena);
+    record->fields[f::kProgramType] = bpf_program_type_text(fixed.program_type, arena);
   }
   if (fixed.error != 0) {
-    record->fields[f::kError].text = errno_text(static_cast<int>(fixed.error), arena);
+    record->fields[f::kError] = errno_text(static_cast<int>(fixed.error), arena);
   }
 }
 
@@ -112,11 +112,11 @@ void Tracker::Impl::on(const SocketSample& sample, const Context& context) {
   if (record == nullptr) return;
   Arena& arena = context.batch->arena;
   const cicd_sample_socket& fixed = sample.fixed;
-  record->fields[f::kFamily].text = socket_family_text(fixed.family, arena);
-  record->fields[f::kType].text = socket_type_text(fixed.type, arena);
-  record->fields[f::kProtocol].text = socket_protocol_text(fixed.family, fixed.protocol, arena);
+  record->fields[f::kFamily] = socket_family_text(fixed.family, arena);
+  record->fields[f::kType] = socket_type_text(fixed.type, arena);
+  record->fields[f::kProtocol] = socket_protocol_text(fixed.family, fixed.protocol, arena);
   if (fixed.error != 0) {
-    record->fields[f::kError].text = errno_text(static_cast<int>(fixed.error), arena);
+    record->fields[f::kError] = errno_text(static_cast<int>(fixed.error), arena);
   }
 }
 
@@ -127,15 +127,15 @@ void Tracker::Impl::on(const IoUringSample& sample, const Context& context) {
   if (record == nullptr) return;
   Arena& arena = context.batch->arena;
   const cicd_sample_io_uring& fixed = sample.fixed;
-  record->fields[f::kOperation].text = io_uring_text(fixed.opcode, arena);
+  record->fields[f::kOperation] = io_uring_text(fixed.opcode, arena);
   if (!sample.path.bytes.empty() || sample.path.flags != 0) {
     const PathText path = unresolved_path_text(sample.path, sample.base, arena);
     record->marks |= path.marks;
-    record->fields[f::kPath].text = path.text;
+    record->fields[f::kPath] = path.text;
   }
   if (fixed.family != 0) {
-    record->fields[f::kRemoteIp].text = ip_text(fixed.family, fixed.remote_ip, arena);
-    record->fields[f::kRemotePort].number = fixed.remote_port;
+    record->fields[f::kRemoteIp] = ip_text(fixed.family, fixed.remote_ip, arena);
+    record->fields[f::kRemotePort] = fixed.remote_port;
   }
 }
 

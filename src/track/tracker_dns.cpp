@@ -137,9 +137,9 @@ void Tracker::Impl::add_domain(const DnsQuestion& question, bool is_answer,
   if (record == nullptr) return;
   Arena& arena = context.batch->arena;
   std::array<char, 12> number{};
-  record->fields[f::kDomain].text = arena.store(question.name());
-  record->fields[f::kSource].text = "dns";
-  record->fields[f::kQueryType].text = arena.store(dns_type_text(question.type, number));
+  record->fields[f::kDomain] = arena.store(question.name());
+  record->fields[f::kSource] = "dns";
+  record->fields[f::kQueryType] = arena.store(dns_type_text(question.type, number));
   if (is_answer) fill_answer(*record, arena);
 }
 
@@ -158,11 +158,11 @@ Tracker::Impl::Owner Tracker::Impl::nobody() {
 void Tracker::Impl::fill_answer(EventRecord& record, Arena& arena) {
   namespace f = field::domain;
   std::array<char, 12> number{};
-  record.fields[f::kResult].text = arena.store(dns_rcode_text(dns_.rcode, number));
+  record.fields[f::kResult] = arena.store(dns_rcode_text(dns_.rcode, number));
   ListWriter list(list_text_);
   if (dns_.alias_count > 0) list.add(dns_.alias.view());
   for (const DnsAddress& each : dns_.addresses()) list.add(ip_text(each.address, arena));
-  record.fields[f::kAnswers].text = arena.store(list_text_);
+  record.fields[f::kAnswers] = arena.store(list_text_);
 }
 
 void Tracker::Impl::fill_domain(EventRecord& record, const IpAddress& address,
@@ -172,13 +172,13 @@ void Tracker::Impl::fill_domain(EventRecord& record, const IpAddress& address,
   const auto match = table.find(address, user_of(context.header), context.header.time_ns);
   if (!match) return;
   Arena& arena = context.batch->arena;
-  record.fields[f::kDomain].text = arena.store(match->name);
-  record.fields[f::kDomainSource].text = name_of(match->source);
+  record.fields[f::kDomain] = arena.store(match->name);
+  record.fields[f::kDomainSource] = name_of(match->source);
   if (!match->is_ambiguous()) return;
   record.marks |= kMarkAmbiguousDomain;
   ListWriter list(list_text_);
   for (const std::string_view other : match->others()) list.add(other);
-  record.fields[f::kDomainCandidates].text = arena.store(list_text_);
+  record.fields[f::kDomainCandidates] = arena.store(list_text_);
 }
 
 void Tracker::Impl::add_name_losses(const JobNames& names, LossReport& report) {

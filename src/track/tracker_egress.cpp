@@ -36,21 +36,20 @@ void Tracker::Impl::on(const EgressSample& sample, const Context& context) {
       add_record(EventType::kEgressViolation, context, owner.entry, owner.picture);
   if (record == nullptr) return;
   Arena& arena = context.batch->arena;
-  record->fields[f::kVerdict].text = fixed.is_audit != 0 ? "audit" : "block";
-  record->fields[f::kReason].text =
-      kReasons[std::min<std::size_t>(fixed.reason, kReasons.size() - 1)];
-  record->fields[f::kScope].text = scope_text(fixed.scopes);
-  record->fields[f::kRemoteIp].text = ip_text(fixed.family, fixed.remote_ip, arena);
-  record->fields[f::kRemotePort].number = fixed.remote_port;
+  record->fields[f::kVerdict] = fixed.is_audit != 0 ? "audit" : "block";
+  record->fields[f::kReason] = kReasons[std::min<std::size_t>(fixed.reason, kReasons.size() - 1)];
+  record->fields[f::kScope] = scope_text(fixed.scopes);
+  record->fields[f::kRemoteIp] = ip_text(fixed.family, fixed.remote_ip, arena);
+  record->fields[f::kRemotePort] = fixed.remote_port;
   const bool is_answer = fixed.hook == CICD_EGRESS_RESOLVER;
-  record->fields[f::kProtocol].text = is_answer ? "dns" : protocol_text(fixed.protocol, arena);
-  record->fields[f::kDomainSource].text = "none";
-  record->fields[f::kCount].number = static_cast<std::int64_t>(fixed.count);
-  record->fields[f::kBytes].number = static_cast<std::int64_t>(fixed.bytes);
+  record->fields[f::kProtocol] = is_answer ? "dns" : protocol_text(fixed.protocol, arena);
+  record->fields[f::kDomainSource] = "none";
+  record->fields[f::kCount] = static_cast<std::int64_t>(fixed.count);
+  record->fields[f::kBytes] = static_cast<std::int64_t>(fixed.bytes);
   if (fixed.hook == CICD_EGRESS_PACKET) record->fields[f::kPackets] = record->fields[f::kCount];
   if (is_answer) {
-    record->fields[f::kDomain].text = arena.store(sample.name);
-    record->fields[f::kDomainSource].text = name_of(NameSource::kResolver);
+    record->fields[f::kDomain] = arena.store(sample.name);
+    record->fields[f::kDomainSource] = name_of(NameSource::kResolver);
     return;
   }
   const std::size_t bytes = fixed.family == AF_INET ? 4 : sizeof(fixed.remote_ip);
@@ -60,8 +59,8 @@ void Tracker::Impl::on(const EgressSample& sample, const Context& context) {
   const NameUser user{context.header.pid, context.header.start_time_ns};
   const auto match = table.find(*address, user, context.header.time_ns);
   if (!match) return;
-  record->fields[f::kDomain].text = arena.store(match->name);
-  record->fields[f::kDomainSource].text = name_of(match->source);
+  record->fields[f::kDomain] = arena.store(match->name);
+  record->fields[f::kDomainSource] = name_of(match->source);
   if (match->is_ambiguous()) record->marks |= kMarkAmbiguousDomain;
 }
 

@@ -24,11 +24,11 @@ void Tracker::Impl::on(const ConnectSample& sample, const Context& context) {
   Arena& arena = context.batch->arena;
   const cicd_sample_connect& fixed = sample.fixed;
   if ((fixed.header.flags & CICD_CONNECT_SENDMSG) != 0) record->marks |= kMarkSendmsg;
-  record->fields[f::kRemoteIp].text = ip_text(fixed.family, fixed.remote_ip, arena);
-  record->fields[f::kRemotePort].number = fixed.remote_port;
-  record->fields[f::kProtocol].text = protocol_text(fixed.protocol, arena);
-  record->fields[f::kFamily].text = fixed.family == AF_INET ? "ipv4" : "ipv6";
-  record->fields[f::kDomainSource].text = "none";
+  record->fields[f::kRemoteIp] = ip_text(fixed.family, fixed.remote_ip, arena);
+  record->fields[f::kRemotePort] = fixed.remote_port;
+  record->fields[f::kProtocol] = protocol_text(fixed.protocol, arena);
+  record->fields[f::kFamily] = fixed.family == AF_INET ? "ipv4" : "ipv6";
+  record->fields[f::kDomainSource] = "none";
   const std::size_t bytes = fixed.family == AF_INET ? 4 : sizeof(fixed.remote_ip);
   if (const auto address = IpAddress::from({fixed.remote_ip, bytes})) {
     fill_domain(*record, *address, context);
@@ -49,11 +49,11 @@ void Tracker::Impl::on(const OpenSample& sample, const Context& context) {
   if (fixed.call == CICD_OPEN_TRUNCATE) record->marks |= kMarkTruncate;
   if (fixed.call == CICD_OPEN_COMPAT) record->marks |= kMark32Bit;
   if (fixed.call == CICD_OPEN_IO_URING) record->marks |= kMarkIoUring;
-  record->fields[f::kPath].text = path.text;
-  record->fields[f::kIsRead].number = (fixed.header.flags & CICD_OPEN_READ) != 0 ? 1 : 0;
-  record->fields[f::kIsWrite].number = (fixed.header.flags & CICD_OPEN_WRITE) != 0 ? 1 : 0;
-  record->fields[f::kFlags].number = fixed.open_flags;
-  if (fixed.error != 0) record->fields[f::kError].text = errno_text(fixed.error, arena);
+  record->fields[f::kPath] = path.text;
+  record->fields[f::kIsRead] = (fixed.header.flags & CICD_OPEN_READ) != 0 ? 1 : 0;
+  record->fields[f::kIsWrite] = (fixed.header.flags & CICD_OPEN_WRITE) != 0 ? 1 : 0;
+  record->fields[f::kFlags] = fixed.open_flags;
+  if (fixed.error != 0) record->fields[f::kError] = errno_text(fixed.error, arena);
 }
 
 void Tracker::Impl::on(const CgroupSample& sample, const Context& context) {
@@ -99,8 +99,8 @@ void Tracker::Impl::on_escape(const CgroupSample& sample, const Context& context
   record->marks |= kMarkEscaped;
   if (sample.path.has(CICD_STRING_TRUNCATED)) record->marks |= kMarkTruncatedPath;
   Arena& arena = context.batch->arena;
-  record->fields[f::kFrom].text = cgroup_text(sample.fixed.from_cgroup_id, {}, arena);
-  record->fields[f::kTo].text = cgroup_text(target, raw_text(sample.path), arena);
+  record->fields[f::kFrom] = cgroup_text(sample.fixed.from_cgroup_id, {}, arena);
+  record->fields[f::kTo] = cgroup_text(target, raw_text(sample.path), arena);
 }
 
 std::string_view Tracker::Impl::cgroup_text(std::uint64_t id, std::string_view path,

@@ -79,8 +79,8 @@ void Tracker::Impl::on(const PathsSample& sample, const Context& context) {
   const auto add_move = [&](std::string_view from, std::string_view to, std::uint32_t marks) {
     EventRecord* record = add(EventType::kFileMove);
     record->marks |= marks;
-    record->fields[field::file_move::kFromPath].text = from;
-    record->fields[field::file_move::kToPath].text = to;
+    record->fields[field::file_move::kFromPath] = from;
+    record->fields[field::file_move::kToPath] = to;
   };
   if (context.batch == nullptr) return;
   const Names names = names_of(sample, context.batch->arena);
@@ -89,8 +89,8 @@ void Tracker::Impl::on(const PathsSample& sample, const Context& context) {
     case CICD_SAMPLE_REMOVE: {
       EventRecord* record = add(EventType::kFileRemove);
       record->marks |= names.marks;
-      record->fields[field::file_remove::kPath].text = names.path;
-      record->fields[field::file_remove::kIsFolder].number = (flags & CICD_PATHS_FOLDER) ? 1 : 0;
+      record->fields[field::file_remove::kPath] = names.path;
+      record->fields[field::file_remove::kIsFolder] = (flags & CICD_PATHS_FOLDER) ? 1 : 0;
       return;
     }
     case CICD_SAMPLE_MOVE:
@@ -102,18 +102,18 @@ void Tracker::Impl::on(const PathsSample& sample, const Context& context) {
       EventRecord* record = add(EventType::kFileLink);
       const bool is_symlink = (flags & CICD_PATHS_SYMLINK) != 0;
       record->marks |= names.marks;
-      record->fields[f::kCreatedPath].text = names.path;
-      record->fields[f::kExistingPath].text = names.other;
-      record->fields[f::kIsHardlink].number = is_symlink ? 0 : 1;
-      record->fields[f::kIsSymlink].number = is_symlink ? 1 : 0;
+      record->fields[f::kCreatedPath] = names.path;
+      record->fields[f::kExistingPath] = names.other;
+      record->fields[f::kIsHardlink] = is_symlink ? 0 : 1;
+      record->fields[f::kIsSymlink] = is_symlink ? 1 : 0;
       return;
     }
     default: {
       EventRecord* record = add(EventType::kMount);
       record->marks |= names.marks;
-      record->fields[field::mount::kSourcePath].text = names.other;
-      record->fields[field::mount::kTargetPath].text = names.path;
-      record->fields[field::mount::kOperation].text = operation_text(sample.fixed.operation);
+      record->fields[field::mount::kSourcePath] = names.other;
+      record->fields[field::mount::kTargetPath] = names.path;
+      record->fields[field::mount::kOperation] = operation_text(sample.fixed.operation);
       return;
     }
   }
@@ -155,15 +155,15 @@ void Tracker::Impl::on(const UnixConnectSample& sample, const Context& context) 
   const bool is_abstract = (flags & CICD_UNIX_ABSTRACT) != 0;
   if ((flags & CICD_UNIX_SENDMSG) != 0) record->marks |= kMarkSendmsg;
   if (is_abstract) {
-    record->fields[f::kPath].text = abstract_text(sample.path.bytes, arena);
+    record->fields[f::kPath] = abstract_text(sample.path.bytes, arena);
     if (sample.path.has(CICD_STRING_FAULT)) record->marks |= kMarkFaultPath;
   } else {
     const PathText path = named_path_text(sample.path, sample.base, true, arena);
-    record->fields[f::kPath].text = path.text;
+    record->fields[f::kPath] = path.text;
     record->marks |= path.marks;
   }
-  record->fields[f::kSocketType].text = socket_type_text(sample.fixed.socket_type);
-  record->fields[f::kIsAbstract].number = is_abstract ? 1 : 0;
+  record->fields[f::kSocketType] = socket_type_text(sample.fixed.socket_type);
+  record->fields[f::kIsAbstract] = is_abstract ? 1 : 0;
 }
 
 }  // namespace cicd

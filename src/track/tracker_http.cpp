@@ -27,10 +27,10 @@ void Tracker::Impl::on(const HttpSample& sample, const Context& context) {
   if (record == nullptr) return;
   Arena& arena = context.batch->arena;
   if (sample.path.has(CICD_STRING_TRUNCATED)) record->marks |= kMarkTruncatedPath;
-  record->fields[f::kMethod].text = arena.store(raw_text(sample.method));
-  record->fields[f::kPath].text = arena.store(raw_text(sample.path));
-  record->fields[f::kHost].text = arena.store(raw_text(sample.host));
-  record->fields[f::kSource].text = source_text(sample.fixed.source);
+  record->fields[f::kMethod] = arena.store(raw_text(sample.method));
+  record->fields[f::kPath] = arena.store(raw_text(sample.path));
+  record->fields[f::kHost] = arena.store(raw_text(sample.host));
+  record->fields[f::kSource] = source_text(sample.fixed.source);
 }
 
 // For the prober of src/kernel; the tracker learns of the process only.

@@ -229,11 +229,11 @@ void Tracker::Impl::on(const ExecSample& sample, const Context& context) {
   if (record == nullptr) return;
   record->marks |= made.marks;
   const ExecImage& image = *current->image;
-  record->fields[field::process_exec::kIsMemfd].number = image.is_memfd ? 1 : 0;
-  record->fields[field::process_exec::kScriptPath].text = image.script_path;
+  record->fields[field::process_exec::kIsMemfd] = image.is_memfd ? 1 : 0;
+  record->fields[field::process_exec::kScriptPath] = image.script_path;
   const std::string_view filename = raw_text(sample.filename);
   if (filename != image.exec_path) {
-    record->fields[field::process_exec::kFilename].text = context.batch->arena.store(filename);
+    record->fields[field::process_exec::kFilename] = context.batch->arena.store(filename);
   }
 }
 
@@ -245,9 +245,9 @@ void Tracker::Impl::on(const ExitSample& sample, const Context& context) {
           add_record(EventType::kProcessExit, context, owner.entry, owner.picture)) {
     const std::uint64_t start = context.header.start_time_ns;
     const std::uint64_t end = context.header.time_ns;
-    record->fields[field::process_exit::kExitCode].number = signal == 0 ? (status >> 8) & 0xff : 0;
-    record->fields[field::process_exit::kSignal].number = signal;
-    record->fields[field::process_exit::kDurationMs].number =
+    record->fields[field::process_exit::kExitCode] = signal == 0 ? (status >> 8) & 0xff : 0;
+    record->fields[field::process_exit::kSignal] = signal;
+    record->fields[field::process_exit::kDurationMs] =
         static_cast<std::int64_t>(end > start ? (end - start) / kNsPerMs : 0);
   }
   end_process(owner.entry);

@@ -79,17 +79,17 @@ void Tracker::Impl::on(const TargetSample& sample, const Context& context) {
   if (record == nullptr) return;
   Arena& arena = context.batch->arena;
   if (type == EventType::kSignal) {
-    record->fields[field::signal::kSignal].number = static_cast<std::int64_t>(fixed.value);
+    record->fields[field::signal::kSignal] = static_cast<std::int64_t>(fixed.value);
   } else if (type == EventType::kPtrace) {
-    record->fields[f::kRequest].text = name_or_number(kPtraceRequests, fixed.value, arena);
+    record->fields[f::kRequest] = name_or_number(kPtraceRequests, fixed.value, arena);
   } else {
-    record->fields[field::memory_read::kMethod].text =
+    record->fields[field::memory_read::kMethod] =
         name_or_number(kMemoryMethods, fixed.value, arena);
   }
-  record->fields[f::kTargetPid].number = fixed.target_pid;
-  record->fields[f::kTargetExecPath].text = target_program(sample, *record, arena);
+  record->fields[f::kTargetPid] = fixed.target_pid;
+  record->fields[f::kTargetExecPath] = target_program(sample, *record, arena);
   if (fixed.error != 0) {
-    record->fields[f::kError].text = errno_text(static_cast<int>(fixed.error), arena);
+    record->fields[f::kError] = errno_text(static_cast<int>(fixed.error), arena);
   }
 }
 
@@ -113,9 +113,9 @@ void Tracker::Impl::on(const ExecMemorySample& sample, const Context& context) {
   EventRecord* record = add_record(EventType::kExecMemory, context, owner.entry, owner.picture);
   if (record == nullptr) return;
   Arena& arena = context.batch->arena;
-  record->fields[f::kKind].text = name_or_number(kExecMemoryKinds, sample.fixed.kind, arena);
-  record->fields[f::kSizeBytes].number = static_cast<std::int64_t>(sample.fixed.size_bytes);
-  record->fields[f::kCount].number = static_cast<std::int64_t>(sample.fixed.count);
+  record->fields[f::kKind] = name_or_number(kExecMemoryKinds, sample.fixed.kind, arena);
+  record->fields[f::kSizeBytes] = static_cast<std::int64_t>(sample.fixed.size_bytes);
+  record->fields[f::kCount] = static_cast<std::int64_t>(sample.fixed.count);
 }
 
 }  // namespace cicd

@@ -26,8 +26,9 @@ std::uint64_t check(const EventRecord& record, std::uint64_t sum) {
     ++depth;
   }
   must(depth == record.process->depth && depth <= kMaxAncestorDepth);
-  for (const FieldValue& value : record.fields) {
-    sum = digest(sum * 31 + static_cast<std::uint64_t>(value.number), value.text);
+  for (std::size_t i = 0; i < info_of(record.type).fields.size(); ++i) {
+    const FieldValue& value = record.fields[i];
+    sum = digest(sum * 31 + static_cast<std::uint64_t>(value.number()), value.text());
   }
   must(record.step == record.process->step);
   if (record.step) sum = digest(sum * 31, record.step->id);

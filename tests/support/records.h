@@ -66,10 +66,10 @@ inline EventRecord make_record(EventType type, ProcessRef process) {
 inline EventRecord make_open(ProcessRef process, std::string_view path, bool write = false) {
   EventRecord record = make_record(EventType::kFileOpen, std::move(process));
   namespace f = field::file_open;
-  record.fields[f::kPath].text = path;
-  record.fields[f::kIsRead].number = !write;
-  record.fields[f::kIsWrite].number = write;
-  record.fields[f::kFlags].number = 0x80000;
+  record.fields[f::kPath] = path;
+  record.fields[f::kIsRead] = !write;
+  record.fields[f::kIsWrite] = write;
+  record.fields[f::kFlags] = 0x80000;
   return record;
 }
 
@@ -77,10 +77,10 @@ inline EventRecord make_connect(ProcessRef process, std::string_view ip, std::ui
                                 std::string_view protocol = "tcp") {
   EventRecord record = make_record(EventType::kNetworkConnect, std::move(process));
   namespace f = field::network_connect;
-  record.fields[f::kRemoteIp].text = ip;
-  record.fields[f::kRemotePort].number = port;
-  record.fields[f::kProtocol].text = protocol;
-  record.fields[f::kFamily].text = ip.find(':') == std::string_view::npos ? "ipv4" : "ipv6";
+  record.fields[f::kRemoteIp] = ip;
+  record.fields[f::kRemotePort] = port;
+  record.fields[f::kProtocol] = protocol;
+  record.fields[f::kFamily] = ip.find(':') == std::string_view::npos ? "ipv4" : "ipv6";
   return record;
 }
 

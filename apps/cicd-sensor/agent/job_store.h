@@ -2,10 +2,11 @@
 // JobStore: what an agent keeps of a running job in the job's folder, so that the next agent can go
 // on with it when this one is killed. Gone when the job is over.
 //
-//   job.json              which job, its slot and cgroup, what happened at which byte of the
-//   journal journal               the samples (kernel/recording.h) processes.jsonl       processes
-//   from before the job (process_notes.h) project-request.json  the request that began the project
-//   scope journal-ended         there when the journal could not be written to its end
+//   job.json              which job, its slot and cgroup; what happened where in the journal
+//   journal               the samples (kernel/recording.h)
+//   processes.jsonl       processes from before the job (process_notes.h)
+//   project-request.json  the request that began the project scope
+//   journal-ended         there when the journal could not be written to its end
 //
 // The folder is the agent's own: nobody else may write there. Threads: one at a time for a job.
 #pragma once
