@@ -91,9 +91,9 @@ void ResolverCore::stop_listening(std::uint32_t netns) {
 }
 
 void ResolverCore::receive_asks(std::uint32_t port) {
-  std::array<mmsghdr, kBatch> messages{};
-  std::array<iovec, kBatch> parts{};
-  for (std::size_t i = 0; i < kBatch; ++i) {
+  std::array<mmsghdr, kAsksAtOnce> messages{};
+  std::array<iovec, kAsksAtOnce> parts{};
+  for (std::size_t i = 0; i < kAsksAtOnce; ++i) {
     parts[i] = {asks_->bytes[i].data(), kAskBytes};
     messages[i].msg_hdr.msg_iov = &parts[i];
     messages[i].msg_hdr.msg_iovlen = 1;
@@ -101,7 +101,7 @@ void ResolverCore::receive_asks(std::uint32_t port) {
     messages[i].msg_hdr.msg_namelen = sizeof(asks_->peers[i]);
   }
   const int count =
-      ::recvmmsg(ports_[port]->fd.get(), messages.data(), kBatch, MSG_DONTWAIT, nullptr);
+      ::recvmmsg(ports_[port]->fd.get(), messages.data(), kAsksAtOnce, MSG_DONTWAIT, nullptr);
   Origin origin{.index = port};
   for (int i = 0; i < count; ++i) {
     const auto at = static_cast<std::size_t>(i);
@@ -258,9 +258,10 @@ void ResolverCore::flush_replies() {
   Replies& replies = *replies_;
   const std::size_t count = std::exchange(replies.count, 0);
   if (count == 0 || !ports_[replies.port]) return;
-  std::array<mmsghdr, kBatch> messages{};
-  std::array<iovec, kBatch> parts{};
+  std::array<mmsghdr, kBatch> messages;  // not cleared: that would take longer than a reply
+  std::array<iovec, kBatch> parts;
   for (std::size_t i = 0; i < count; ++i) {
+    messages[i] = {};
     parts[i] = {replies.bytes[i].data(), replies.sizes[i]};
     messages[i].msg_hdr.msg_iov = &parts[i];
     messages[i].msg_hdr.msg_iovlen = 1;

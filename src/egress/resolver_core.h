@@ -64,6 +64,8 @@ class ResolverCore {
 
   // Replies over UDP of one batch.
   static constexpr std::size_t kBatch = 64;
+  // Few: who asked first has an answer, and can go on, while the next are looked at.
+  static constexpr std::size_t kAsksAtOnce = 8;
   static constexpr std::size_t kAskBytes = 2'048;
   static constexpr std::size_t kMaxCalls = 256;  // over TCP, of all jobs
   // One socket that clients send to.
@@ -82,8 +84,8 @@ class ResolverCore {
     std::uint32_t port = 0;  // all of them go through it
   };
   struct Asks {
-    std::array<std::array<std::uint8_t, kAskBytes>, kBatch> bytes;
-    std::array<std::array<std::uint8_t, 28>, kBatch> peers;
+    std::array<std::array<std::uint8_t, kAskBytes>, kAsksAtOnce> bytes;
+    std::array<std::array<std::uint8_t, 28>, kAsksAtOnce> peers;
   };
 
   // resolver_core.cpp

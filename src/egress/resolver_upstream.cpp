@@ -61,9 +61,10 @@ void Upstream::commit(std::size_t bytes) {
 void Upstream::flush() {
   has_current_ = false;
   if (queued_ == 0) return;
-  std::array<mmsghdr, kBatch> messages{};
-  std::array<iovec, kBatch> parts{};
+  std::array<mmsghdr, kBatch> messages;  // not cleared: that would take longer than a question
+  std::array<iovec, kBatch> parts;
   for (std::size_t i = 0; i < queued_; ++i) {
+    messages[i] = {};
     parts[i] = {buffers_->asks[i].data(), buffers_->sizes[i]};
     messages[i].msg_hdr.msg_iov = &parts[i];
     messages[i].msg_hdr.msg_iovlen = 1;
@@ -83,15 +84,15 @@ void Upstream::flush() {
 
 bool Upstream::receive(std::uint8_t socket, FunctionRef<void(std::span<std::uint8_t>)> on_message) {
   if (socket >= kSockets || !sockets_[socket].fd) return true;
-  std::array<mmsghdr, kBatch> messages{};
-  std::array<iovec, kBatch> parts{};
-  for (std::size_t i = 0; i < kBatch; ++i) {
+  std::array<mmsghdr, kAnswersAtOnce> messages{};
+  std::array<iovec, kAnswersAtOnce> parts{};
+  for (std::size_t i = 0; i < kAnswersAtOnce; ++i) {
     parts[i] = {buffers_->answers[i].data(), kAnswerBytes};
     messages[i].msg_hdr.msg_iov = &parts[i];
     messages[i].msg_hdr.msg_iovlen = 1;
   }
   const int count =
-      ::recvmmsg(sockets_[socket].fd.get(), messages.data(), kBatch, MSG_DONTWAIT, nullptr);
+      ::recvmmsg(sockets_[socket].fd.get(), messages.data(), kAnswersAtOnce, MSG_DONTWAIT, nullptr);
   if (count < 0) return errno == EAGAIN || errno == EINTR;
   for (int i = 0; i < count; ++i) {
     const auto at = static_cast<std::size_t>(i);

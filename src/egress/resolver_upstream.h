@@ -44,6 +44,7 @@ class Upstream {
  public:
   static constexpr std::size_t kSockets = 32;
   static constexpr std::size_t kBatch = 64;
+  static constexpr std::size_t kAnswersAtOnce = 16;
   static constexpr std::uint32_t kUses = 512;  // of a socket, and
   static constexpr std::uint64_t kSocketLifeNs = 5'000'000'000;
 
@@ -65,7 +66,8 @@ class Upstream {
   // The question that went through this socket waits no longer.
   void done(std::uint8_t socket) { --sockets_[socket].waiting; }
 
-  // Takes up to kBatch datagrams. False: the server has refused what was sent through this socket.
+  // Takes up to kAnswersAtOnce datagrams. False: the server has refused what was sent through this
+  // socket.
   bool receive(std::uint8_t socket, FunctionRef<void(std::span<std::uint8_t>)> on_message);
 
   std::uint32_t jobs = 0;  // that use it
@@ -81,7 +83,7 @@ class Upstream {
   struct Buffers {
     std::array<std::array<std::uint8_t, kMaxUpstreamAskBytes>, kBatch> asks;
     std::array<std::uint16_t, kBatch> sizes;
-    std::array<std::array<std::uint8_t, kAnswerBytes>, kBatch> answers;
+    std::array<std::array<std::uint8_t, kAnswerBytes>, kAnswersAtOnce> answers;
   };
 
   bool choose_socket(RandomBytes& random, std::uint64_t now_ns);
