@@ -25,11 +25,9 @@
 namespace cicd {
 
 // A payload field: text or a number (a bool is 0 or 1). Which of them is FieldInfo::type's matter;
-// asked for the other it says "" or 0. Cleared by `= {}` only: the steps of making a record are
-// counted.
+// asked for the other it says "" or 0.
 class FieldValue {
  public:
-  FieldValue() = default;
   FieldValue& operator=(std::string_view text) {
     text_ = text.data();
     bits_ = text.size();
@@ -48,8 +46,8 @@ class FieldValue {
   std::int64_t number() const { return text_ == nullptr ? static_cast<std::int64_t>(bits_) : 0; }
 
  private:
-  const char* text_;    // null: a number, or ""
-  std::uint64_t bits_;  // length of the text, or the number
+  const char* text_ = nullptr;  // null: a number, or ""
+  std::uint64_t bits_ = 0;      // length of the text, or the number
 };
 
 // What a reader must know to trust a record. Written as tags "<mark>:<what>" in log rows.
@@ -81,7 +79,6 @@ struct EventRecord {
   StepRef step;            // that of the process; null: not known, or outside of all steps
   std::array<FieldValue, kMaxEventFields> fields;
 
-  EventRecord() : fields{} {}
   std::string_view text(std::uint8_t field) const { return fields[field].text(); }
   std::int64_t number(std::uint8_t field) const { return fields[field].number(); }
 };
