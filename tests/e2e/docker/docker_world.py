@@ -233,6 +233,14 @@ class World:
         finally:
             proxy.close()
 
+    def kill_shims(self):
+        """A shim that outlives its containerd may be in a cgroup that an agent has moved it to."""
+        for entry in pathlib.Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                words = (entry / "cmdline").read_bytes()
+                if b"containerd-shim" in words and bytes(self.folder) in words:
+                    os.kill(int(entry.name), signal.SIGKILL)
+
     def close(self):
         if self.daemon:
             self.daemon.terminate()
@@ -242,6 +250,7 @@ class World:
                 self.daemon.kill()
                 self.daemon.wait()
         (self.cgroup_folder / "cgroup.kill").write_text("1")
+        self.kill_shims()
         for _ in range(100):
             for folder in sorted(self.cgroup_folder.rglob("*/"), reverse=True):
                 with contextlib.suppress(OSError):
