@@ -158,13 +158,10 @@ Result<std::size_t> Pipeline::look(milliseconds max_wait) {
   end_blocks();
   if (count < kSamplesOfLook) is_catching_up_ = false;  // all that was in the rings has been seen
   source_.commit();
-  if (count == 0 && max_wait > milliseconds(0)) let_go_of_memory();
+  // Nothing has happened for a while: what a burst took goes back to the system.
+  const bool is_idle = count == 0 && max_wait > milliseconds(0);
+  if (is_idle && blocks_->keep_at_most(kIdleBlockBytes) > 0) ::malloc_trim(0);
   return count;
-}
-
-// Nothing has happened for a while; what a burst took goes back to the system.
-void Pipeline::let_go_of_memory() {
-  if (blocks_->keep_at_most(kIdleBlockBytes) > 0) ::malloc_trim(0);
 }
 
 void Pipeline::handle(SampleBytes sample) {

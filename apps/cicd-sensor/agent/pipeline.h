@@ -145,7 +145,6 @@ class Pipeline {
   void run();
   void run_tasks();
   Result<std::size_t> look(std::chrono::milliseconds max_wait);
-  void let_go_of_memory();
   void handle(SampleBytes sample);
   void end_blocks();
   void end_journal(Lane& lane, const Error& error);
