@@ -233,13 +233,15 @@ class World:
         finally:
             proxy.close()
 
-    def kill_shims(self):
-        """A shim that outlives its containerd may be in a cgroup that an agent has moved it to."""
+    def tell_of_shims(self):
+        """A shim was left behind twice, outside of this world's cgroup; why is not known yet."""
         for entry in pathlib.Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 words = (entry / "cmdline").read_bytes()
-                if b"containerd-shim" in words and bytes(self.folder) in words:
-                    os.kill(int(entry.name), signal.SIGKILL)
+                where = (entry / "cgroup").read_text().splitlines()[-1]
+                if (b"containerd-shim" in words and bytes(self.folder) in words
+                        and not where.startswith(f"0::{self.cgroup}")):
+                    print(f"shim {entry.name} of {self.cgroup} is in {where}: {words!r}", flush=True)
 
     def close(self):
         if self.daemon:
@@ -250,7 +252,7 @@ class World:
                 self.daemon.kill()
                 self.daemon.wait()
         (self.cgroup_folder / "cgroup.kill").write_text("1")
-        self.kill_shims()
+        self.tell_of_shims()
         for _ in range(100):
             for folder in sorted(self.cgroup_folder.rglob("*/"), reverse=True):
                 with contextlib.suppress(OSError):
