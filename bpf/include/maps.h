@@ -15,6 +15,9 @@
  *                    R every hook, only while shared.escaped is not zero.
  *   staged_names     names of cgroups to come. W user. R mkdir, only while shared.staged is not
  *                    zero.
+ *   made_names       cgroups with the name of a container that were made and are nobody's, the
+ *                    last of them, also when they are gone. W mkdir. R user, when it stages one
+ *                    that may have been made meanwhile.
  *   wanted_vars      names of variables that exec tells (environment.h). W user. R exec.
  *   loss             counters, per CPU (wire/loss.h). W kernel. R user.
  *   shared           one struct (wire/shared.h), mapped into the consumer. W both. R both.
@@ -38,6 +41,7 @@
 #define CICD_MEMBERS_MAX 65536
 #define CICD_ESCAPED_MAX 8192
 #define CICD_STAGED_MAX 8192
+#define CICD_MADE_MAX 4096
 
 struct {
   __uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -78,6 +82,13 @@ struct {
   __type(key, struct cicd_basename);
   __type(value, __u32);
 } staged_names SEC(".maps") __weak;
+
+struct {
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);
+  __uint(max_entries, CICD_MADE_MAX);
+  __type(key, struct cicd_basename);
+  __type(value, struct cicd_made);
+} made_names SEC(".maps") __weak;
 
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

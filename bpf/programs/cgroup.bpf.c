@@ -64,14 +64,19 @@ static __always_inline __u64 parent_id(struct cgroup *cgroup) {
 
 /*
  * The slot that a cgroup of this name was staged for (a container of a job is about to start), or
- * 0. Once: the name of a container is never used again.
+ * 0. Once: the name of a container is never used again. It is noted as made before the look: who
+ * stages it looks there afterwards, so that one of the two finds the other.
  */
 static __always_inline __u32 take_staged(struct cgroup *cgroup) {
   struct cicd_shared *memory = shared_memory();
-  if (!memory || !memory->staged) return 0;
   struct cicd_basename name = {};
   const char *text = (const char *)BPF_CORE_READ(cgroup, kn, name);
   if (bpf_probe_read_kernel_str(name.text, sizeof(name.text), text) <= 0) return 0;
+  if (name.text[CICD_CONTAINER_NAME_MIN - 1]) {
+    struct cicd_made made = {cgroup->kn->id, bpf_ktime_get_boot_ns()};
+    bpf_map_update_elem(&made_names, &name, &made, BPF_ANY);
+  }
+  if (!memory || !memory->staged) return 0;
   __u32 *staged = bpf_map_lookup_elem(&staged_names, &name);
   if (!staged) return 0;
   __u32 slot = *staged;

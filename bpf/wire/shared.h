@@ -31,12 +31,22 @@ struct cicd_shared {
 };
 CICD_STATIC_ASSERT(sizeof(struct cicd_shared) == 72, "wire: shared");
 
-/* Key of map `staged_names`: last component of a cgroup's path, filled up with zeros. */
+/* Key of maps `staged_names` and `made_names`: last component of a cgroup's path, filled up with
+ * zeros. */
 #define CICD_BASENAME_MAX 128
 struct cicd_basename {
   char text[CICD_BASENAME_MAX];
 };
 CICD_STATIC_ASSERT(sizeof(struct cicd_basename) == 128, "wire: basename");
+
+/* Value of map `made_names`, which has names of this length and longer only: containers have those
+ * of their id, 64 hexadecimal digits. */
+#define CICD_CONTAINER_NAME_MIN 64
+struct cicd_made {
+  __u64 cgroup_id;
+  __u64 time_ns; /* boot time */
+};
+CICD_STATIC_ASSERT(sizeof(struct cicd_made) == 16, "wire: made");
 
 /* Key of map `wanted_vars`: the name of a variable of the environment, filled up with zeros. */
 #define CICD_VARIABLE_WORDS 4

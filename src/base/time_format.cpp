@@ -7,6 +7,17 @@
 
 namespace cicd {
 
+namespace {
+
+std::uint64_t now_ns(clockid_t clock) {
+  std::timespec now{};
+  ::clock_gettime(clock, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
+         static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+}  // namespace
+
 void Rfc3339Formatter::append(std::string& out, std::uint64_t realtime_ns) {
   constexpr std::uint64_t kSecond = 1'000'000'000;
   const std::uint64_t second = realtime_ns / kSecond;
@@ -42,12 +53,9 @@ std::string format_rfc3339(std::uint64_t realtime_ns) {
   return out;
 }
 
-std::uint64_t realtime_now_ns() {
-  std::timespec now{};
-  ::clock_gettime(CLOCK_REALTIME, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
-         static_cast<std::uint64_t>(now.tv_nsec);
-}
+std::uint64_t realtime_now_ns() { return now_ns(CLOCK_REALTIME); }
+
+std::uint64_t boottime_now_ns() { return now_ns(CLOCK_BOOTTIME); }
 
 std::optional<std::uint64_t> parse_rfc3339(const std::string& text) {
   int year = 0;

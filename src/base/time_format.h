@@ -25,7 +25,8 @@ std::string format_rfc3339(std::uint64_t realtime_ns);
 // The other way; nothing for what is no such time in UTC since 1970.
 std::optional<std::uint64_t> parse_rfc3339(const std::string& text);
 
-// CLOCK_REALTIME now, nanoseconds.
+// The clocks now, nanoseconds: CLOCK_REALTIME and CLOCK_BOOTTIME.
 std::uint64_t realtime_now_ns();
+std::uint64_t boottime_now_ns();
 
 }  // namespace cicd

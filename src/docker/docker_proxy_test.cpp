@@ -126,9 +126,9 @@ class DockerProxyTest : public ::testing::Test {
   }
   Peer dockerd() { return accept(upstream_); }
   // Answers both requests that stage a container; their bodies.
-  std::string answer_agent(const std::string& answer = kStaged) {
+  std::string answer_agent(const std::string& answer = kStaged, int calls = 2) {
     std::string bodies;
-    for (int i = 0; i < 2; ++i) {
+    for (int i = 0; i < calls; ++i) {
       Peer peer = accept(agent_);
       peer.receive_until("\r\n\r\n");
       bodies += peer.receive_until("}");
@@ -254,12 +254,18 @@ TEST_F(DockerProxyTest, StepsOfTheClassicBuilderAreStaged) {
                body);
   };
   inspected(kId, "created");
-  EXPECT_NE(answer_agent().find("docker-" + kId + ".scope"), std::string::npos);
+  const std::string staged = answer_agent();
+  EXPECT_NE(staged.find("docker-" + kId + ".scope"), std::string::npos);
+  EXPECT_NE(staged.find(R"("container":"new")"), std::string::npos) << "it has not run yet";
   // What a step prints looks the same: it names no container that is known or runs already.
   dockerd.send(running_in(kId));
   client.expect(running_in(kId));
   EXPECT_FALSE(wait_readable(upstream_.get(), 50));
   inspected(std::string(64, 'b'), "running");
+  const std::string missed = answer_agent(R"({"status":"ignored"})", 1);
+  EXPECT_NE(missed.find(R"("basename":"bbbbbbbbbbbb")"), std::string::npos) << missed;
+  EXPECT_NE(missed.find(R"("container":"missed")"), std::string::npos)
+      << "the job is to hear of it";
   EXPECT_FALSE(wait_readable(agent_.get(), 50));
   dockerd.send("0\r\n\r\n");
   client.expect("0\r\n\r\n");

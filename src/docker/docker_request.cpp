@@ -204,16 +204,14 @@ Result<JobDescription> read_gitlab_labels(std::string_view body) {
   return job;
 }
 
-std::string github_staging(std::string_view basename, int peer_pid) {
-  return gitlab_staging(basename, peer_pid, nullptr);
-}
-
-std::string gitlab_staging(std::string_view basename, int peer_pid, const JobDescription* job) {
+std::string staging_body(std::string_view basename, int peer_pid, std::string_view container,
+                         const JobDescription* job) {
   std::string body;
   JsonWriter writer(body);
   writer.begin_object();
   writer.member("basename", basename);
   if (peer_pid > 0) writer.member_number("peer_pid", peer_pid);
+  writer.member_if("container", container);
   if (job != nullptr) {
     writer.key("job_identity");
     writer.begin_object();

@@ -48,8 +48,10 @@ std::array<std::string, 2> cgroup_basenames(const std::string& id);
 // no job, or the body is no JSON.
 Result<JobDescription> read_gitlab_labels(std::string_view body);
 
-// Bodies of the requests that stage a basename.
-std::string github_staging(std::string_view basename, int peer_pid);
-std::string gitlab_staging(std::string_view basename, int peer_pid, const JobDescription* job);
+// Body of the request that stages a basename. `container`: "new" when it has never been started,
+// "missed" when it is too late for this step of a build, else "". `job`: GitLab's that its labels
+// name, or null.
+std::string staging_body(std::string_view basename, int peer_pid, std::string_view container,
+                         const JobDescription* job);
 
 }  // namespace cicd

@@ -145,14 +145,15 @@ TEST(GitlabLabels, MistakesAreInvalid) {
 
 TEST(Staging, BodiesAreThoseOfTheInterface) {
   EXPECT_EQ(cgroup_basenames("ab"), (std::array<std::string, 2>{"docker-ab.scope", "ab"}));
-  EXPECT_EQ(github_staging("ab", 12), R"({"basename":"ab","peer_pid":12})");
-  EXPECT_EQ(github_staging("ab", 0), R"({"basename":"ab"})");
+  EXPECT_EQ(staging_body("ab", 12, "", nullptr), R"({"basename":"ab","peer_pid":12})");
+  EXPECT_EQ(staging_body("ab", 0, "", nullptr), R"({"basename":"ab"})");
   const auto job = read_gitlab_labels(labels("https://h/a/b/-/jobs/77"));
   ASSERT_TRUE(job);
-  EXPECT_EQ(gitlab_staging("ab", 12, &*job),
-            R"({"basename":"ab","peer_pid":12,"job_identity":{"provider":"gitlab",)"
-            R"("provider_host":"h","project_path":"a/b","gitlab_job_id":"77"},)"
-            R"("metadata":{"commit_sha":"beef","ref_name":"main"}})");
+  EXPECT_EQ(
+      staging_body("ab", 12, "new", &*job),
+      R"({"basename":"ab","peer_pid":12,"container":"new","job_identity":{"provider":"gitlab",)"
+      R"("provider_host":"h","project_path":"a/b","gitlab_job_id":"77"},)"
+      R"("metadata":{"commit_sha":"beef","ref_name":"main"}})");
 }
 
 }  // namespace

@@ -66,7 +66,7 @@ std::shared_ptr<const JobDescription> Stager::labels(const std::string& id, std:
 void Stager::created(const std::string& id, const std::string& name, std::string_view request,
                      int peer_pid, Done done) {
   ++stats_.creates;
-  stage(id, name, labels(id, request), peer_pid,
+  stage({.id = id, .name = name, .job = labels(id, request), .is_new = true}, peer_pid,
         [this, id, done = std::move(done)](bool is_staged) {
           const bool goes_on = is_staged || !is_refusing();
           if (!goes_on) remove(id);
@@ -74,24 +74,28 @@ void Stager::created(const std::string& id, const std::string& name, std::string
         });
 }
 
-void Stager::stage(const std::string& id, const std::string& name,
-                   const std::shared_ptr<const JobDescription>& job, int peer_pid, Done done) {
-  book_.begin(id, name, job);
+HttpCall Stager::staging_call(const std::string& body) const {
+  const char* route = options_.is_gitlab ? "/v1/gitlab/staging/put" : "/v1/github/staging/put";
+  HttpCall call;
+  call.socket_path = options_.agent_socket;
+  call.timeout = agent_patience(options_.is_gitlab);
+  call.request = http_request("POST", route, body);
+  return call;
+}
+
+void Stager::stage(const Container& container, int peer_pid, Done done) {
+  const std::string& id = container.id;
+  book_.begin(id, container.name, container.job);
   book_.wait(id, std::move(done));
   const auto outcome = std::make_shared<Outcome>();
   const auto names = cgroup_basenames(id);
   outcome->open = names.size();
-  outcome->name = name;
+  outcome->name = container.name;
   outcome->peer_pid = peer_pid;
   for (const std::string& basename : names) {
-    HttpCall call;
-    call.socket_path = options_.agent_socket;
-    call.timeout = agent_patience(options_.is_gitlab);
-    call.request = options_.is_gitlab ? http_request("POST", "/v1/gitlab/staging/put",
-                                                     gitlab_staging(basename, peer_pid, job.get()))
-                                      : http_request("POST", "/v1/github/staging/put",
-                                                     github_staging(basename, peer_pid));
-    start_call(loop_, std::move(call), [this, id, outcome](Result<HttpCallAnswer> answer) {
+    const std::string body =
+        staging_body(basename, peer_pid, container.is_new ? "new" : "", container.job.get());
+    start_call(loop_, staging_call(body), [this, id, outcome](Result<HttpCallAnswer> answer) {
       if (!answer) {
         outcome->problem = answer.error().text;
       } else if (answer->status != kOk) {
@@ -144,7 +148,7 @@ void Stager::starts(const std::string& name, int peer_pid, Done done) {
     case Staging::kFailed:
       break;
   }
-  stage(id, {}, book_.job(id), peer_pid, use);
+  stage({.id = id, .name = {}, .job = book_.job(id)}, peer_pid, use);
 }
 
 void Stager::build_step(const std::string& head, int peer_pid) {
@@ -162,11 +166,13 @@ void Stager::build_step(const std::string& head, int peer_pid) {
     if (!id) {
       log_.error("build_step_missed",
                  {{"container_id", head}, {"hint", "this step of a build is NOT watched"}});
-      return;
+      return start_call(loop_, staging_call(staging_body(head, peer_pid, "missed", nullptr)),
+                        [](const Result<HttpCallAnswer>&) {});
     }
-    stage(*id, {}, nullptr, peer_pid, [this, id = *id](bool is_staged) {
-      if (is_staged) book_.use(id);
-    });
+    stage({.id = *id, .name = {}, .job = {}, .is_new = true}, peer_pid,
+          [this, id = *id](bool is_staged) {
+            if (is_staged) book_.use(id);
+          });
   });
 }
 
@@ -187,7 +193,8 @@ void Stager::inspect(const std::string& name, int peer_pid, const Done& done) {
       log_.warn("container_not_found", {{"container_name", name}, {"reason", reason}});
       return done(false);
     }
-    stage(*id, {}, labels(*id, answer->body), peer_pid, [this, id = *id, done](bool is_staged) {
+    const Container container{.id = *id, .name = {}, .job = labels(*id, answer->body)};
+    stage(container, peer_pid, [this, id = *id, done](bool is_staged) {
       if (is_staged) book_.use(id);
       done(is_staged);
     });

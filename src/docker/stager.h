@@ -14,6 +14,7 @@
 #include "docker/container_book.h"
 #include "docker/docker_proxy.h"
 #include "docker/event_loop.h"
+#include "docker/http_call.h"
 
 namespace cicd {
 
@@ -41,7 +42,8 @@ class Stager {
   // Before a container is started.
   void starts(const std::string& name, int peer_pid, Done done);
   // A build of the classic builder is about to start this container, by the head of its id. dockerd
-  // does not wait for us; it takes longer to start one than we to have it staged.
+  // does not wait for us; it takes longer to start one than we to have it staged, mostly. The agent
+  // notices when it did not.
   void build_step(const std::string& head, int peer_pid);
   BuildTeller& builds() { return builds_; }
   void renamed() { book_.forget_names(); }
@@ -53,8 +55,14 @@ class Stager {
  private:
   struct Outcome;
   std::shared_ptr<const JobDescription> labels(const std::string& id, std::string_view body);
-  void stage(const std::string& id, const std::string& name,
-             const std::shared_ptr<const JobDescription>& job, int peer_pid, Done done);
+  struct Container {
+    std::string id;
+    std::string name;
+    std::shared_ptr<const JobDescription> job;  // that its labels name
+    bool is_new = false;                        // it has never been started
+  };
+  HttpCall staging_call(const std::string& body) const;
+  void stage(const Container& container, int peer_pid, Done done);
   void staged(const std::string& id, const Outcome& outcome);
   void inspect(const std::string& name, int peer_pid, const Done& done);
   void remove(const std::string& id);

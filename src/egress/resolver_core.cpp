@@ -4,12 +4,12 @@
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <time.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <utility>
 
+#include "base/time_format.h"
 #include "egress/resolver_tags.h"
 
 namespace cicd {
@@ -20,13 +20,6 @@ constexpr std::uint64_t kMillisecondNs = 1'000'000;
 constexpr std::uint64_t kReapPauseNs = 1'000 * kMillisecondNs;
 constexpr std::size_t kMaxServersOfJob = 8;
 
-std::uint64_t boot_time_ns() {
-  timespec now{};
-  ::clock_gettime(CLOCK_BOOTTIME, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
-         static_cast<std::uint64_t>(now.tv_nsec);
-}
-
 }  // namespace
 
 ResolverCore::ResolverCore(EgressControl& control, ResolverEvents& events, ResolverOptions options)
@@ -35,7 +28,7 @@ ResolverCore::ResolverCore(EgressControl& control, ResolverEvents& events, Resol
       options_(std::move(options)),
       flights_(std::min<std::size_t>(options_.max_open, 16'384)),
       cache_(options_.cache_bytes) {
-  if (!options_.clock) options_.clock = boot_time_ns;
+  if (!options_.clock) options_.clock = boottime_now_ns;
 }
 
 ResolverCore::~ResolverCore() {

@@ -222,25 +222,26 @@ std::uint32_t JobRegistry::slot_of_job(const std::string& key) const {
 }
 
 std::expected<bool, Refusal> JobRegistry::stage(const std::string& basename, pid_t client,
-                                                const std::optional<JobDescription>& named) {
+                                                const std::optional<JobDescription>& named,
+                                                bool is_new) {
   const auto of_client = find_slot(keeping_.slot_of(client));
   auto at = entries_.end();
-  bool is_new = false;
+  bool is_new_job = false;
   if (of_client != entries_.end()) {
     at = entries_.find(of_client->first);
   } else if (named) {
     at = entries_.find(identity_key(named->identity));
-    is_new = at == entries_.end();
+    is_new_job = at == entries_.end();
   }
-  if (is_new) {
+  if (is_new_job) {
     const auto added = add(*named, std::nullopt);
     if (!added) return std::unexpected(added.error());
     at = *added;
   }
   if (at == entries_.end()) return false;
   Entry& entry = at->second;
-  if (const Result<void> staged = keeping_.stage(entry.slot, basename); !staged) {
-    if (is_new) finish(at, "error", [] {});
+  if (const Result<void> staged = keeping_.stage(entry.slot, basename, is_new); !staged) {
+    if (is_new_job) finish(at, "error", [] {});
     return refuse(staged.error());
   }
   if (!entry.has_processes) {

@@ -86,8 +86,9 @@ class JobKeeping {
   // Gives the result document (evidence/result_document.h) of a scope that there is, with all that
   // has happened up to now; maybe on another thread and after this has returned.
   virtual void write_result(std::uint32_t slot, ScopeKind kind, ResultAnswer answer) = 0;
-  // The cgroup that will get this name is the job's.
-  virtual Result<void> stage(std::uint32_t slot, const std::string& basename) = 0;
+  // The cgroup that will get this name is the job's; `is_new`, of a container that has never been
+  // started before: also one that has the name already.
+  virtual Result<void> stage(std::uint32_t slot, const std::string& basename, bool is_new) = 0;
   // Whether processes of the job live; false also when it has been ended by a rule.
   virtual bool is_alive(std::uint32_t slot) = 0;
   virtual bool is_terminated(std::uint32_t slot) = 0;
@@ -148,9 +149,10 @@ class JobRegistry {
   // A container that is about to be started, by the name of its cgroup. It belongs to the job of
   // `client`, who asked for it. Only when that process has none, it belongs to the job that is
   // named, which is registered when it is not there: a job cannot put containers into another one.
-  // False: neither.
+  // False: neither. `is_new`: the container has never been started before.
   std::expected<bool, Refusal> stage(const std::string& basename, pid_t client,
-                                     const std::optional<JobDescription>& named);
+                                     const std::optional<JobDescription>& named,
+                                     bool is_new = false);
 
   // The job of a process by its identity_key, "" when it has none; and the slot of a job, 0 when it
   // is over.

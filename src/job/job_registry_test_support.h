@@ -59,7 +59,7 @@ class Keeping : public JobKeeping {
   void write_result(std::uint32_t slot, ScopeKind kind, ResultAnswer answer) override {
     answer(std::string(name_of(kind)) + " of " + std::to_string(slot));
   }
-  Result<void> stage(std::uint32_t slot, const std::string& basename) override {
+  Result<void> stage(std::uint32_t slot, const std::string& basename, bool) override {
     calls.push_back("stage " + std::to_string(slot) + " " + basename);
     const std::string& why = stage_failure.empty() ? failure : stage_failure;
     if (!why.empty()) return fail(ErrorCode::kInvalidInput, why);

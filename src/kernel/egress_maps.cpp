@@ -9,7 +9,6 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,6 +18,7 @@
 #include <numeric>
 #include <string>
 
+#include "base/time_format.h"
 #include "base/unique_fd.h"
 #include "kernel/egress_samples.h"
 #include "kernel/job_map.h"
@@ -49,13 +49,6 @@ Error put_error(int error, const std::string& what) {
     return Error{ErrorCode::kResource, error, "there is no room in the kernel for " + what, ""};
   }
   return Error{ErrorCode::kInternal, error, "put " + what + " into the kernel", ""};
-}
-
-std::uint64_t boottime_now_ns() {
-  timespec time{};
-  ::clock_gettime(CLOCK_BOOTTIME, &time);
-  return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000 +
-         static_cast<std::uint64_t>(time.tv_nsec);
 }
 
 // Fills in peer and protocol of a connected socket; false: it has none, or is no IP socket.

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/time_format.h"
 #include "kernel/map_entries.h"
 
 namespace cicd {
@@ -30,6 +31,14 @@ UniqueFd open_cgroup(int root_fd, std::uint64_t cgroup_id) {
   return UniqueFd(::open_by_handle_at(root_fd, handle, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 }
 
+std::string dir_of(int fd) {
+  const std::string link = "/proc/self/fd/" + std::to_string(fd);
+  std::string dir(PATH_MAX, '\0');
+  const ssize_t size = ::readlink(link.c_str(), dir.data(), dir.size());
+  dir.resize(size > 0 ? static_cast<std::size_t>(size) : 0);
+  return dir;
+}
+
 void put_members(const ProgramSet& programs, int root_fd, std::uint64_t cgroup_id,
                  std::uint32_t slot) {
   UniqueFd directory = open_cgroup(root_fd, cgroup_id);
@@ -41,6 +50,22 @@ void put_members(const ProgramSet& programs, int root_fd, std::uint64_t cgroup_i
   while (procs >> pid) {
     if (pid != 0) ::bpf_map_update_elem(programs.map_fd("members"), &pid, &member, BPF_NOEXIST);
   }
+}
+
+// Where it is in the file system; empty: removed.
+std::string dir_of(int root_fd, std::uint64_t cgroup_id) {
+  const UniqueFd directory = open_cgroup(root_fd, cgroup_id);
+  return directory ? dir_of(directory.get()) : std::string();
+}
+
+std::optional<cicd_basename> basename_of(const std::string& text) {
+  cicd_basename name{};
+  if (text.empty() || text.size() >= sizeof(name.text) ||
+      text.find_first_of(std::string("/\0", 2)) != std::string::npos) {
+    return std::nullopt;
+  }
+  text.copy(name.text, text.size());
+  return name;
 }
 
 }  // namespace
@@ -60,21 +85,33 @@ void remove_cgroup(const ProgramSet& programs, std::uint64_t cgroup_id) {
 
 Result<> put_staged(const ProgramSet& programs, cicd_shared* shared, const std::string& basename,
                     std::uint32_t slot) {
-  cicd_basename name{};
-  if (basename.empty() || basename.size() >= sizeof(name.text) ||
-      basename.find_first_of(std::string("/\0", 2)) != std::string::npos) {
+  const auto name = basename_of(basename);
+  if (!name) {
     return fail(ErrorCode::kInvalidInput, "basename is not the name of a cgroup",
-                "1 to " + std::to_string(sizeof(name.text) - 1) + " bytes without /");
+                "1 to " + std::to_string(sizeof(name->text) - 1) + " bytes without /");
   }
-  basename.copy(name.text, basename.size());
   const int fd = programs.map_fd("staged_names");
-  if (::bpf_map_update_elem(fd, &name, &slot, BPF_NOEXIST) == 0) {
+  if (::bpf_map_update_elem(fd, &*name, &slot, BPF_NOEXIST) == 0) {
     __atomic_fetch_add(&shared->staged, 1, __ATOMIC_SEQ_CST);
     return {};
   }
-  if (errno == EEXIST && ::bpf_map_update_elem(fd, &name, &slot, BPF_EXIST) == 0) return {};
+  if (errno == EEXIST && ::bpf_map_update_elem(fd, &*name, &slot, BPF_EXIST) == 0) return {};
   if (errno != E2BIG) return fail_errno(errno, "stage the cgroup " + basename);
   return fail(ErrorCode::kResource, "too many containers are waited for");
+}
+
+std::optional<EarlierCgroup> take_earlier(const ProgramSet& programs, cicd_shared* shared,
+                                          int cgroup_root_fd, const std::string& basename) {
+  const auto name = basename_of(basename);
+  cicd_made made{};
+  if (!name || ::bpf_map_lookup_elem(programs.map_fd("made_names"), &*name, &made) != 0) return {};
+  // Who deletes the name has the cgroup: else it was made while it was staged, and is the slot's.
+  if (::bpf_map_delete_elem(programs.map_fd("staged_names"), &*name) != 0) return {};
+  __atomic_fetch_sub(&shared->staged, 1, __ATOMIC_SEQ_CST);
+  const std::uint64_t age_ns = boottime_now_ns() - made.time_ns;
+  EarlierCgroup earlier{made.cgroup_id, dir_of(cgroup_root_fd, made.cgroup_id), age_ns};
+  if (!earlier.path.empty()) earlier.path.erase(0, dir_of(cgroup_root_fd).size());
+  return earlier;
 }
 
 Result<> put_wanted(const ProgramSet& programs, cicd_shared* shared,
@@ -112,18 +149,15 @@ std::vector<TrackedProcess> members_of(const ProgramSet& programs, std::uint32_t
 std::vector<TrackedCgroup> cgroups_of(const ProgramSet& programs, int cgroup_root_fd,
                                       std::uint32_t slot) {
   std::vector<TrackedCgroup> out;
-  for_each_entry<std::uint64_t, std::uint32_t>(
-      programs.map_fd("tracked_cgroups"), [&](std::uint64_t id, std::uint32_t owner) {
-        if (owner != slot) return;
-        const UniqueFd directory = open_cgroup(cgroup_root_fd, id);
-        if (!directory) return;  // removed; its id stays until the job's end
-        const std::string link = "/proc/self/fd/" + std::to_string(directory.get());
-        std::string dir(PATH_MAX, '\0');
-        const ssize_t size = ::readlink(link.c_str(), dir.data(), dir.size());
-        if (size <= 0) return;
-        dir.resize(static_cast<std::size_t>(size));
-        out.push_back({id, std::move(dir)});
-      });
+  for_each_entry<std::uint64_t, std::uint32_t>(programs.map_fd("tracked_cgroups"),
+                                               [&](std::uint64_t id, std::uint32_t owner) {
+                                                 if (owner != slot) return;
+                                                 std::string dir = dir_of(cgroup_root_fd, id);
+                                                 // Of one that was removed the id stays until the
+                                                 // job's end.
+                                                 if (!dir.empty())
+                                                   out.push_back({id, std::move(dir)});
+                                               });
   return out;
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -28,6 +29,11 @@ void remove_cgroup(const ProgramSet& programs, std::uint64_t cgroup_id);
 // A cgroup that gets this name will belong to `slot`.
 Result<> put_staged(const ProgramSet& programs, cicd_shared* shared, const std::string& basename,
                     std::uint32_t slot);
+
+// What was staged and had been made before, by the name; its name is not waited for any more. Only
+// for a container that has never been started before: of another, an earlier start is found.
+std::optional<EarlierCgroup> take_earlier(const ProgramSet& programs, cicd_shared* shared,
+                                          int cgroup_root_fd, const std::string& basename);
 
 // From now on exec samples carry these variables of the environment; once, before any job.
 Result<> put_wanted(const ProgramSet& programs, cicd_shared* shared,

@@ -189,6 +189,8 @@ class KernelSource final : public LiveSource {
   Result<void> stage_cgroup(const std::string& basename, std::uint32_t slot) override {
     return put_staged(programs_, shared_.get(), basename, slot);
   }
+  Result<std::optional<EarlierCgroup>> adopt_earlier(const std::string& basename,
+                                                     std::uint32_t slot) override;
   std::vector<TrackedProcess> processes(std::uint32_t slot) const override {
     return members_of(programs_, slot);
   }
@@ -306,6 +308,13 @@ Result<LossReport> KernelSource::losses(std::uint32_t slot) {
   const std::uint64_t libraries = prober_.not_probed(slot) + host_libraries;
   if (libraries > 0) report->entries.push_back({"library", "not_probed", libraries});
   return report;
+}
+
+Result<std::optional<EarlierCgroup>> KernelSource::adopt_earlier(const std::string& basename,
+                                                                 std::uint32_t slot) {
+  auto earlier = take_earlier(programs_, shared_.get(), hooks_->cgroup_root(), basename);
+  if (earlier && !earlier->path.empty()) CICD_TRY(track_cgroup(earlier->id, slot));
+  return earlier;
 }
 
 void KernelSource::stop_job_hooks() {

@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -95,6 +96,10 @@ class LiveSource : public EventSource {
   // the first one only. For the container that a job is about to start. kInvalidInput: no name of a
   // cgroup; kResource: too many are waited for.
   virtual Result<void> stage_cgroup(const std::string& basename, std::uint32_t slot) = 0;
+  // The cgroup that a name was staged for just now and that had been made before: it is the slot's
+  // from now on, if it is still there. The container must never have been started before.
+  virtual Result<std::optional<EarlierCgroup>> adopt_earlier(const std::string& basename,
+                                                             std::uint32_t slot) = 0;
   // The processes of a slot that live now, inside its cgroups and outside, as the kernel has them;
   // one that could not be noted (loss members_full) is missing. Any thread.
   virtual std::vector<TrackedProcess> processes(std::uint32_t slot) const = 0;

@@ -49,9 +49,10 @@ constexpr std::string_view kOurMaps[] = {"bulk_ring",     "control_ring",    "dn
                                          "egress_addrs",  "egress_denied",   "egress_flows",
                                          "egress_nets",   "egress_policies", "egress_steps",
                                          "egress_totals", "escaped",         "known_libraries",
-                                         "loss",          "members",         "netns_ring",
-                                         "resolver_nets", "shared",          "socket_owners",
-                                         "staged_names",  "tracked_cgroups", "wanted_vars"};
+                                         "loss",          "made_names",      "members",
+                                         "netns_ring",    "resolver_nets",   "shared",
+                                         "socket_owners", "staged_names",    "tracked_cgroups",
+                                         "wanted_vars"};
 
 // Which of the two objects this kernel gets (bpf/include/path.h).
 bool has_bpf_loop() {

@@ -19,4 +19,11 @@ struct TrackedCgroup {
   std::string dir;  // where it is in the file system
 };
 
+// A container's cgroup that was made before its name was staged.
+struct EarlierCgroup {
+  std::uint64_t id = 0;
+  std::string path;  // below the v2 root; empty: it is gone again
+  std::uint64_t age_ns = 0;
+};
+
 }  // namespace cicd

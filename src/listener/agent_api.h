@@ -47,9 +47,15 @@ struct ProjectStartCall {
   LoadedRules rules;  // without mistakes
 };
 
+// Of what is staged. kNew: it has never been started before this call was made, so that a cgroup
+// that has its name already is its. kMissed: a step of a build that has been started already by
+// somebody who may not be the job; it cannot be staged, but the job is to hear of it.
+enum class StagedContainer : std::uint8_t { kAny, kNew, kMissed };
+
 // A container of a job is about to be started: its cgroup will have this name.
 struct StagingCall {
   std::string basename;
+  StagedContainer container = StagedContainer::kAny;
   pid_t client_pid = 0;                    // who asked for the container; 0: not known
   std::optional<JobDescription> job = {};  // that its labels name
 };

@@ -54,7 +54,9 @@ class KeepingApi final : public AgentApi {
   }
   void stage_container(StagingCall call, Answer<StagingAnswer> answer) override {
     calls.push_back(
-        "stage " + call.basename + " " + std::to_string(call.client_pid) +
+        (call.container == StagedContainer::kMissed ? "missed " : "stage ") + call.basename +
+        (call.container == StagedContainer::kNew ? " new " : " ") +
+        std::to_string(call.client_pid) +
         (call.job ? " " + call.job->identity.gitlab_job_id + " " + call.job->metadata.commit_sha
                   : ""));
     answer(call.client_pid == 7 ? StagingAnswer::kStaged : StagingAnswer::kIgnored);
@@ -186,15 +188,20 @@ TEST_F(ServedRoutes, ContainersAreStaged) {
   EXPECT_EQ(post(route, R"({"basename":"docker-1.scope","peer_pid":7})"),
             R"(200 {"status":"staged"})");
   EXPECT_EQ(post(route, R"({"peer_pid":8,"basename":"x"})"), R"(200 {"status":"ignored"})");
-  EXPECT_THAT(api_.calls, ElementsAre("stage docker-1.scope 7", "stage x 8"));
+  post(route, R"({"basename":"x","peer_pid":8,"container":"new"})");
+  post(route, R"({"basename":"x","peer_pid":8,"container":"missed"})");
+  EXPECT_THAT(api_.calls,
+              ElementsAre("stage docker-1.scope 7", "stage x 8", "stage x new 8", "missed x 8"));
   EXPECT_EQ(post(route, R"({"peer_pid":8})"), R"(400 {"error":"basename is required"})");
-  for (const char* body : {R"({"basename":1})", R"({"basename":"x","peer_pid":-1})", "[]", "",
-                           R"({"basename":"x","job_identity":{}})",
-                           R"({"basename":"x","peer_pid":4294967296})", R"({"basename":"x","y":1})",
-                           R"({"basename":"x","basename":"y"})", R"({"basename":"x"} x)"}) {
+  for (const char* body :
+       {R"({"basename":1})", R"({"basename":"x","peer_pid":-1})", "[]", "",
+        R"({"basename":"x","job_identity":{}})", R"({"basename":"x","peer_pid":4294967296})",
+        R"({"basename":"x","y":1})", R"({"basename":"x","container":true})",
+        R"({"basename":"x","container":"old"})", R"({"basename":"x","basename":"y"})",
+        R"({"basename":"x"} x)"}) {
     EXPECT_THAT(post(route, body), HasSubstr("400 {\"error\":")) << body;
   }
-  EXPECT_EQ(api_.calls.size(), 2u);
+  EXPECT_EQ(api_.calls.size(), 4u);
 }
 
 constexpr std::string_view kGitlabJob =

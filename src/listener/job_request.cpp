@@ -179,6 +179,10 @@ Result<StagingCall> read_staging_request(std::string_view body, std::string_view
     } else if (name == "peer_pid" && value.is_number_unsigned() &&
                value.get<std::uint64_t>() <= INT32_MAX) {
       call.client_pid = value.get<pid_t>();
+    } else if (name == "container" && (value == "new" || value == "missed")) {
+      call.container = value == "new" ? StagedContainer::kNew : StagedContainer::kMissed;
+    } else if (name == "container") {
+      return fail(ErrorCode::kInvalidInput, "container must be \"new\" or \"missed\"");
     } else if (name == "basename" || name == "peer_pid") {
       return fail(ErrorCode::kInvalidInput, name + " has the wrong type");
     } else if (may_name_job && name == "job_identity") {

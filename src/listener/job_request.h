@@ -22,7 +22,8 @@ enum class MetadataUse : std::uint8_t { kTaken, kRefused };
 // kInvalidInput, one line that names the member. The identity is valid (job/identity.h).
 Result<JobCall> read_job_request(std::string_view body, MetadataUse metadata);
 
-// {"basename": TEXT, "peer_pid": NUMBER}; for GitLab, whose containers may name their job, also
+// {"basename": TEXT, "peer_pid": NUMBER, "container": "new" or "missed"}; for GitLab, whose
+// containers may name their job, also
 // {"job_identity": {...}, "metadata": {...}}. Nothing else.
 Result<StagingCall> read_staging_request(std::string_view body, std::string_view provider);
 

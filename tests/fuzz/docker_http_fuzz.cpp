@@ -91,7 +91,7 @@ void documents(std::string_view bytes) {
   const auto job = cicd::read_gitlab_labels(bytes);
   if (!job) return;
   must(cicd::validate(job->identity).has_value());
-  const std::string body = cicd::gitlab_staging("name", 1, &*job);
+  const std::string body = cicd::staging_body("name", 1, "new", &*job);
   must(body.starts_with("{\"basename\":\"name\"") && body.ends_with("}"));
 }
 

@@ -33,7 +33,13 @@ int open_and_close(const char* path) {
   return ::close(file);
 }
 
-class CgroupHooks : public HookTest {};
+class CgroupHooks : public HookTest {
+ protected:
+  std::vector<SeenOpen> samples_of_an_open_in(const Cgroup& cgroup) {
+    const Finished inside = run(&cgroup, [] { return open_and_close("/etc/passwd"); });
+    return observe_inside([] { return 0; }).opens_of("/etc/passwd", inside.pid);
+  }
+};
 
 TEST_F(CgroupHooks, ChildrenMadeByTheJobAreReported) {
   const std::string child = job().path() + "/child";
@@ -104,6 +110,49 @@ TEST_F(CgroupHooks, AStagedNameIsTheJobsFromItsFirstInstruction) {
   const Samples samples = observe_inside([] { return 0; });
   EXPECT_TRUE(samples.opens(unseen.pid).empty());
   EXPECT_NE(first, unseen.pid);
+}
+
+std::string container_name(char digit) { return "docker-" + std::string(64, digit) + ".scope"; }
+
+TEST_F(CgroupHooks, OneThatWasMadeBeforeItWasStagedIsFound) {
+  const auto other = Cgroup::below_own("cicd-elsewhere");
+  const Cgroup early(other->path() + "/" + container_name('a'));
+  observe_inside([] { return 0; });
+  EXPECT_TRUE(samples_of_an_open_in(early).empty());
+
+  ASSERT_TRUE(source().stage_cgroup(container_name('a'), kSlot));
+  const auto found = source().adopt_earlier(container_name('a'), kSlot);
+  ASSERT_TRUE(found) << found.error().text;
+  ASSERT_TRUE(*found);
+  EXPECT_EQ((*found)->id, early.id());
+  EXPECT_EQ((*found)->path, early.path_below_root());
+  EXPECT_GT((*found)->age_ns, 0u);
+  EXPECT_LT((*found)->age_ns, 60'000'000'000u);
+  EXPECT_EQ(samples_of_an_open_in(early).size(), 1u);
+  EXPECT_FALSE(source().adopt_earlier(container_name('a'), kSlot).value()) << "not staged any more";
+}
+
+TEST_F(CgroupHooks, OneThatWasMadeAndIsGoneIsFound) {
+  const auto other = Cgroup::below_own("cicd-elsewhere");
+  std::uint64_t id = 0;
+  {
+    const Cgroup early(other->path() + "/" + container_name('b'));
+    id = early.id();
+  }
+  ASSERT_TRUE(source().stage_cgroup(container_name('b'), kSlot));
+  const auto found = source().adopt_earlier(container_name('b'), kSlot);
+  ASSERT_TRUE(found && *found);
+  EXPECT_EQ((*found)->id, id);
+  EXPECT_EQ((*found)->path, "");
+}
+
+TEST_F(CgroupHooks, OneThatIsMadeWhileItIsStagedIsNotEarlier) {
+  ASSERT_TRUE(source().stage_cgroup(container_name('c'), kSlot));
+  const auto other = Cgroup::below_own("cicd-elsewhere");
+  const Cgroup timely(other->path() + "/" + container_name('c'));
+  EXPECT_FALSE(source().adopt_earlier(container_name('c'), kSlot).value());
+  EXPECT_FALSE(source().adopt_earlier("x/y", kSlot).value());
+  EXPECT_EQ(samples_of_an_open_in(timely).size(), 1u);
 }
 
 TEST_F(CgroupHooks, NamesThatNoCgroupHasAreRefused) {

@@ -178,7 +178,12 @@ void AgentService::stage_container(StagingCall call, Answer<StagingAnswer> answe
   const std::optional<JobDescription> named = call.job;
   auto stage = [this, call = std::move(call), answer] {
     if (is_stopping_) return answer(std::unexpected(kStopping));
-    const auto staged = registry_.stage(call.basename, call.client_pid, call.job);
+    if (call.container == StagedContainer::kMissed) {
+      note_missed(call);
+      return answer(StagingAnswer::kIgnored);
+    }
+    const bool is_new = call.container == StagedContainer::kNew;
+    const auto staged = registry_.stage(call.basename, call.client_pid, call.job, is_new);
     if (!staged) {
       log_.warn("container_refused",
                 {{"basename", call.basename}, {"reason", staged.error().message}});
@@ -189,6 +194,16 @@ void AgentService::stage_container(StagingCall call, Answer<StagingAnswer> answe
   // Only a job that is named may have to be started for it.
   if (!named) return post(answer, std::move(stage));
   post_start(named->identity, 0, answer, std::move(stage));
+}
+
+void AgentService::note_missed(const StagingCall& call) {
+  const std::uint32_t slot = registry_.slot_of_job(registry_.job_of(call.client_pid));
+  if (slot == 0) return;
+  const std::string problem =
+      "the output of docker build names a step, " + call.basename +
+      ", that was not watched: it had been started before, or is no container of this dockerd";
+  log_.warn("container_late", {{"slot", std::to_string(slot)}, {"reason", problem}});
+  keeper_.add_problem(slot, problem);
 }
 
 void AgentService::put_builds(BuildsCall call, Answer<NoContent> answer) {

@@ -388,9 +388,26 @@ JobProgress JobKeeper::progress(std::uint32_t slot) const {
   return found == watched_.end() ? JobProgress{} : found->second->job->progress();
 }
 
+Result<void> JobKeeper::stage(std::uint32_t slot, const std::string& basename, bool is_new) {
+  CICD_ASSIGN(const auto earlier, pipeline_.stage(slot, basename, is_new));
+  if (!earlier) return {};
+  constexpr std::uint64_t kMillisecondNs = 1'000'000;
+  const std::string problem = "the container of the cgroup " + basename + " was made " +
+                              std::to_string(earlier->age_ns / kMillisecondNs) +
+                              " ms before it could be watched: " +
+                              (earlier->path.empty() ? "it is over, and nothing of it was seen"
+                                                     : "what it did until then was not seen");
+  log_.warn("container_late", {{"slot", std::to_string(slot)}, {"reason", problem}});
+  add_problem(slot, problem);
+  return {};
+}
+
 void JobKeeper::add_problem(std::uint32_t slot, const std::string& problem) {
   const auto found = watched_.find(slot);
-  if (found != watched_.end()) found->second->problems.push_back(problem);
+  if (found == watched_.end()) return;
+  std::vector<std::string>& problems = found->second->problems;
+  if (problems.size() < kMostProblems) problems.push_back(problem);
+  if (problems.size() == kMostProblems) problems.back() = "more; the agent's log has all";
 }
 
 }  // namespace cicd

@@ -66,9 +66,7 @@ class JobKeeper final : public JobKeeping {
                               const LoadedRules& rules) override;
   bool has_scope(std::uint32_t slot, ScopeKind kind) const override;
   void write_result(std::uint32_t slot, ScopeKind kind, ResultAnswer answer) override;
-  Result<void> stage(std::uint32_t slot, const std::string& basename) override {
-    return pipeline_.stage(slot, basename);
-  }
+  Result<void> stage(std::uint32_t slot, const std::string& basename, bool is_new) override;
   bool is_alive(std::uint32_t slot) override;
   bool is_terminated(std::uint32_t slot) override;
   std::uint64_t acts(std::uint32_t slot) const override {
@@ -79,7 +77,8 @@ class JobKeeper final : public JobKeeping {
 
   // A cgroup that is a job's only for what is made below it; it is no container. 0: none.
   void share_cgroup(std::uint64_t id) { shared_cgroup_.store(id); }
-  // One sentence for the job's summary.
+  // One sentence for the job's summary, which has no more than kMostProblems.
+  static constexpr std::size_t kMostProblems = 100;
   void add_problem(std::uint32_t slot, const std::string& problem);
 
   JobProgress progress(std::uint32_t slot) const;

@@ -453,9 +453,17 @@ Pipeline::Left Pipeline::remove(std::uint32_t slot) {
   return left;
 }
 
-Result<void> Pipeline::stage(std::uint32_t slot, const std::string& basename) {
-  Result<void> result;
-  run_between([&] { result = source_.stage_cgroup(basename, slot); });
+Result<std::optional<EarlierCgroup>> Pipeline::stage(std::uint32_t slot,
+                                                     const std::string& basename, bool is_new) {
+  Result<std::optional<EarlierCgroup>> result;
+  run_between([&] {
+    const auto staged = source_.stage_cgroup(basename, slot);
+    if (!staged) result = std::unexpected(staged.error());
+    if (!staged || !is_new) return;
+    result = source_.adopt_earlier(basename, slot);
+    const EarlierCgroup* earlier = result && *result ? &**result : nullptr;
+    if (earlier && !earlier->path.empty()) tracker_.add_cgroup(slot, earlier->id, earlier->path);
+  });
   return result;
 }
 

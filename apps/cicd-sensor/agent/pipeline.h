@@ -109,8 +109,9 @@ class Pipeline {
 
   // LiveSource::report_opens_anew
   Result<void> report_opens_anew();
-  // LiveSource::stage_cgroup
-  Result<void> stage(std::uint32_t slot, const std::string& basename);
+  // LiveSource::stage_cgroup; `is_new`: and adopt_earlier.
+  Result<std::optional<EarlierCgroup>> stage(std::uint32_t slot, const std::string& basename,
+                                             bool is_new);
   // Another cgroup of the job, that was made before it could be staged.
   Result<void> add_cgroup(std::uint32_t slot, std::uint64_t cgroup_id, const std::string& path);
   // What is made below this cgroup from now on is the slot's; 0: nobody's.

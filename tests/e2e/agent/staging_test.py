@@ -89,6 +89,44 @@ def test_a_staged_container_is_the_jobs():
                    event["process"]["exec_path"].endswith("/true") for event in rows)
 
 
+def put(agent, name, job, container):
+    body = {"basename": name, "peer_pid": job.process.pid, "container": container}
+    status, text = post(agent, "/v1/github/staging/put", body)
+    assert status == 200, text
+    return json.loads(text)["status"]
+
+
+def test_a_container_that_began_before_it_was_staged():
+    """As the steps of a build may on a busy host: what is still there is the job's, and what was
+    missed is told."""
+    late, over, foreign = (f"docker-{digit * 64}.scope" for digit in "abc")
+    with Agent() as agent:
+        job = watched_job(agent)
+        with Cgroup(foreign) as other, Cgroup(late) as container:
+            with Cgroup(over):
+                pass
+            container.run(f"echo x >{agent.folder}/unseen")
+            assert put(agent, late, job, "new") == "staged"
+            assert put(agent, over, job, "new") == "staged"
+            # It may have been running for long, for whomever: only its next start is the job's.
+            assert post(agent, "/v1/github/staging/put",
+                        {"basename": foreign, "peer_pid": job.process.pid})[0] == 200
+            assert put(agent, "c" * 12, job, "missed") == "ignored"
+            container.run(f"echo x >{agent.folder}/seen")
+            other.run(f"echo x >{agent.folder}/of-nobody")
+        (agent.folder / "over").touch()
+        assert job.wait().process.returncode == 0, job.output()
+        rows = [row["event"] for row in agent.events("1")]
+        opened = {event["file_open"]["path"]: event for event in rows if event["type"] == "file_open"}
+        assert opened[f"{agent.folder}/seen"]["container"]["id"] == "a" * 64
+        assert not {f"{agent.folder}/{name}" for name in ("unseen", "of-nobody")} & set(opened)
+        problems = agent.summary("1")["monitoring_problems"]
+        assert len(problems) == 3, problems
+        assert late in problems[0] and "what it did until then was not seen" in problems[0], problems
+        assert over in problems[1] and "nothing of it was seen" in problems[1], problems
+        assert "c" * 12 in problems[2] and "docker build" in problems[2], problems
+
+
 def test_a_stranger_has_no_container():
     with Agent() as agent:
         for pid in (os.getpid(), 1, 2**31 - 1):
