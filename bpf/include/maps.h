@@ -18,6 +18,8 @@
  *   made_names       cgroups with the name of a container that were made and are nobody's, the
  *                    last of them, also when they are gone. W mkdir. R user, when it stages one
  *                    that may have been made meanwhile.
+ *   build_parents    v2 cgroup id -> job slot, whose steps of docker build are made in it (with
+ *                    CICD_BUILDS_AMONG_OTHERS). W user. R mkdir.
  *   wanted_vars      names of variables that exec tells (environment.h). W user. R exec.
  *   loss             counters, per CPU (wire/loss.h). W kernel. R user.
  *   shared           one struct (wire/shared.h), mapped into the consumer. W both. R both.
@@ -42,6 +44,7 @@
 #define CICD_ESCAPED_MAX 8192
 #define CICD_STAGED_MAX 8192
 #define CICD_MADE_MAX 4096
+#define CICD_BUILD_PARENTS_MAX 8
 
 struct {
   __uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -89,6 +92,13 @@ struct {
   __type(key, struct cicd_basename);
   __type(value, struct cicd_made);
 } made_names SEC(".maps") __weak;
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, CICD_BUILD_PARENTS_MAX);
+  __type(key, __u64);
+  __type(value, __u32);
+} build_parents SEC(".maps") __weak;
 
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -84,11 +84,39 @@ static __always_inline __u32 take_staged(struct cgroup *cgroup) {
   return slot;
 }
 
+/* "NAME.slice:docker:ID", which BuildKit asks of systemd, and gets a folder. */
+static __always_inline bool is_build_step(struct cgroup *cgroup) {
+  const int least = 20, most = 40; /* of an ID; they have 25 letters and digits */
+  const int mark_bytes = sizeof(".slice:docker:") - 1;
+  const __u64 first = 0x643a6563696c732e; /* ".slice:d" */
+  const __u64 second = 0x3a72656b636f;    /* "ocker:" */
+  char text[CICD_BASENAME_MAX];
+  const char *name = (const char *)BPF_CORE_READ(cgroup, kn, name);
+  int length = bpf_probe_read_kernel_str(text, sizeof(text), name) - 1;
+  for (int id = least; id <= most; id++) {
+    __u64 mark[2] = {};
+    if (length - id <= mark_bytes) return false;
+    if (bpf_probe_read_kernel(mark, mark_bytes, name + length - id - mark_bytes)) return false;
+    if (mark[0] == first && mark[1] == second) return true;
+  }
+  return false;
+}
+
+/* The slot whose steps of docker build are made in this cgroup at the moment, or 0. */
+static __always_inline __u32 slot_of_build(__u64 parent, struct cgroup *cgroup) {
+  __u32 *found = bpf_map_lookup_elem(&build_parents, &parent);
+  if (!found) return 0;
+  __u32 slot = *found;
+  if (!(slot & CICD_BUILDS_AMONG_OTHERS)) return slot;
+  return is_build_step(cgroup) ? slot & ~CICD_BUILDS_AMONG_OTHERS : 0;
+}
+
 SEC("tp_btf/cgroup_mkdir")
 int BPF_PROG(cgroup_made, struct cgroup *cgroup, const char *path) {
   if (cgroup->root->hierarchy_id != 0) return 0;
   __u64 from = parent_id(cgroup);
   __u32 slot = slot_of_cgroup(from);
+  if (!slot) slot = slot_of_build(from, cgroup);
   if (!slot) slot = take_staged(cgroup);
   if (!slot) return 0;
   __u64 target = cgroup->kn->id;

@@ -48,6 +48,10 @@ struct cicd_made {
 };
 CICD_STATIC_ASSERT(sizeof(struct cicd_made) == 16, "wire: made");
 
+/* Beside the slot in map `build_parents`: only what has a step's name, others are made there, too.
+ */
+#define CICD_BUILDS_AMONG_OTHERS 0x80000000u
+
 /* Key of map `wanted_vars`: the name of a variable of the environment, filled up with zeros. */
 #define CICD_VARIABLE_WORDS 4
 #define CICD_VARIABLE_MAX (8 * CICD_VARIABLE_WORDS)

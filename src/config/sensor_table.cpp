@@ -189,9 +189,9 @@ constexpr FlagSpec kAgentFlags[] = {
     {"max-jobs", "N", "1000",
      "How many jobs may be watched at once; each costs the kernel 512 bytes a CPU."},
     {"keep-jobs", "N", "50", "Of how many ended jobs the files are kept; the oldest go first."},
-    {"build-cgroup", "PATH", "/docker/buildkit",
-     "The cgroup that dockerd's BuildKit makes those of its steps in, below the v2 root. With "
-     "Docker's driver `systemd` it is the one above dockerd's own: `/system.slice`."},
+    {"build-cgroup", "PATH,...", "/docker/buildkit,/system.slice",
+     "The cgroups that dockerd's BuildKit may make those of its steps in, below the v2 root. With "
+     "Docker's driver `systemd` it is the one above dockerd's own."},
     kBackend,
     {"no-dedup", "", "", "Report every open of a file, also those that repeat one before."},
     {"debug", "", "", "Log more."},

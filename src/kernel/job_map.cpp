@@ -79,8 +79,16 @@ Result<> put_cgroup(const ProgramSet& programs, int cgroup_root_fd, std::uint64_
   return {};
 }
 
-void remove_cgroup(const ProgramSet& programs, std::uint64_t cgroup_id) {
-  ::bpf_map_delete_elem(programs.map_fd("tracked_cgroups"), &cgroup_id);
+Result<> put_builds(const ProgramSet& programs, std::uint64_t parent_id, bool are_among_others,
+                    std::uint32_t slot) {
+  const int fd = programs.map_fd("build_parents");
+  if (slot == 0) {
+    ::bpf_map_delete_elem(fd, &parent_id);
+    return {};
+  }
+  const std::uint32_t value = slot | (are_among_others ? CICD_BUILDS_AMONG_OTHERS : 0);
+  if (::bpf_map_update_elem(fd, &parent_id, &value, BPF_ANY) == 0) return {};
+  return fail_errno(errno, "put the builds in cgroup " + std::to_string(parent_id));
 }
 
 Result<> put_staged(const ProgramSet& programs, cicd_shared* shared, const std::string& basename,
@@ -175,7 +183,10 @@ std::uint32_t slot_of_cgroup(const ProgramSet& programs, std::uint64_t cgroup_id
 
 std::set<std::uint32_t> used_slots(const ProgramSet& programs) {
   std::set<std::uint32_t> slots;
-  const auto collect = [&](const auto&, std::uint32_t slot) { slots.insert(slot); };
+  const auto collect = [&](const auto&, std::uint32_t slot) {
+    slots.insert(slot & ~CICD_BUILDS_AMONG_OTHERS);
+  };
+  for_each_entry<std::uint64_t, std::uint32_t>(programs.map_fd("build_parents"), collect);
   for_each_entry<std::uint64_t, std::uint32_t>(programs.map_fd("tracked_cgroups"), collect);
   for_each_entry<cicd_basename, std::uint32_t>(programs.map_fd("staged_names"), collect);
   for_each_entry<std::uint32_t, cicd_member>(
@@ -186,6 +197,10 @@ std::set<std::uint32_t> used_slots(const ProgramSet& programs) {
 
 void remove_slot(const ProgramSet& programs, cicd_shared* shared, std::uint32_t slot) {
   const auto is_slot = [slot](const auto&, std::uint32_t value) { return value == slot; };
+  delete_where<std::uint64_t, std::uint32_t>(programs.map_fd("build_parents"),
+                                             [slot](const auto&, std::uint32_t value) {
+                                               return (value & ~CICD_BUILDS_AMONG_OTHERS) == slot;
+                                             });
   delete_where<std::uint64_t, std::uint32_t>(programs.map_fd("tracked_cgroups"), is_slot);
   delete_where<std::uint32_t, cicd_member>(
       programs.map_fd("members"),

@@ -23,8 +23,9 @@ namespace cicd {
 Result<> put_cgroup(const ProgramSet& programs, int cgroup_root_fd, std::uint64_t cgroup_id,
                     std::uint32_t slot);
 
-// What is made below the cgroup from now on is nobody's; what is there stays whose it is.
-void remove_cgroup(const ProgramSet& programs, std::uint64_t cgroup_id);
+// Steps of docker build that are made in the cgroup from now on belong to `slot`; 0: to nobody.
+Result<> put_builds(const ProgramSet& programs, std::uint64_t parent_id, bool are_among_others,
+                    std::uint32_t slot);
 
 // A cgroup that gets this name will belong to `slot`.
 Result<> put_staged(const ProgramSet& programs, cicd_shared* shared, const std::string& basename,

@@ -17,6 +17,7 @@
 #include <cerrno>
 #include <optional>
 
+#include "base/time_format.h"
 #include "base/version.h"
 #include "kernel/btf_file.h"
 #include "kernel/egress_maps.h"
@@ -67,12 +68,6 @@ Result<> check_ring_size(std::uint64_t bytes, const char* name) {
   return fail(ErrorCode::kUsage,
               std::string(name) + " ring of " + std::to_string(bytes) + " bytes is not possible",
               "give a power of two from 4096 to 1073741824");
-}
-
-std::int64_t now_ns(clockid_t clock) {
-  timespec time{};
-  ::clock_gettime(clock, &time);
-  return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
 }
 
 class SharedMemory {
@@ -183,7 +178,6 @@ class KernelSource final : public LiveSource {
 
   Result<void> claim_slot(std::uint32_t slot) override;
   Result<void> track_cgroup(std::uint64_t cgroup_id, std::uint32_t slot) override;
-  void untrack_cgroup(std::uint64_t cgroup_id) override { remove_cgroup(programs_, cgroup_id); }
   void stop_tracking(std::uint32_t slot) override;
   void forget_slot(std::uint32_t slot) override { egress_.clear(slot); }
   Result<void> stage_cgroup(const std::string& basename, std::uint32_t slot) override {
@@ -191,6 +185,10 @@ class KernelSource final : public LiveSource {
   }
   Result<std::optional<EarlierCgroup>> adopt_earlier(const std::string& basename,
                                                      std::uint32_t slot) override;
+  Result<void> give_builds(std::uint64_t parent_id, bool are_among_others,
+                           std::uint32_t slot) override {
+    return put_builds(programs_, parent_id, are_among_others, slot);
+  }
   std::vector<TrackedProcess> processes(std::uint32_t slot) const override {
     return members_of(programs_, slot);
   }
@@ -234,7 +232,7 @@ class KernelSource final : public LiveSource {
   const std::uint32_t slots_;
   const milliseconds pace_;
   const std::size_t most_samples_;
-  ClockInfo clock_{now_ns(CLOCK_REALTIME) - now_ns(CLOCK_BOOTTIME)};
+  ClockInfo clock_{static_cast<std::int64_t>(realtime_now_ns() - boottime_now_ns())};
   steady_clock::time_point last_drain_{};
 };
 

@@ -81,8 +81,6 @@ class LiveSource : public EventSource {
   // Claims the slot and puts a cgroup (v2 id) and all that is made below it from now on under
   // observation for it.
   virtual Result<void> track_cgroup(std::uint64_t cgroup_id, std::uint32_t slot) = 0;
-  // What is made below this cgroup from now on is nobody's; what is there stays whose it is.
-  virtual void untrack_cgroup(std::uint64_t cgroup_id) = 0;
   // Nothing is observed for the slot any more, and then: what was counted and put in force for it
   // is forgotten. The latter walks through many maps, which takes a while; on any thread, but the
   // slot is not claimed meanwhile.
@@ -100,6 +98,11 @@ class LiveSource : public EventSource {
   // from now on, if it is still there. The container must never have been started before.
   virtual Result<std::optional<EarlierCgroup>> adopt_earlier(const std::string& basename,
                                                              std::uint32_t slot) = 0;
+  // The cgroups that BuildKit makes in this one for steps of docker build belong to `slot` from
+  // their first moment on; 0: to nobody. `are_among_others`: cgroups with other names, which are
+  // made there, too, do not.
+  virtual Result<void> give_builds(std::uint64_t parent_id, bool are_among_others,
+                                   std::uint32_t slot) = 0;
   // The processes of a slot that live now, inside its cgroups and outside, as the kernel has them;
   // one that could not be noted (loss members_full) is missing. Any thread.
   virtual std::vector<TrackedProcess> processes(std::uint32_t slot) const = 0;

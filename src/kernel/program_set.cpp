@@ -45,14 +45,14 @@ void name_cgroup_hook(bpf_program* program) {
 }
 
 // Maps that user space has business with; the others live as long as the programs that use them.
-constexpr std::string_view kOurMaps[] = {"bulk_ring",     "control_ring",    "dns_clients",
-                                         "egress_addrs",  "egress_denied",   "egress_flows",
-                                         "egress_nets",   "egress_policies", "egress_steps",
-                                         "egress_totals", "escaped",         "known_libraries",
-                                         "loss",          "made_names",      "members",
-                                         "netns_ring",    "resolver_nets",   "shared",
-                                         "socket_owners", "staged_names",    "tracked_cgroups",
-                                         "wanted_vars"};
+constexpr std::string_view kOurMaps[] = {"build_parents",   "bulk_ring",     "control_ring",
+                                         "dns_clients",     "egress_addrs",  "egress_denied",
+                                         "egress_flows",    "egress_nets",   "egress_policies",
+                                         "egress_steps",    "egress_totals", "escaped",
+                                         "known_libraries", "loss",          "made_names",
+                                         "members",         "netns_ring",    "resolver_nets",
+                                         "shared",          "socket_owners", "staged_names",
+                                         "tracked_cgroups", "wanted_vars"};
 
 // Which of the two objects this kernel gets (bpf/include/path.h).
 bool has_bpf_loop() {

@@ -155,6 +155,32 @@ TEST_F(CgroupHooks, OneThatIsMadeWhileItIsStagedIsNotEarlier) {
   EXPECT_EQ(samples_of_an_open_in(timely).size(), 1u);
 }
 
+TEST_F(CgroupHooks, StepsOfABuildAmongOthersAreToldByTheirName) {
+  const auto services = Cgroup::below_own("cicd-services");
+  const std::string id = "0123456789abcdefghijklmno";
+  const auto opens_in = [&](const std::string& name) {
+    const Cgroup made(services->path() + "/" + name);
+    return samples_of_an_open_in(made).size();
+  };
+  ASSERT_TRUE(source().give_builds(services->id(), true, kSlot));
+  EXPECT_EQ(opens_in("system.slice:docker:" + id), 1u);
+  EXPECT_EQ(opens_in("a.slice:docker:" + id.substr(0, 20)), 1u);
+  EXPECT_EQ(opens_in("a.slice:docker:" + id + id.substr(0, 15)), 1u) << "40 letters";
+  for (const std::string& name :
+       {"a.slice:docker:" + id.substr(0, 19), "a.slice:docker:" + id + id.substr(0, 16),
+        ".slice:docker:" + id, "system.slice:podman:" + id, "docker-" + id + ".scope", id,
+        std::string("ssh.service"), "x" + std::string(150, 'y') + ".slice:docker:" + id}) {
+    EXPECT_EQ(opens_in(name), 0u) << name;
+  }
+  ASSERT_TRUE(source().give_builds(services->id(), true, 0));
+  EXPECT_EQ(opens_in("system.slice:docker:" + id), 0u) << "nobody's again";
+  ASSERT_TRUE(source().give_builds(services->id(), false, kSlot));
+  EXPECT_EQ(opens_in(id), 1u) << "nothing else is made there";
+  source().stop_tracking(kSlot);
+  ASSERT_TRUE(source().track_cgroup(job().id(), kSlot));
+  EXPECT_EQ(opens_in(id), 0u) << "that job is over";
+}
+
 TEST_F(CgroupHooks, NamesThatNoCgroupHasAreRefused) {
   for (const std::string& name :
        {std::string(), std::string("a/b"), std::string("a\0b", 3), std::string(128, 'x')}) {

@@ -17,7 +17,7 @@ struct AgentOptions {
   std::string runner_type;
   std::string socket_path;
   std::string state_dir;
-  std::string build_cgroup;
+  std::vector<std::string> build_cgroups;
   std::vector<std::string> rule_paths;
   bool has_baseline = true;
   bool is_monitor_mode = false;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <charconv>
 #include <cstdint>
+#include <sstream>
 
 #include "agent/agent.h"
 #include "config/values.h"
@@ -23,6 +24,24 @@ Result<T> read_number(const CommandLine& line, const char* flag, T most) {
               "a number from 1 to " + std::to_string(most));
 }
 
+Result<std::vector<std::string>> read_cgroups(const std::string& list) {
+  std::vector<std::string> paths;
+  std::istringstream items(list);
+  for (std::string path; std::getline(items, path, ',');) {
+    const std::string with_end = path + "/";
+    const bool is_path =
+        path.size() > 1 && path.front() == '/' && with_end.find("//") == std::string::npos &&
+        with_end.find("/./") == std::string::npos && with_end.find("/../") == std::string::npos;
+    if (!is_path) {
+      return fail(ErrorCode::kUsage, "--build-cgroup: '" + path + "' is not accepted",
+                  "the path of a cgroup below the v2 root, such as /docker/buildkit");
+    }
+    paths.push_back(path);
+  }
+  if (!paths.empty()) return paths;
+  return fail(ErrorCode::kUsage, "--build-cgroup names no cgroup");
+}
+
 }  // namespace
 
 Result<AgentOptions> read_agent_options(const CommandLine& line) {
@@ -36,16 +55,7 @@ Result<AgentOptions> read_agent_options(const CommandLine& line) {
   options.runner_type = line.value("runner");
   options.socket_path = line.value("socket");
   options.state_dir = line.value("state-dir");
-  options.build_cgroup = line.value("build-cgroup");
-  const std::string with_end = options.build_cgroup + "/";
-  const bool is_path = options.build_cgroup.size() > 1 && with_end.front() == '/' &&
-                       with_end.find("//") == std::string::npos &&
-                       with_end.find("/./") == std::string::npos &&
-                       with_end.find("/../") == std::string::npos;
-  if (!is_path) {
-    return fail(ErrorCode::kUsage, "--build-cgroup: '" + options.build_cgroup + "' is not accepted",
-                "the path of a cgroup below the v2 root, such as /docker/buildkit");
-  }
+  CICD_ASSIGN(options.build_cgroups, read_cgroups(std::string(line.value("build-cgroup"))));
   if (const auto paths = line.values.find("rules-file"); paths != line.values.end()) {
     options.rule_paths = paths->second;
   }

@@ -74,8 +74,7 @@ AgentService::AgentService(const AgentOptions& options, const Log& log, Pipeline
            .job_ttl = options.job_ttl,
            .is_hosted = options.runner_type == "hosted"},
           [calls = calls_](std::function<void()> task) { calls->push({std::move(task), 0}, 0); }),
-      build_steps_(registry_, keeper, pipeline, options.build_cgroup, log,
-                   [this](const std::string& name) { post_step(name); }) {
+      build_steps_(registry_, keeper, pipeline, options.build_cgroups, log) {
   worker_.start("cicd-registry", [this] {
     while (auto call = calls_->pop()) {
       call->run();
@@ -100,11 +99,6 @@ void AgentService::post_start(const JobIdentity& identity, pid_t peer, const Ans
       start();
     });
   });
-}
-
-void AgentService::post_step(const std::string& name) {
-  calls_->push(
-      {[this, name] { build_steps_.take_step(name, registry_.slot_of_job(builds_.owner())); }}, 1);
 }
 
 void AgentService::answer_start(const JobIdentity& identity, const HttpPeer& peer,

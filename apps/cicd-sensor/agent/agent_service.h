@@ -65,7 +65,6 @@ class AgentService final : public AgentApi {
   template <typename T>
   void post_start(const JobIdentity& identity, pid_t peer, const Answer<T>& answer,
                   std::function<void()> start);
-  void post_step(const std::string& name);
   void note_missed(const StagingCall& call);
   void answer_start(const JobIdentity& identity, const HttpPeer& peer, const char* refused,
                     const std::expected<void, Refusal>& started, const Answer<NoContent>& answer);

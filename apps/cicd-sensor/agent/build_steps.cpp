@@ -4,28 +4,26 @@
 #include <sys/stat.h>
 
 #include <cerrno>
-#include <fstream>
+#include <utility>
 
 #include "job/job_cgroup.h"
 
 namespace cicd {
 
-namespace {
-
-// What runs in it, and not below, would become the job's with it.
-bool holds_processes(const JobCgroup& cgroup) {
-  std::ifstream procs(cgroup.dir() + "/cgroup.procs");
-  int pid = 0;
-  return static_cast<bool>(procs >> pid);
+BuildSteps::BuildSteps(JobRegistry& registry, JobKeeper& keeper, Pipeline& pipeline,
+                       const std::vector<std::string>& paths, const Log& log)
+    : registry_(registry), keeper_(keeper), pipeline_(pipeline), log_(log) {
+  for (const std::string& path : paths) {
+    parents_.push_back({.path = path, .are_among_others = !path.ends_with("/buildkit")});
+  }
 }
 
-}  // namespace
-
-// Made when it is not there yet, as dockerd would make it with the first step. It stays: dockerd
-// may be making a step in it at any time.
-Result<JobCgroup> BuildSteps::open_parent() const {
+// BuildKit's own is made when it is not there yet, as dockerd would make it with the first step. It
+// stays: dockerd may be making a step in it at any time.
+Result<JobCgroup> BuildSteps::open(const Parent& parent) {
   CICD_ASSIGN(const CgroupPlace own, find_own_cgroup());
-  const std::string dir = own.mount_point + path_;
+  const std::string dir = own.mount_point + parent.path;
+  if (parent.are_among_others) return JobCgroup::open(dir);
   for (std::size_t at = own.mount_point.size(); at != std::string::npos;) {
     at = dir.find('/', at + 1);
     const std::string part = dir.substr(0, at);
@@ -36,49 +34,40 @@ Result<JobCgroup> BuildSteps::open_parent() const {
   return JobCgroup::open(dir);
 }
 
-Result<void> BuildSteps::give_steps_to(std::uint32_t slot) {
-  if (slot == 0) {
-    if (given_id_ != 0) CICD_TRY(pipeline_.give_cgroup(given_id_, 0));
-    given_id_ = 0;
-    keeper_.share_cgroup(0);
-    return {};
-  }
-  if (!path_.ends_with("/buildkit")) {
-    CICD_ASSIGN(const CgroupPlace own, find_own_cgroup());
-    watched_dir_ = own.mount_point + path_;
-    return watch_.watch(watched_dir_);
-  }
-  CICD_ASSIGN(const JobCgroup parent, open_parent());
-  if (holds_processes(parent)) {
-    return fail(ErrorCode::kInvalidInput, "processes run in the cgroup " + path_,
-                "--build-cgroup names the one that BuildKit makes those of its steps in");
-  }
-  // Before it is the job's: ending the job must not end what others have in there.
-  keeper_.share_cgroup(parent.id());
-  CICD_TRY(pipeline_.give_cgroup(parent.id(), slot));
-  if (given_id_ == 0) log_.debug("build_steps_given", {{"slot", std::to_string(slot)}});
-  given_id_ = parent.id();
+Result<void> BuildSteps::give(Parent& parent, std::uint32_t slot) {
+  CICD_ASSIGN(const JobCgroup cgroup, open(parent));
+  CICD_TRY(pipeline_.give_builds(cgroup.id(), parent.are_among_others, slot));
+  parent.given_id = cgroup.id();
   return {};
 }
 
-void BuildSteps::take_back() const {
-  const auto own = find_own_cgroup();
-  if (!own || !path_.ends_with("/buildkit")) return;
-  const auto parent = JobCgroup::open(own->mount_point + path_);
-  if (!parent) return;
-  if (const auto taken = pipeline_.give_cgroup(parent->id(), 0); !taken) {
-    log_.error("build_steps_not_taken_back", {{"reason", taken.error().text}});
-  }
+Result<void> BuildSteps::take(Parent& parent) {
+  if (parent.given_id == 0) return {};
+  return pipeline_.give_builds(std::exchange(parent.given_id, 0), parent.are_among_others, 0);
 }
 
-void BuildSteps::take_step(const std::string& name, std::uint32_t slot) {
-  if (slot == 0) return;
-  const auto step = JobCgroup::open(watched_dir_ + "/" + name);
-  const Result<void> given = step ? pipeline_.add_cgroup(slot, step->id(), path_ + "/" + name)
-                                  : Result<void>(std::unexpected(step.error()));
-  if (!given) {
-    add_problem(slot, "a step of docker build was not seen: it ended before it could be watched (" +
-                          given.error().text + ")");
+// Where one is not there dockerd makes nothing in it: one that is there is enough.
+Result<void> BuildSteps::give_steps_to(std::uint32_t slot) {
+  Result<void> outcome;
+  bool has_one = false;
+  for (Parent& parent : parents_) {
+    const Result<void> done = slot == 0 ? take(parent) : give(parent, slot);
+    has_one = has_one || done;
+    if (!done) outcome = done;
+  }
+  return has_one ? Result<void>() : outcome;
+}
+
+void BuildSteps::take_back() {
+  for (Parent& parent : parents_) {
+    const auto own = find_own_cgroup();
+    if (!own) return;
+    const auto cgroup = JobCgroup::open(own->mount_point + parent.path);
+    if (!cgroup) continue;
+    parent.given_id = cgroup->id();
+    if (const auto taken = take(parent); !taken) {
+      log_.error("build_steps_not_taken_back", {{"reason", taken.error().text}});
+    }
   }
 }
 

@@ -1,44 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
-// BuildSteps: gives the steps of BuildKit to the job that builds (job/build_watch.h). With Docker's
-// cgroupfs driver BuildKit makes the cgroup of each step below one cgroup that holds nothing else;
-// while a job has that one, the kernel gives it each step from its first moment on. With the
-// systemd driver it makes them beside dockerd's own cgroup, among those of all services: then each
-// is given to the job when its folder shows up, which is a moment later.
+// BuildSteps: gives the steps of BuildKit to the job that builds (job/build_watch.h): the kernel
+// knows the cgroup that BuildKit makes those of its steps in, and gives each to the job from its
+// first moment on. With Docker's cgroupfs driver that cgroup holds nothing else; with the systemd
+// driver BuildKit makes them beside dockerd's own, among those of all services, and the kernel
+// tells them by their names.
 //
-// Threads: the registry's; `on_step` is called on one of its own. Lifetime: registry, keeper and
-// pipeline outlive it.
+// Threads: the registry's. Lifetime: registry, keeper and pipeline outlive it.
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <string>
-#include <utility>
+#include <vector>
 
-#include "agent/folder_watch.h"
 #include "agent/job_keeper.h"
 #include "agent/pipeline.h"
 #include "base/log.h"
 #include "job/build_watch.h"
 #include "job/job_cgroup.h"
 #include "job/job_registry.h"
-#include "track/container_name.h"
 
 namespace cicd {
 
 class BuildSteps final : public BuildKeeping {
  public:
-  // `path`: of the cgroup that steps are made in, below the v2 root. `on_step`: one was made
-  // among others; has take_step() called with its name, on the registry's thread.
-  BuildSteps(JobRegistry& registry, JobKeeper& keeper, Pipeline& pipeline, std::string path,
-             const Log& log, std::function<void(const std::string&)> on_step)
-      : registry_(registry),
-        keeper_(keeper),
-        pipeline_(pipeline),
-        path_(std::move(path)),
-        log_(log),
-        watch_([tell = std::move(on_step)](const std::string& name) {
-          if (container_of_cgroup("/" + name).runtime == "buildkit") tell(name);
-        }) {}
+  // `paths`: of the cgroups that steps may be made in, below the v2 root. One called "buildkit"
+  // holds nothing else.
+  BuildSteps(JobRegistry& registry, JobKeeper& keeper, Pipeline& pipeline,
+             const std::vector<std::string>& paths, const Log& log);
 
   std::string job_of(pid_t pid) const override { return registry_.job_of(pid); }
   std::uint32_t slot_of_job(const std::string& key) const override {
@@ -46,22 +34,24 @@ class BuildSteps final : public BuildKeeping {
   }
   Result<void> give_steps_to(std::uint32_t slot) override;
   // What an agent that was killed had given is nobody's again: who builds now is not known yet.
-  void take_back() const;
-  // `slot`: whose steps are new now; 0: nobody's.
-  void take_step(const std::string& name, std::uint32_t slot);
+  void take_back();
   void add_problem(std::uint32_t slot, const std::string& problem) override;
 
  private:
-  Result<JobCgroup> open_parent() const;
+  struct Parent {
+    std::string path;
+    bool are_among_others = false;
+    std::uint64_t given_id = 0;  // 0: nobody has it
+  };
+  static Result<JobCgroup> open(const Parent& parent);
+  Result<void> give(Parent& parent, std::uint32_t slot);
+  Result<void> take(Parent& parent);
 
   JobRegistry& registry_;
   JobKeeper& keeper_;
   Pipeline& pipeline_;
-  const std::string path_;
   const Log& log_;
-  std::uint64_t given_id_ = 0;  // 0: nobody has it
-  std::string watched_dir_;     // that steps show up in; empty: not watched
-  FolderWatch watch_;           // last: it calls back
+  std::vector<Parent> parents_;
 };
 
 }  // namespace cicd

@@ -223,7 +223,6 @@ Result<TerminationTarget> JobKeeper::termination_target(const Watched& watched,
     std::vector<JobCgroup> out;
     if (is_over->load()) return out;
     for (const TrackedCgroup& cgroup : source_.cgroups(slot)) {
-      if (cgroup.id == shared_cgroup_.load()) continue;
       if (!own_dir.empty() && (cgroup.dir + "/").starts_with(own_dir + "/")) continue;
       auto group = JobCgroup::open(cgroup.dir);
       if (group && group->id() == cgroup.id) out.push_back(std::move(*group));

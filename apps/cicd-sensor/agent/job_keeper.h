@@ -75,8 +75,6 @@ class JobKeeper final : public JobKeeping {
   }
   void end(std::uint32_t slot, const std::string& reason, std::function<void()> done) override;
 
-  // A cgroup that is a job's only for what is made below it; it is no container. 0: none.
-  void share_cgroup(std::uint64_t id) { shared_cgroup_.store(id); }
   // One sentence for the job's summary, which has no more than kMostProblems.
   static constexpr std::size_t kMostProblems = 100;
   void add_problem(std::uint32_t slot, const std::string& problem);
@@ -148,7 +146,6 @@ class JobKeeper final : public JobKeeping {
   const Log& log_;
   ProgramCache programs_;
   EgressKeeper egress_;
-  std::atomic<std::uint64_t> shared_cgroup_ = 0;
   // What the jobs share, so that none grows buffers of its own for a moment's work.
   const std::shared_ptr<BatchPool> batches_ = std::make_shared<BatchPool>(pipeline_.blocks());
   const std::shared_ptr<RowBufferPool> row_buffers_ =

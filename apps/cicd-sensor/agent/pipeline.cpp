@@ -467,22 +467,10 @@ Result<std::optional<EarlierCgroup>> Pipeline::stage(std::uint32_t slot,
   return result;
 }
 
-Result<void> Pipeline::add_cgroup(std::uint32_t slot, std::uint64_t cgroup_id,
-                                  const std::string& path) {
+Result<void> Pipeline::give_builds(std::uint64_t parent_id, bool are_among_others,
+                                   std::uint32_t slot) {
   Result<void> result;
-  run_between([&] {
-    result = source_.track_cgroup(cgroup_id, slot);
-    if (result) tracker_.add_cgroup(slot, cgroup_id, path);
-  });
-  return result;
-}
-
-Result<void> Pipeline::give_cgroup(std::uint64_t cgroup_id, std::uint32_t slot) {
-  Result<void> result;
-  run_between([&] {
-    if (slot == 0) return source_.untrack_cgroup(cgroup_id);
-    result = source_.track_cgroup(cgroup_id, slot);
-  });
+  run_between([&] { result = source_.give_builds(parent_id, are_among_others, slot); });
   return result;
 }
 

@@ -112,10 +112,8 @@ class Pipeline {
   // LiveSource::stage_cgroup; `is_new`: and adopt_earlier.
   Result<std::optional<EarlierCgroup>> stage(std::uint32_t slot, const std::string& basename,
                                              bool is_new);
-  // Another cgroup of the job, that was made before it could be staged.
-  Result<void> add_cgroup(std::uint32_t slot, std::uint64_t cgroup_id, const std::string& path);
-  // What is made below this cgroup from now on is the slot's; 0: nobody's.
-  Result<void> give_cgroup(std::uint64_t cgroup_id, std::uint32_t slot);
+  // LiveSource::give_builds
+  Result<void> give_builds(std::uint64_t parent_id, bool are_among_others, std::uint32_t slot);
 
   // Of all jobs that are added; their workers count in it what they have done.
   const std::shared_ptr<Backlog>& backlog() const { return backlog_; }
