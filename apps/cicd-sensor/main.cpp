@@ -15,6 +15,7 @@
 #include "console.h"
 #include "doctor/doctor.h"
 #include "exit_codes.h"
+#include "job/ci_platform.h"
 #include "proxy/proxy_dockerd.h"
 #include "run/front.h"
 #include "run/plan.h"
@@ -30,7 +31,7 @@ int report(const Error& error) {
 }
 
 int run(const CommandLine& line, const std::vector<std::string>& arguments) {
-  auto options = read_run_options(line);
+  auto options = read_run_options(line, job_of_environment(own_environment));
   if (!options) return report(options.error());
   options->arguments = arguments;
   auto plan = plan_run(std::move(*options));

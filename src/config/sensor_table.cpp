@@ -70,7 +70,8 @@ constexpr FlagSpec kRunFlags[] = {
     kOutput,
     kReport,
     {"name", "NAME", "",
-     "Name of the job in every row and report. Without it: the name of the current folder."},
+     "Name of the project in every row and report. Without it: the one that the CI platform tells, "
+     "else the name of the current folder."},
     kFailOn,
     {"grace", "DURATION", "2s",
      "How long to go on watching what the command left running when it ended (`500ms`, `2s`, "

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <cstdlib>
 #include <vector>
 
 namespace cicd {
@@ -51,6 +52,7 @@ constexpr CiField kGithub[] = {
     {"github_runner_tracking_id", "RUNNER_TRACKING_ID"},
     {"commit_sha", "GITHUB_SHA"},
     {"ref_name", "GITHUB_REF_NAME"},
+    {"job_link", "GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "/", "GITHUB_RUN_ID", "/actions/runs/"},
     {"trigger", "GITHUB_EVENT_NAME"},
     {"actor_id", "GITHUB_ACTOR_ID"},
     {"actor_name", "GITHUB_ACTOR"},
@@ -309,14 +311,37 @@ std::string platform_value(const CiPlatform& platform, std::string_view member,
     std::string value = environment(std::string(field.variable).c_str());
     if (value.empty()) continue;
     if (member == "provider_host") return host_of(value);
-    if (!field.second.empty()) {
-      const std::string second = environment(std::string(field.second).c_str());
-      if (second.empty()) continue;
-      value.append(field.join).append(second);
+    bool is_whole = true;
+    for (const auto& [join, name] :
+         {std::pair(field.join, field.second), std::pair(field.join_third, field.third)}) {
+      if (name.empty()) continue;
+      const std::string part = environment(std::string(name).c_str());
+      is_whole = is_whole && !part.empty();
+      value.append(join).append(part);
     }
-    return value;
+    if (is_whole) return value;
   }
   return member == "provider_host" ? std::string(platform.host) : std::string();
+}
+
+std::string own_environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value != nullptr ? value : "";
+}
+
+std::optional<JobDescription> job_of_environment(const Environment& environment) {
+  const CiPlatform* platform = detect_platform(environment);
+  if (platform == nullptr) return std::nullopt;
+  JobDescription job;
+  for (const IdentityField& field : identity_fields()) {
+    job.identity.*field.member = platform_value(*platform, field.name, environment);
+  }
+  job.identity.provider = platform->provider;
+  for (const MetadataField& field : metadata_fields()) {
+    std::string value = platform_value(*platform, field.name, environment);
+    if (value.size() <= kMostMetadataBytes) job.metadata.*field.member = std::move(value);
+  }
+  return validate(job.identity) ? std::optional(std::move(job)) : std::nullopt;
 }
 
 std::span<const StepVariable> step_variables() {

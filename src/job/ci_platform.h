@@ -15,6 +15,7 @@
 #include <string_view>
 
 #include "event/step.h"
+#include "job/identity.h"
 
 namespace cicd {
 
@@ -26,12 +27,14 @@ struct CiMark {
 };
 
 // Member of JobIdentity or JobMetadata (job/identity.h) and the variable that tells it, or two with
-// `join` between them. Several of one member: the first that holds something.
+// `join` between them, or three. Several of one member: the first that holds something.
 struct CiField {
   std::string_view member;
   std::string_view variable;
   std::string_view second = {};
   std::string_view join = {};
+  std::string_view third = {};
+  std::string_view join_third = {};
 };
 
 struct CiPlatform {
@@ -51,6 +54,9 @@ std::span<const CiPlatform> ci_platforms();
 // What a variable of the environment holds; "" when it is not set.
 using Environment = std::function<std::string(const char* name)>;
 
+// Our own.
+std::string own_environment(const char* name);
+
 // Null: none that is known. `CI=true` alone is the platform "generic".
 const CiPlatform* detect_platform(const Environment& environment);
 // The one whose jobs have this provider; null when no variables are known of it.
@@ -58,6 +64,9 @@ const CiPlatform* platform_of(std::string_view provider);
 // A member of JobIdentity or JobMetadata as the platform tells it; "" when it does not.
 std::string platform_value(const CiPlatform& platform, std::string_view member,
                            const Environment& environment);
+// The job that the environment tells of; nothing when there is no platform or too little is told of
+// the job (validate()).
+std::optional<JobDescription> job_of_environment(const Environment& environment);
 
 // What is read of a program that starts: names of marks and steps. Valid for ever.
 std::span<const StepVariable> step_variables();

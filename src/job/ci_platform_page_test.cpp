@@ -41,6 +41,9 @@ std::string job_table() {
       if (!field.second.empty()) {
         out.append(", ").append(code(field.join)).append(", ").append(code(field.second));
       }
+      if (!field.third.empty()) {
+        out.append(", ").append(code(field.join_third)).append(", ").append(code(field.third));
+      }
       out.append(" |\n");
     }
   }

@@ -265,6 +265,33 @@ TEST(CiPlatform, EachTellsItsJob) {
   }
 }
 
+TEST(CiPlatform, AJobIsTakenFromTheEnvironmentWhenEnoughIsTold) {
+  Variables variables = {{"GITLAB_CI", "true"},
+                         {"CI_SERVER_HOST", "gitlab.example"},
+                         {"CI_PROJECT_PATH", "a/b"},
+                         {"CI_JOB_ID", "7"},
+                         {"CI_COMMIT_REF_NAME", std::string(kMostMetadataBytes + 1, 'x')},
+                         {"CI_JOB_URL", "https://gitlab.example/a/b/-/jobs/7"}};
+  const auto job = job_of_environment(environment_of(variables));
+  ASSERT_TRUE(job);
+  EXPECT_EQ(job->identity.provider, "gitlab");
+  EXPECT_EQ(job->identity.gitlab_job_id, "7");
+  EXPECT_EQ(job->metadata.job_link, "https://gitlab.example/a/b/-/jobs/7");
+  EXPECT_EQ(job->metadata.ref_name, "") << "too long to be one";
+  variables["CI_JOB_ID"] = "seven";
+  EXPECT_FALSE(job_of_environment(environment_of(variables)));
+  EXPECT_FALSE(job_of_environment(environment_of({{"CI", "true"}}))) << "no platform that is known";
+}
+
+TEST(CiPlatform, TheLinkOfGithubNeedsAllItsParts) {
+  Variables variables = {{"GITHUB_SERVER_URL", "https://github.com"}, {"GITHUB_REPOSITORY", "o/a"}};
+  const CiPlatform& github = *platform_of("github");
+  EXPECT_EQ(platform_value(github, "job_link", environment_of(variables)), "");
+  variables["GITHUB_RUN_ID"] = "5";
+  EXPECT_EQ(platform_value(github, "job_link", environment_of(variables)),
+            "https://github.com/o/a/actions/runs/5");
+}
+
 // A member that is spelt wrong would never be read.
 TEST(CiPlatform, MembersAreThoseOfJobs) {
   std::set<std::string_view> members;

@@ -104,6 +104,11 @@ std::string reference_of(const JobIdentity& identity) {
 
 }  // namespace
 
+std::string_view job_name(const JobIdentity& identity, const JobMetadata& metadata) {
+  if (!identity.github_job.empty()) return identity.github_job;
+  return metadata.gitlab_job_name.empty() ? identity.job_key : metadata.gitlab_job_name;
+}
+
 std::span<const std::string_view> job_providers() { return kProviders; }
 std::span<const IdentityField> identity_fields() { return kFields; }
 std::span<const MetadataField> metadata_fields() { return kMetadata; }

@@ -14,14 +14,17 @@ namespace cicd {
 
 struct JobIdentity {
   std::string provider;       // "generic", "github", "gitlab", ...
-  std::string provider_host;  // "local" for `run`
-  std::string project_path;   // --name for `run`
-  std::string job_key;        // all but github and gitlab: tells the runs of a project apart
+  std::string provider_host;  // "local" for `run` outside of a CI platform
+  std::string project_path;
+  std::string job_key;  // all but github and gitlab, and `run`: tells the runs of a project apart
   std::string github_run_id, github_job, github_run_attempt, github_runner_tracking_id;
   std::string gitlab_job_id;
 
   bool operator==(const JobIdentity&) const = default;
 };
+
+// Most bytes of a member of the metadata; those of the identity have limits of their own.
+inline constexpr std::size_t kMostMetadataBytes = 8192;
 
 struct JobMetadata {
   std::string commit_sha;
@@ -59,6 +62,9 @@ std::span<const MetadataField> metadata_fields();
 // kInvalidInput, naming the member: one that is missing, too long, no number where one must be, or
 // of another provider; bytes that are control characters.
 Result<void> validate(const JobIdentity& identity);
+
+// The name that a platform has for the job: what its definition calls it.
+std::string_view job_name(const JobIdentity& identity, const JobMetadata& metadata);
 
 // A name for files and objects of this job, of letters, digits and "._-", at most some 400 bytes:
 // what a person recognises, and a hash that tells jobs apart that look the same.

@@ -14,9 +14,6 @@
 
 namespace cicd {
 
-// Most bytes of a member of the metadata; those of the identity have limits of their own.
-inline constexpr std::size_t kMostMetadataBytes = 8192;
-
 enum class MetadataUse : std::uint8_t { kTaken, kRefused };
 
 // kInvalidInput, one line that names the member. The identity is valid (job/identity.h).

@@ -26,12 +26,6 @@ Result<std::shared_ptr<const PolicyDocument>> document_of(LoadedPolicy loaded,
               "cicd-sensorctl policy validate checks a policy");
 }
 
-// The name that a platform has for the job.
-std::string_view job_name(const JobIdentity& identity, const JobMetadata& metadata) {
-  if (!identity.github_job.empty()) return identity.github_job;
-  return metadata.gitlab_job_name.empty() ? identity.job_key : metadata.gitlab_job_name;
-}
-
 ScopeEgress scope_of(const std::shared_ptr<const PolicyDocument>& document, EgressMode mode,
                      const JobIdentity& identity, const JobMetadata& metadata) {
   ScopeEgress scope;

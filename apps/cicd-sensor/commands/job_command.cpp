@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "console.h"
@@ -32,11 +31,6 @@ std::string value_of(const CommandLine& line, const Environment& environment,
   const std::string flag = flag_of(member);
   if (line.has(flag)) return std::string(line.value(flag));
   return platform == nullptr ? std::string() : platform_value(*platform, member, environment);
-}
-
-std::string own_environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value != nullptr ? value : "";
 }
 
 // Prints why when it is not 200.

@@ -57,16 +57,27 @@ void remove_file_of(const std::string& path, const CommandUser& owner) {
   ::unlink(path.c_str());
 }
 
+JobDescription job_of(const RunOptions& options, const std::string& run_id) {
+  JobDescription job = options.ci_job.value_or(JobDescription{});
+  JobIdentity& identity = job.identity;
+  if (!options.ci_job) {
+    identity.provider = "generic";
+    identity.provider_host = kLocalProviderHost;
+  }
+  identity.project_path = options.name;
+  identity.job_key += (identity.job_key.empty() ? "" : ".") + run_id;
+  return job;
+}
+
 Result<Outputs> Outputs::open(const RunOptions& options, const std::string& run_id,
                               const CommandUser& owner) {
   Outputs outputs;
   outputs.options_ = &options;
   outputs.owner_ = owner;
   outputs.files_.directory = options.output_dir;
-  outputs.files_.identity.provider = "generic";
-  outputs.files_.identity.provider_host = kLocalProviderHost;
-  outputs.files_.identity.project_path = options.name;
-  outputs.files_.identity.job_key = run_id;
+  const JobDescription job = job_of(options, run_id);
+  outputs.files_.identity = job.identity;
+  outputs.files_.metadata = job.metadata;
   if (owner.is_switched) {
     outputs.files_.owner_uid = static_cast<int>(owner.uid);
     outputs.files_.owner_gid = static_cast<int>(owner.gid);

@@ -14,6 +14,7 @@
 #include "base/time_format.h"
 #include "console.h"
 #include "exit_codes.h"
+#include "job/ci_platform.h"
 #include "job/command_path.h"
 #include "rule/baseline.h"
 #include "run/outputs.h"
@@ -21,11 +22,6 @@
 namespace cicd {
 
 namespace {
-
-std::string variable(const char* name) {
-  const char* value = std::getenv(name);
-  return value != nullptr ? value : "";
-}
 
 std::string make_run_id() {
   constexpr char kHex[] = "0123456789abcdef";
@@ -64,6 +60,7 @@ RunRecipe make_recipe(const RunOptions& options, const CommandUser& owner) {
     recipe.owner_gid = std::to_string(owner.gid);
   }
   recipe.start_time_ns = realtime_now_ns();
+  recipe.ci_job = options.ci_job;
   return recipe;
 }
 
@@ -84,7 +81,7 @@ Result<void> check_output(const RunOptions& options, const CommandUser& owner) {
 
 Result<std::string> resolve_command(const RunOptions& options, const CommandUser& user) {
   const ActAs as_user(user);
-  std::string search_path = variable("PATH");
+  std::string search_path = own_environment("PATH");
   if (search_path.empty()) search_path = "/usr/local/bin:/usr/bin:/bin";
   return find_command(options.command.front(), search_path);
 }
@@ -118,7 +115,7 @@ void add_rules(LoadedRules& to, LoadedRules from) {
 }  // namespace
 
 Result<CommandUser> find_owner() {
-  return invoking_user(variable("SUDO_UID"), variable("SUDO_GID"));
+  return invoking_user(own_environment("SUDO_UID"), own_environment("SUDO_GID"));
 }
 
 Result<std::shared_ptr<const Program>> load_program(const RunOptions& options) {
@@ -129,7 +126,8 @@ Result<std::shared_ptr<const Program>> load_program(const RunOptions& options) {
   std::shared_ptr<const Program> program;
   if (!has_errors(diagnostics)) {
     CompileOptions compile_options;
-    compile_options.scope = RuleScope{kLocalProviderHost, options.name};
+    compile_options.scope = RuleScope{
+        options.ci_job ? options.ci_job->identity.provider_host : kLocalProviderHost, options.name};
     compile_options.modifiers = std::move(rules.rule_modifiers);
     compile_options.monitor_mode = options.is_monitor_mode;
     CompileResult compiled = compile(rules.rule_sets, compile_options);
@@ -165,8 +163,11 @@ Result<> load_policy(RunOptions& options) {
                     (errors == 1 ? " mistake" : " mistakes") + ", nothing was run",
                 "correct the file; cicd-sensorctl policy validate checks it");
   }
+  const auto& ci_job = options.ci_job;
+  const std::string_view job =
+      ci_job ? job_name(ci_job->identity, ci_job->metadata) : std::string_view();
   options.policy = std::make_shared<const EgressPolicy>(
-      *loaded.document, PolicySubject{.project = options.name, .job = {}});
+      *loaded.document, PolicySubject{.project = options.name, .job = job});
   if (options.mode != EgressMode::kEnforce) return {};
   auto egress = JobEgress::make({}, {options.policy, options.mode});
   if (!egress) return std::unexpected(std::move(egress.error()).with_context("--policy"));

@@ -46,9 +46,12 @@ Result<RunOptions> read_replay_options(const CommandLine& line) {
   return options;
 }
 
-Result<RunOptions> read_run_options(const CommandLine& line) {
+Result<RunOptions> read_run_options(const CommandLine& line, std::optional<JobDescription> ci_job) {
   CICD_ASSIGN(RunOptions options, read_replay_options(line));
-  if (options.name.empty()) options.name = current_folder_name();
+  options.ci_job = std::move(ci_job);
+  if (options.name.empty()) {
+    options.name = options.ci_job ? options.ci_job->identity.project_path : current_folder_name();
+  }
   auto grace = parse_duration(line.value("grace"));
   if (!grace) return std::unexpected(std::move(grace.error()).with_context("--grace"));
   options.grace = *grace;

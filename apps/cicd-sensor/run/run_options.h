@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "config/parse.h"
 #include "egress/job_egress.h"
 #include "egress/policy.h"
+#include "job/identity.h"
 
 namespace cicd {
 
@@ -28,6 +30,7 @@ struct RunOptions {
   bool wants_summary_file = true;
   bool wants_html_report = true;
   std::string name;
+  std::optional<JobDescription> ci_job;  // that the run is in, as the environment tells it
   FailOn fail_on = FailOn::kNever;
   bool is_monitor_mode = false;  // `terminate` only detects
   std::chrono::milliseconds grace{};
@@ -48,7 +51,8 @@ struct RunOptions {
   std::vector<std::string> arguments;  // all of the command line, as given
 };
 
-Result<RunOptions> read_run_options(const CommandLine& line);
+Result<RunOptions> read_run_options(const CommandLine& line,
+                                    std::optional<JobDescription> ci_job = std::nullopt);
 // Only what `replay` has: rules, policy, outputs, name (empty when not given), fail_on, is_quiet.
 Result<RunOptions> read_replay_options(const CommandLine& line);
 

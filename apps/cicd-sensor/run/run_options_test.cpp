@@ -21,6 +21,16 @@ Result<RunOptions> read(const std::vector<std::string>& args) {
   return read_run_options(*line);
 }
 
+TEST(RunOptions, TheProjectOfAPlatformIsTheNameUnlessOneIsGiven) {
+  JobDescription job;
+  job.identity.project_path = "octo/app";
+  const auto name_of = [&](const std::vector<std::string>& args) {
+    return read_run_options(*parse_command_line(sensor_table(), args), job)->name;
+  };
+  EXPECT_EQ(name_of({"run", "--", "make"}), "octo/app");
+  EXPECT_EQ(name_of({"run", "--name", "web", "--", "make"}), "web");
+}
+
 TEST(RunOptions, Defaults) {
   const auto options = read({"run", "--", "make", "test"});
   ASSERT_TRUE(options) << options.error().text;

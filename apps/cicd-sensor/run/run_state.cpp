@@ -61,12 +61,36 @@ std::string unescaped(std::string_view text) {
   return out;
 }
 
+// Lines "ci MEMBER VALUE".
+std::string encode(const JobDescription& job) {
+  std::string out;
+  const auto add = [&](std::string_view name, const std::string& value) {
+    if (!value.empty()) out.append("ci ").append(name).append(" ").append(escaped(value)) += '\n';
+  };
+  for (const IdentityField& field : identity_fields()) add(field.name, job.identity.*field.member);
+  for (const MetadataField& field : metadata_fields()) add(field.name, job.metadata.*field.member);
+  return out;
+}
+
+void decode_member(std::string_view text, std::optional<JobDescription>& to) {
+  const std::string_view name = text.substr(0, text.find(' '));
+  const std::string value = unescaped(text.substr(std::min(text.size(), name.size() + 1)));
+  if (!to) to.emplace();
+  for (const IdentityField& field : identity_fields()) {
+    if (field.name == name) to->identity.*field.member = value;
+  }
+  for (const MetadataField& field : metadata_fields()) {
+    if (field.name == name) to->metadata.*field.member = value;
+  }
+}
+
 std::string encode(const RunRecipe& recipe) {
   std::string out = "folder " + recipe.folder + "\nuid " + recipe.owner_uid + "\ngid " +
                     recipe.owner_gid + "\nstart " + std::to_string(recipe.start_time_ns) + "\n";
   for (const std::string& argument : recipe.arguments) {
     out += "argument " + escaped(argument) + "\n";
   }
+  if (recipe.ci_job) out += encode(*recipe.ci_job);
   return out;
 }
 
@@ -95,6 +119,7 @@ void decode_line(std::string_view key, std::string_view value, RunNames& names) 
   is("uid", names.recipe.owner_uid);
   is("gid", names.recipe.owner_gid);
   if (key == "recording") names.keeps_journal = true;
+  if (key == "ci") decode_member(value, names.recipe.ci_job);
   if (key == "argument") names.recipe.arguments.push_back(unescaped(value));
   if (key != "start") return;
   std::from_chars(value.data(), value.data() + value.size(), names.recipe.start_time_ns);

@@ -11,12 +11,14 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "job/command_user.h"
+#include "job/identity.h"
 
 namespace cicd {
 
@@ -27,6 +29,7 @@ struct RunRecipe {
   std::string owner_uid;               // of the outputs; empty: the caller
   std::string owner_gid;
   std::uint64_t start_time_ns = 0;  // CLOCK_REALTIME
+  std::optional<JobDescription> ci_job = {};
 };
 
 // Names of everything one run makes, known before any of it exists.

@@ -97,6 +97,10 @@ TEST_F(RunStateTest, WhatADeadRunLeftIsRemoved) {
 TEST_F(RunStateTest, ADeadRunIsFinishedWithWhatItWasStartedWith) {
   names_.cgroup_path = "/p/cicd-sensor-run-12-deadbeef";
   names_.recipe = {{"run", "--", "sh", "-c", "a\nb\\n \\", ""}, "/srv/my folder", "1", "2", 77};
+  JobDescription job;
+  job.identity = {.provider = "gitlab", .provider_host = "h", .project_path = "a b/\\c\n"};
+  job.metadata.job_link = "https://h/j";
+  names_.recipe.ci_job = job;
   leave_a_dead_run();
   RunNames seen;
   const auto cleaned = clean_dead_runs(states_, [&](const RunNames& names) {
@@ -111,6 +115,9 @@ TEST_F(RunStateTest, ADeadRunIsFinishedWithWhatItWasStartedWith) {
   EXPECT_EQ(seen.recipe.owner_uid, "1");
   EXPECT_EQ(seen.recipe.owner_gid, "2");
   EXPECT_EQ(seen.recipe.start_time_ns, 77u);
+  ASSERT_TRUE(seen.recipe.ci_job);
+  EXPECT_EQ(seen.recipe.ci_job->identity, job.identity);
+  EXPECT_EQ(seen.recipe.ci_job->metadata.job_link, "https://h/j");
   EXPECT_EQ(seen.cgroup_path, names_.cgroup_path);
   EXPECT_FALSE(fs::exists(names_.journal));
 }

@@ -237,6 +237,31 @@ def test_observe_denies_nothing():
         assert rows and {row["verdict"] for row in rows} == {"allow"}, rows
 
 
+GITLAB = {"GITLAB_CI": "true", "CI_SERVER_HOST": "gitlab.example", "CI_PROJECT_PATH": "shop/web",
+          "CI_JOB_ID": "77", "CI_JOB_NAME": "unit", "CI_PIPELINE_ID": "5", "CI_COMMIT_REF_NAME": "main",
+          "CI_JOB_URL": "https://gitlab.example/shop/web/-/jobs/77"}
+BY_JOB = """version: 1
+egress:
+  default: deny
+  allow:
+    - {cidr: 203.0.113.0/24, job: deploy}
+"""
+
+
+def test_the_job_of_the_platform_is_in_the_rows_and_the_policy_goes_by_it():
+    with run_acts(["direct"], ["--mode", "enforce"], BY_JOB, env=GITLAB) as run:
+        assert json.loads(run.stdout) == {"direct": "EPERM"}, run.stdout
+        row = next(rows_of(run.folder / "out" / "violations.jsonl"))
+        assert row["job_link"] == GITLAB["CI_JOB_URL"], row
+        assert row["gitlab"] == {"project": "test", "pipeline_id": "5", "job_id": "77", "job_name": "unit",
+                                 "ref": "main"}, "--name stands for the project"
+        assert row["job"]["provider_host"] == "gitlab.example" and row["job"]["job_key"], row
+        assert run.summary["job"]["job_link"] == GITLAB["CI_JOB_URL"], run.summary["job"]
+    with run_acts(["direct"], ["--mode", "enforce"], BY_JOB,
+                  env={**GITLAB, "CI_JOB_NAME": "deploy"}) as run:
+        assert json.loads(run.stdout) == {"direct": "ok"}, run.stdout
+
+
 def test_acts_are_all_used():
     assert set(OUTCOMES) == set(ACTS)
 

@@ -231,7 +231,11 @@ def execs_of(run):
 
 
 def test_both_killed_and_the_next_run_finishes_the_outputs():
-    with start(steps=100) as run:
+    # Of a job that the next run knows nothing of.
+    platform = {"GITHUB_ACTIONS": "true", "GITHUB_SERVER_URL": "https://github.com",
+                "GITHUB_REPOSITORY": "octo/app", "GITHUB_RUN_ID": "7", "GITHUB_JOB": "build",
+                "GITHUB_RUN_ATTEMPT": "1", "RUNNER_TRACKING_ID": "github_7"}
+    with start(steps=100, env={**os.environ, **platform}) as run:
         wait_for(lambda: run.output.exists() and execs_of(run) > 10, 10, "some rows")
         kill_both(run)
         before = execs_of(run)
@@ -243,6 +247,9 @@ def test_both_killed_and_the_next_run_finishes_the_outputs():
         assert summary["finalize_reason"] == "sensor_killed", summary
         assert "killed" in summary["monitoring_problems"][0], summary
         assert summary["command"][0] == "sh" and "exit_code" not in summary, summary
+        job = summary["job"]
+        assert job["project_path"] == "octo/app" and job["github_run_id"] == "7", job
+        assert job["job_link"] == "https://github.com/octo/app/actions/runs/7", job
         page = (run.output / "report.html").read_text()
         assert '"reason":"sensor_killed"' in page, "the page of the dead run is missing or another's"
         after = execs_of(run)
