@@ -222,6 +222,7 @@ def test_terminate_in_a_step_ends_the_job_and_not_dockerd():
                 assert agent.summary("1")["result"] == "terminated", agent.summary("1")
                 assert "went-on" not in written(agent, "1")[0]
                 assert world.is_up(), "dockerd lives"
+                wait_until(lambda: not world.shims(), "dockerd is done with what was ended", 30)
                 # And builds: nothing is left frozen.
                 good = context(world, "good", "echo x >/tmp/good")
                 check(job(world, agent, "2", f"sleep 2\n{build(world, proxy, good, buildkit)}"), agent)

@@ -42,7 +42,8 @@ def test_a_project_starts_a_job_of_its_own():
         assert "job has no host scope" in out and "end 1" in out, out
         assert "project scope already set" in out and "again 1" in out, out
         document = json.loads((agent.folder / "result.json").read_text())
-        assert document["runner_type"] == "hosted" and document["metadata"] == {"ref_name": "main"}
+        assert document["runner_type"] == "hosted" and document["metadata"] == {
+            "ref_name": "main", "job_link": "https://github.com/octo/app/actions/runs/1"}, document
         assert [hit["ruleset_id"] for hit in document["hits"]] == ["projects"]
         # The worker has gone, and with it the last process.
         wait_until(lambda: agent.summary("1", "project"), "the job has ended by itself", 25)

@@ -57,7 +57,9 @@ def test_what_a_project_has_found_so_far():
         assert text.startswith('{\n  "job_identity": {\n') and text.endswith("\n}\n"), text[:80]
         first, second = json.loads(text), json.loads((agent.folder / "second.json").read_text())
         assert list(first)[:len(KEYS)] == KEYS, list(first)
-        assert first["job_identity"]["github_run_id"] == "1" and first["metadata"] == {"ref_name": "main"}
+        assert first["job_identity"]["github_run_id"] == "1"
+        assert first["metadata"] == {
+            "ref_name": "main", "job_link": "https://github.com/octo/app/actions/runs/1"}, first
         assert first["finalize_reason"] == "request" and first["runner_type"] == "machine"
         assert first["started_at"] < first["generated_at"] < second["generated_at"]
         assert first["rules_summary"] == {"rule_count": 1, "warnings_count": 0}

@@ -100,7 +100,8 @@ def test_a_container_is_staged_before_it_starts():
         removed(there, name)
         assert sorted(agent.basenames()) == sorted([f"docker-{full}.scope", full])
         assert all(route == "/v1/github/staging/put" for _, route, _ in agent.calls)
-        assert all(set(body) == {"basename", "peer_pid"} for body in agent.bodies()), agent.calls
+        assert all(set(body) == {"basename", "peer_pid", "container"} and body["container"] == "new"
+                   for body in agent.bodies()), agent.calls
         # CLOCK_MONOTONIC and uptime are the same but for suspends.
         offset = time.monotonic() - float(pathlib.Path("/proc/uptime").read_text().split()[0])
         ran = float(output.split()[0]) + offset
@@ -349,6 +350,7 @@ def test_a_name_that_moves():
         removed(there, "first")
         removed(there, "third")
         assert other in agent.basenames(), agent.calls
+        assert not any("container" in body for body in agent.bodies()), "it may have run before"
 
 
 def test_gitlab_labels():
@@ -369,7 +371,7 @@ def test_gitlab_labels():
             assert body["peer_pid"] > 0
         agent.calls.clear()
         there.docker("run", "--rm", *NET, "busybox", "true", socket=proxy.socket)
-        assert [set(body) for body in agent.bodies()] == [{"basename", "peer_pid"}] * 2
+        assert [set(body) for body in agent.bodies()] == [{"basename", "peer_pid", "container"}] * 2
 
 
 def test_spellings_of_create():
