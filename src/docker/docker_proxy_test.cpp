@@ -264,8 +264,7 @@ TEST_F(DockerProxyTest, StepsOfTheClassicBuilderAreStaged) {
   inspected(std::string(64, 'b'), "running");
   const std::string missed = answer_agent(R"({"status":"ignored"})", 1);
   EXPECT_NE(missed.find(R"("basename":"bbbbbbbbbbbb")"), std::string::npos) << missed;
-  EXPECT_NE(missed.find(R"("container":"missed")"), std::string::npos)
-      << "the job is to hear of it";
+  EXPECT_NE(missed.find(R"("container":"missed")"), std::string::npos) << missed;
   EXPECT_FALSE(wait_readable(agent_.get(), 50));
   dockerd.send("0\r\n\r\n");
   client.expect("0\r\n\r\n");
