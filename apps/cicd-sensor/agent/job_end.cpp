@@ -64,7 +64,7 @@ void JobKeeper::finish(Watched& watched, std::uint32_t slot, const std::string& 
   end.start_time_ns = watched.start_time_ns;
   end.end_time_ns = realtime_now_ns();
   end.sensor_restarts = watched.stored.restarts;
-  std::ranges::copy(watched.problems, std::back_inserter(end.problems));
+  std::ranges::copy(watched.stored.problems, std::back_inserter(end.problems));
   JobSummaries summaries = watched.job->finish(end);
   watched.job.reset();
   remove_cgroup(watched);

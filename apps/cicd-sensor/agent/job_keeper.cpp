@@ -404,9 +404,14 @@ Result<void> JobKeeper::stage(std::uint32_t slot, const std::string& basename, b
 void JobKeeper::add_problem(std::uint32_t slot, const std::string& problem) {
   const auto found = watched_.find(slot);
   if (found == watched_.end()) return;
-  std::vector<std::string>& problems = found->second->problems;
-  if (problems.size() < kMostProblems) problems.push_back(problem);
+  std::vector<std::string>& problems = found->second->stored.problems;
+  if (problems.size() == kMostProblems) return;
+  problems.push_back(problem);
   if (problems.size() == kMostProblems) problems.back() = "more; the agent's log has all";
+  // The next agent tells them, should this one be killed.
+  if (const auto written = store_of(*found->second).write(found->second->stored); !written) {
+    log_.warn("job_not_stored", {{"reason", written.error().text}});
+  }
 }
 
 }  // namespace cicd

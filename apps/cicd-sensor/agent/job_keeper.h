@@ -91,7 +91,6 @@ class JobKeeper final : public JobKeeping {
     std::map<std::string, FileSinkOptions> files;  // by scope
     ScopeEgress host_egress, project_egress;
     bool made_folder = false;
-    std::vector<std::string> problems;
     std::uint64_t start_time_ns = 0;
     StoredJob stored;  // what the next agent needs
     std::shared_ptr<std::atomic<bool>> is_over = std::make_shared<std::atomic<bool>>(false);

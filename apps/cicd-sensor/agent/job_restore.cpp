@@ -142,6 +142,8 @@ Result<void> JobKeeper::restore(const JobStore& store, StoredJob stored) {
 
 Result<void> JobKeeper::follow_journal(Watched& watched, const JobStore& store) {
   const std::uint32_t slot = watched.stored.slot;
+  std::vector<std::string>& problems = watched.stored.problems;
+  const std::size_t told_before = problems.size();
   CICD_ASSIGN(const std::vector<JournalStep> steps, steps_of(watched, store));
   JobLane lane = lane_of(watched);
   CICD_ASSIGN(lane.notes, ProcessNotes::resume(store.notes_path()));
@@ -150,13 +152,13 @@ Result<void> JobKeeper::follow_journal(Watched& watched, const JobStore& store) 
   ++watched.stored.restarts;
   if (!source_.pins().is_adopted) {
     const Result<void> tracked = pipeline_.watch(slot, cgroups_below(watched.stored.cgroup_dir));
-    if (!tracked) watched.problems.push_back(tracked.error().text);
+    if (!tracked) problems.push_back(tracked.error().text);
   }
   note_gap(watched, store, restored);
   // Until now the kernel went on to deny, and nobody answered names.
   if (const Result<void> enforced = enforce(watched, slot, source_.pins().is_adopted); !enforced) {
-    watched.problems.push_back("the egress policy is not in force since the agent was restarted: " +
-                               enforced.error().text);
+    problems.push_back("the egress policy is not in force since the agent was restarted: " +
+                       enforced.error().text);
     log_.error("policy_not_enforced", {{"reason", enforced.error().text}});
   }
   if (const Result<void> written = store.write(watched.stored); !written) {
@@ -164,7 +166,7 @@ Result<void> JobKeeper::follow_journal(Watched& watched, const JobStore& store) 
   }
   log_.info("job_restored", {{"job", identity_key(watched.identity)},
                              {"restarts", std::to_string(watched.stored.restarts)},
-                             {"gap", watched.problems.empty() ? "no" : watched.problems.back()}});
+                             {"gap", problems.size() == told_before ? "no" : problems.back()}});
   return {};
 }
 
@@ -175,11 +177,11 @@ void JobKeeper::note_gap(Watched& watched, const JobStore& store,
   const bool is_incomplete = store.has_journal_ended() || !restored.journal;
   if (pins.is_adopted && pins.attached_anew == 0 && !is_incomplete) return;
   if (is_incomplete) {
-    watched.problems.push_back(
+    watched.stored.problems.push_back(
         "the agent was restarted, and what it had kept of the job was not complete" +
         (restored.journal ? std::string() : ": " + restored.journal.error().text));
   } else {
-    watched.problems.push_back(
+    watched.stored.problems.push_back(
         "the agent was restarted, and this kernel did not go on watching meanwhile");
   }
   const std::uint64_t last_ns = std::max(restored.last_ns, watched.start_time_ns);

@@ -63,7 +63,8 @@ json to_json(const StoredJob& job) {
       {"identity", json::object()},
       {"metadata", json::object()},
       {"losses_before", json::array()},
-      {"marks", json::array()}};
+      {"marks", json::array()},
+      {"problems", job.problems}};
   for (const IdentityField& field : identity_fields()) {
     out["identity"][std::string(field.name)] = job.identity.*field.member;
   }
@@ -102,6 +103,7 @@ StoredJob job_of(const json& in) {
     job.losses_before.push_back({entry.at("what"), entry.at("reason"), entry.at("count")});
   }
   for (const json& mark : in.at("marks")) job.marks.push_back(mark_of(mark));
+  job.problems = in.value("problems", std::vector<std::string>());  // not of agents before
   return job;
 }
 

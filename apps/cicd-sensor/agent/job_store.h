@@ -45,6 +45,7 @@ struct StoredJob {
   std::vector<LossEntry> losses_before;  // what the kernel side had counted for all at its start
   std::uint64_t restarts = 0;            // of the agent, during the job
   std::vector<JournalMark> marks;        // in order of at_bytes
+  std::vector<std::string> problems;     // for the job's summary
 };
 
 class JobStore {

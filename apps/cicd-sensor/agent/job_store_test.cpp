@@ -48,6 +48,7 @@ StoredJob sample() {
   job.boot_id = current_boot_id();
   job.losses_before = {{"file_open", "recursion", 7}};
   job.restarts = 2;
+  job.problems = {"a step was late", "\"more\""};
   job.marks = {{JournalMark::Kind::kProject, 100},
                {JournalMark::Kind::kGap, 200, {"sensor_restarted", 5, 9}}};
   return job;
@@ -73,6 +74,7 @@ TEST_F(JobStoreTest, ComesBackAsItWas) {
   ASSERT_EQ(read->losses_before.size(), 1u);
   EXPECT_EQ(read->losses_before[0].count, 7u);
   EXPECT_EQ(read->restarts, 2u);
+  EXPECT_EQ(read->problems, (std::vector<std::string>{"a step was late", "\"more\""}));
   ASSERT_EQ(read->marks.size(), 2u);
   EXPECT_EQ(read->marks[0].kind, JournalMark::Kind::kProject);
   EXPECT_EQ(read->marks[1].at_bytes, 200u);

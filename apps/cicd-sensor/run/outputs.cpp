@@ -31,6 +31,18 @@ bool wants_colour() {
   return ::isatty(STDERR_FILENO) == 1 && (no_colour == nullptr || no_colour[0] == '\0');
 }
 
+JobDescription job_of(const RunOptions& options, const std::string& run_id) {
+  JobDescription job = options.ci_job.value_or(JobDescription{});
+  JobIdentity& identity = job.identity;
+  if (!options.ci_job) {
+    identity.provider = "generic";
+    identity.provider_host = kLocalProviderHost;
+  }
+  identity.project_path = options.name;
+  identity.job_key += (identity.job_key.empty() ? "" : ".") + run_id;
+  return job;
+}
+
 }  // namespace
 
 bool has_struck(const JobSummary& summary, FailOn fail_on) {
@@ -55,18 +67,6 @@ FolderRights::FolderRights(const std::string& file, const CommandUser& owner) {
 void remove_file_of(const std::string& path, const CommandUser& owner) {
   const FolderRights rights(path, owner);
   ::unlink(path.c_str());
-}
-
-JobDescription job_of(const RunOptions& options, const std::string& run_id) {
-  JobDescription job = options.ci_job.value_or(JobDescription{});
-  JobIdentity& identity = job.identity;
-  if (!options.ci_job) {
-    identity.provider = "generic";
-    identity.provider_host = kLocalProviderHost;
-  }
-  identity.project_path = options.name;
-  identity.job_key += (identity.job_key.empty() ? "" : ".") + run_id;
-  return job;
 }
 
 Result<Outputs> Outputs::open(const RunOptions& options, const std::string& run_id,

@@ -5,6 +5,7 @@ them."""
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -114,6 +115,10 @@ def test_a_container_that_began_before_it_was_staged():
             assert put(agent, "c" * 12, job, "missed") == "ignored"
             container.run(f"echo x >{agent.folder}/seen")
             other.run(f"echo x >{agent.folder}/of-nobody")
+        # The next agent tells it, too.
+        agent.stop(signal.SIGKILL)
+        agent.log_path.unlink()
+        agent.start()
         (agent.folder / "over").touch()
         assert job.wait().process.returncode == 0, job.output()
         rows = [row["event"] for row in agent.events("1")]
